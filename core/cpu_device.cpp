@@ -1,0 +1,117 @@
+// The CPU device: 64-byte aligned memory, cached by size so that a training step's activations are
+// the same pages step after step.
+#include <algorithm>
+#include <bit>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <vector>
+
+#include "core/device.h"
+#include "core/error.h"
+
+namespace yiti {
+namespace {
+
+// Sizes are rounded up to an eighth of their power of two, so a freed block fits its like.
+size_t rounded(size_t bytes) {
+  if (bytes <= 64) return 64;
+  const size_t step = std::max<size_t>(64, std::bit_floor(bytes) / 8);
+  return (bytes + step - 1) / step * step;
+}
+
+class CpuDevice final : public Device {
+ public:
+  CpuDevice(const CpuOptions& options, Isa isa)
+      : threads_(options.threads), isa_(isa), cache_limit_(options.cache_bytes) {}
+
+  ~CpuDevice() override {
+    for (auto& [size, blocks] : free_) {
+      for (void* block : blocks) std::free(block);
+    }
+  }
+
+  std::string_view kind() const override { return "cpu"; }
+
+  void* allocate(size_t bytes) override {
+    const size_t size = rounded(bytes);
+    const std::lock_guard lock(mutex_);
+    live_ += size;
+    peak_ = std::max(peak_, live_);
+    if (auto bin = free_.find(size); bin != free_.end() && !bin->second.empty()) {
+      void* block = bin->second.back();
+      bin->second.pop_back();
+      cached_ -= size;
+      return block;
+    }
+    void* block = std::aligned_alloc(64, size);
+    if (block == nullptr) {
+      live_ -= size;
+      fail(Code::kResourceExhausted, "cpu", "no memory for {} bytes", bytes);
+    }
+    return block;
+  }
+
+  void deallocate(void* pointer, size_t bytes) noexcept override {
+    const size_t size = rounded(bytes);
+    const std::lock_guard lock(mutex_);
+    live_ -= size;
+    if (cached_ + size > cache_limit_) {
+      std::free(pointer);
+      return;
+    }
+    try {
+      free_[size].push_back(pointer);
+      cached_ += size;
+    } catch (...) {
+      std::free(pointer);
+    }
+  }
+
+  void copy_from_host(void* target, const void* source, size_t bytes) override {
+    if (bytes > 0) std::memcpy(target, source, bytes);
+  }
+  void copy_to_host(void* target, const void* source, size_t bytes) override {
+    if (bytes > 0) std::memcpy(target, source, bytes);
+  }
+  bool host_accessible() const override { return true; }
+  ThreadPool& threads() override { return threads_; }
+  Isa isa() const override { return isa_; }
+  size_t live_bytes() const override { return with_lock([&] { return live_; }); }
+  size_t peak_bytes() const override { return with_lock([&] { return peak_; }); }
+  void reset_peak() override {
+    with_lock([&] { return peak_ = live_; });
+  }
+
+ private:
+  template <class F>
+  size_t with_lock(F f) const {
+    const std::lock_guard lock(mutex_);
+    return f();
+  }
+
+  ThreadPool threads_;
+  const Isa isa_;
+  const size_t cache_limit_;
+  mutable std::mutex mutex_;
+  std::map<size_t, std::vector<void*>> free_;
+  size_t cached_ = 0;
+  size_t live_ = 0;
+  size_t peak_ = 0;
+};
+
+}  // namespace
+
+DevicePtr make_cpu_device(const CpuOptions& options, Isa isa) {
+  if (!is_supported(isa)) {
+    fail(Code::kUnimplemented, "cpu", "this machine does not run {}", name(isa));
+  }
+  return std::make_shared<CpuDevice>(options, isa);
+}
+
+DevicePtr make_cpu_device(const CpuOptions& options) {
+  return make_cpu_device(options, choose_isa());
+}
+
+}  // namespace yiti

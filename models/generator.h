@@ -1,0 +1,84 @@
+// What makes text: the interface that sessions implement, and servers and RL roll-outs use.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/error.h"
+
+namespace yiti {
+
+/// How the next token is chosen. The defaults are greedy.
+struct Sampling {
+  double temperature = 0;         ///< 0: the most likely token
+  int64_t top_k = 0;              ///< 0: all
+  double top_p = 1;
+  double min_p = 0;               ///< relative to the most likely token's probability
+  double repetition_penalty = 1;  ///< divides (multiplies negative) logits of tokens seen before
+  double frequency_penalty = 0;
+  double presence_penalty = 0;
+  uint64_t seed = 0;
+};
+
+struct GenerateRequest {
+  std::vector<int32_t> prompt;
+  int64_t max_tokens = 256;
+  Sampling sampling;
+  std::vector<int32_t> stop_tokens;  ///< ends the generation; is reported but not part of the text
+  int top_logprobs = -1;             ///< -1: no log-probabilities; n: and the n best tokens
+};
+
+struct TokenLogprob {
+  int32_t token;
+  float logprob;
+};
+
+struct GeneratedToken {
+  int32_t token;
+  int64_t index;                  ///< 0 for the first generated token
+  float logprob;                  ///< log-probability before temperature; NaN unless asked for
+  std::vector<TokenLogprob> top;  ///< best first
+};
+
+enum class Finish : uint8_t { kStop, kLength, kCancelled };
+
+struct Generation {
+  std::vector<int32_t> tokens;  ///< without the stop token
+  Finish finish = Finish::kStop;
+  int64_t prompt_tokens = 0;
+  int64_t cached_tokens = 0;    ///< of the prompt, found in a cache
+  uint64_t version = 0;         ///< of the parameters it was made with, from first to last token
+  std::string fingerprint;      ///< of that version
+};
+
+/// A generation under way. Destroying it does not cancel.
+class GenerationHandle {
+ public:
+  virtual ~GenerationHandle() = default;
+  /// Asks it to stop; it then finishes with kCancelled. Thread-safe, idempotent.
+  virtual void cancel() = 0;
+};
+
+/// Called for each token, in order; false stops the generation (kCancelled).
+using OnToken = std::function<bool(const GeneratedToken&)>;
+/// Called once, last.
+using OnDone = std::function<void(Result<Generation>)>;
+
+/// Thread-safe.
+class Generator {
+ public:
+  virtual ~Generator() = default;
+  /// Queues a request. The callbacks come from the generator's own thread and must not block.
+  /// Errors, such as a prompt that is too long, arrive through `done`.
+  virtual std::shared_ptr<GenerationHandle> submit(GenerateRequest request, OnToken token,
+                                                   OnDone done) = 0;
+  /// Submits and waits.
+  Result<Generation> generate(GenerateRequest request, OnToken token = nullptr);
+  /// Prompt and generated tokens together may be at most this many.
+  virtual int64_t context_length() const = 0;
+};
+
+}  // namespace yiti
