@@ -1,0 +1,19 @@
+// f32 rows to block-quantised ones, rounding as ggml's reference quantisers do.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "core/tensor.h"
+
+namespace yiti {
+
+/// values.size() / block blocks of q4_0, q4_1 or q8_0, in the order of `values`. Throws
+/// kInvalidArgument for another dtype or values that are not whole blocks.
+std::vector<std::byte> quantise_blocks(std::span<const float> values, DType dtype);
+
+/// A float tensor whose last axis is whole blocks, as a quantised one of the same shape.
+Tensor quantise(const Tensor& x, DType dtype);
+
+}  // namespace yiti

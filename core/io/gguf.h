@@ -1,0 +1,69 @@
+// GGUF model files: read in place (versions 2 and 3, little-endian) and written (version 3).
+// Format: ggml/docs/gguf.md
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "core/io/file_bytes.h"
+#include "core/io/ggml_types.h"
+#include "core/io/gguf_metadata.h"
+#include "core/tensor.h"
+
+namespace yiti {
+
+/// A tensor in a GGUF file.
+struct GgufTensorInfo {
+  std::string name;
+  const GgmlType* type = nullptr;
+  Shape shape;        ///< outermost first, as Tensor's (the file lists innermost first)
+  size_t offset = 0;  ///< bytes from the start of the file
+  size_t bytes = 0;
+};
+
+/// One file. Immutable, thread-safe; tensors stay valid without it.
+class GgufFile {
+ public:
+  /// Maps and validates everything but the tensors' contents. Throws kNotFound, kDataLoss
+  /// (malformed) or kUnimplemented (big-endian, version 1, an unknown tensor type).
+  static std::shared_ptr<const GgufFile> open(const std::string& path, DevicePtr device);
+  static std::shared_ptr<const GgufFile> parse(FileBytes source, DevicePtr device);
+
+  uint32_t version() const { return version_; }
+  size_t alignment() const { return alignment_; }
+  const GgufMetadata& metadata() const { return metadata_; }
+  /// In the order of the file.
+  const std::vector<GgufTensorInfo>& tensors() const { return tensors_; }
+  /// Null when there is no such tensor.
+  const GgufTensorInfo* find(std::string_view name) const;
+  /// Read-only, in the file's memory where the type is a DType; f32 for the types that are
+  /// dequantised on load. Throws kNotFound, and kUnimplemented naming a type that is refused.
+  Tensor tensor(std::string_view name) const;
+  /// Lets the pages of a tensor go after it was copied elsewhere.
+  void release_pages(std::string_view name) const;
+
+ private:
+  friend class GgufParser;
+  GgufFile() = default;
+  const GgufTensorInfo& at(std::string_view name) const;
+
+  FileBytes source_;
+  DevicePtr device_;
+  uint32_t version_ = 3;
+  size_t alignment_ = 32;
+  GgufMetadata metadata_;
+  std::vector<GgufTensorInfo> tensors_;
+  std::map<std::string, size_t, std::less<>> index_;
+};
+
+/// Writes a version 3 file. The file appears whole or not at all. Alignment is the metadata's
+/// `general.alignment`, else 32. Tensors may be on any device, plain ones with any strides;
+/// quantised ones in Layout::kRows. Throws kInvalidArgument for what the format cannot hold.
+void write_gguf(const std::string& path, const GgufMetadata& metadata,
+                const std::vector<std::pair<std::string, Tensor>>& tensors);
+
+}  // namespace yiti
