@@ -8,6 +8,8 @@
 
 namespace yiti {
 
+class Linear;
+
 /// How one layer attends. Shapes are per token: queries [T, heads, head_dim].
 struct AttentionSpec {
   int64_t layer = 0;
@@ -29,8 +31,9 @@ class Context {
   /// q [T, heads, D], k and v [T, kv_heads, D] -> [T, heads, D]
   virtual Tensor attend(const AttentionSpec& spec, const Tensor& q, const Tensor& k,
                         const Tensor& v) = 0;
-  /// The rows of x [T, D] whose logits are wanted: [S, D].
-  virtual Tensor select(const Tensor& x) = 0;
+  /// What is wanted of the last hidden states x [T, D]: a session gives head(x) for the rows whose
+  /// logits are asked for [S, vocab]; a training step gives each token's loss [T].
+  virtual Tensor predict(const Tensor& x, const Linear& head) = 0;
   /// f(x), which training may compute again in the backward pass instead of keeping it.
   virtual Tensor recompute(const std::function<Tensor(const Tensor&)>& f, const Tensor& x) {
     return f(x);

@@ -54,6 +54,7 @@ struct TokenizerSpec {
   std::string pre_tokenizer;      ///< gpt2, smollm, llama3, qwen2, …; used where `steps` is empty
   std::vector<PreTokenizerStep> steps;
   int32_t bos = -1, eos = -1, pad = -1, unk = -1;  ///< -1: none
+  int32_t missing_byte = -1;  ///< stands for bytes that the vocabulary lacks; -1: they are dropped
   std::vector<int32_t> prefix, suffix;  ///< what add_special puts before and after the text
   bool add_prefix_space = false;
   bool ignore_merges = false;  ///< a whole piece that is a token is taken at once

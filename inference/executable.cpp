@@ -1,0 +1,199 @@
+#include "inference/executable.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+
+namespace yiti {
+
+namespace {
+constexpr size_t kMaxBounds = 16;
+}
+
+// All operands at one set of sizes.
+struct Executable::Bound {
+  struct Call {
+    const Kernel* kernel;
+    const Attrs* attrs;
+    size_t in, in_count, out, out_count;  // places in `operands`
+    std::byte* workspace;
+  };
+  struct ParameterUse {
+    size_t operand;
+    Parameter parameter;
+  };
+  std::vector<int64_t> sizes;
+  std::vector<Tensor> values;    // by value id
+  std::vector<Tensor> operands;  // of all calls, one after the other
+  std::vector<Call> calls;
+  std::vector<ParameterUse> parameter_uses;
+  std::vector<Tensor> outputs;
+  const ParameterVersion* version = nullptr;
+  std::string fingerprint;
+};
+
+Executable::Executable(Program program, const PassOptions& options) : program_(std::move(program)) {
+  if (options.strip_gradients) strip_gradients(program_);
+  if (options.fuse) fuse(program_, all_fusions());
+  kernels_ = select_kernels(program_);
+  plan_ = yiti::plan_memory(program_, kernels_);
+  if (!options.plan_memory) {
+    size_t next = 0;
+    for (size_t v = 0; v < program_.values.size(); ++v) {
+      if (plan_.offsets[v] == MemoryPlan::kNone) continue;
+      plan_.offsets[v] = next;
+      next += (program_.values[v].meta.bytes() + 63) / 64 * 64;
+    }
+    for (size_t& offset : plan_.workspace_offsets) {
+      if (offset != MemoryPlan::kNone) offset = next;
+    }
+    plan_.arena_bytes = next + plan_.arena_bytes;
+  }
+  arena_ = Storage::allocate(program_.device, std::max<size_t>(plan_.arena_bytes, 64));
+  for (int id : program_.inputs) {
+    const Tensor& meta = program_.values[static_cast<size_t>(id)].meta;
+    input_memory_.push_back(Tensor::zeros(meta.shape(), meta.dtype(), program_.device));
+  }
+}
+
+Executable::~Executable() = default;
+
+void Executable::bind_value(Bound& bound, int id, const Shape& shape) {
+  const size_t v = static_cast<size_t>(id);
+  const ProgramValue& value = program_.values[v];
+  bound.values[v] = Tensor::of_storage(arena_, plan_.offsets[v], shape, value.meta.dtype(),
+                                       value.meta.layout());
+}
+
+std::unique_ptr<Executable::Bound> Executable::make_bound(std::span<const int64_t> sizes) {
+  check(sizes.size() == program_.symbols.size(), program_.name, "got {} sizes; has {} symbols",
+        sizes.size(), program_.symbols.size());
+  for (size_t s = 0; s < sizes.size(); ++s) {
+    const ProgramSymbol& symbol = program_.symbols[s];
+    check(sizes[s] >= 0 && sizes[s] <= symbol.bound, program_.name, "{} is {}; wants 0 to {}",
+          symbol.name, sizes[s], symbol.bound);
+  }
+  auto bound = std::make_unique<Bound>();
+  bound->sizes.assign(sizes.begin(), sizes.end());
+  bound->values.resize(program_.values.size());
+  for (size_t i = 0; i < program_.inputs.size(); ++i) {
+    const size_t v = static_cast<size_t>(program_.inputs[i]);
+    Shape shape;
+    for (const Dim& dim : program_.values[v].dims) {
+      shape.push_back(dim.symbol < 0 ? dim.constant : sizes[static_cast<size_t>(dim.symbol)]);
+    }
+    bound->values[v] = Tensor::of_storage(input_memory_[i].storage(), 0, shape,
+                                          input_memory_[i].dtype());
+  }
+  for (size_t v = 0; v < program_.values.size(); ++v) {
+    const ProgramValue& value = program_.values[v];
+    if (value.kind == ProgramValue::Kind::kConstant || value.kind == ProgramValue::Kind::kState) {
+      bound->values[v] = value.tensor;
+    } else if (value.kind == ProgramValue::Kind::kParameter) {
+      bound->values[v] = value.meta;
+    }
+  }
+  for (size_t n = 0; n < program_.nodes.size(); ++n) {
+    const ProgramNode& node = program_.nodes[n];
+    Bound::Call call{kernels_[n], &node.attrs, bound->operands.size(), node.in.size(), 0,
+                     node.out.size(), nullptr};
+    std::vector<Tensor> in;
+    for (int id : node.in) {
+      in.push_back(id < 0 ? Tensor() : bound->values[static_cast<size_t>(id)]);
+      const bool parameter = id >= 0 && program_.values[static_cast<size_t>(id)].kind ==
+                                            ProgramValue::Kind::kParameter;
+      if (parameter) {
+        bound->parameter_uses.push_back({bound->operands.size() + in.size() - 1,
+                                         program_.values[static_cast<size_t>(id)].parameter});
+      }
+    }
+    if (node.op->view) {
+      bound->values[static_cast<size_t>(node.out[0])] = node.op->view(in[0], node.attrs);
+      continue;
+    }
+    const std::vector<Tensor> metas = node.op->infer(in, node.attrs);
+    for (size_t i = 0; i < node.out.size(); ++i) {
+      if (node.out[i] < 0) continue;
+      const int alias = node.op->outputs[i].alias;
+      if (alias >= 0) {
+        bound->values[static_cast<size_t>(node.out[i])] = in[static_cast<size_t>(alias)];
+      } else {
+        bind_value(*bound, node.out[i], metas[i].shape());
+      }
+    }
+    bound->operands.insert(bound->operands.end(), in.begin(), in.end());
+    call.out = bound->operands.size();
+    for (int id : node.out) {
+      bound->operands.push_back(id < 0 ? Tensor() : bound->values[static_cast<size_t>(id)]);
+    }
+    if (plan_.workspace_offsets[n] != MemoryPlan::kNone) {
+      call.workspace = arena_->data() + plan_.workspace_offsets[n];
+    }
+    bound->calls.push_back(call);
+  }
+  for (int id : program_.outputs) bound->outputs.push_back(bound->values[static_cast<size_t>(id)]);
+  return bound;
+}
+
+Executable::Bound& Executable::bind(std::span<const int64_t> sizes) {
+  const auto found = std::find_if(bounds_.begin(), bounds_.end(), [&](const auto& bound) {
+    return std::equal(bound->sizes.begin(), bound->sizes.end(), sizes.begin(), sizes.end());
+  });
+  if (found != bounds_.end()) {
+    std::rotate(bounds_.begin(), found, found + 1);
+  } else {
+    if (bounds_.size() == kMaxBounds) bounds_.pop_back();
+    bounds_.insert(bounds_.begin(), make_bound(sizes));
+  }
+  return *bounds_.front();
+}
+
+void Executable::set_parameters(Bound& bound, const ParameterVersion& version) {
+  if (bound.version == &version && bound.fingerprint == version.fingerprint()) return;
+  for (const Bound::ParameterUse& use : bound.parameter_uses) {
+    bound.operands[use.operand] = version[use.parameter];
+  }
+  bound.version = &version;
+  bound.fingerprint = version.fingerprint();
+}
+
+const Tensor& Executable::input(size_t index, std::span<const int64_t> sizes) {
+  return bind(sizes).values[static_cast<size_t>(program_.inputs[index])];
+}
+
+void Executable::run(std::span<const int64_t> sizes, const ParameterVersion* version) {
+  Bound& bound = bind(sizes);
+  if (version != nullptr) set_parameters(bound, *version);
+  const Tensor* operands = bound.operands.data();
+  for (const Bound::Call& call : bound.calls) {
+    call.kernel->run({{operands + call.in, call.in_count},
+                      {operands + call.out, call.out_count},
+                      *call.attrs,
+                      call.workspace,
+                      *program_.device});
+  }
+  last_ = &bound;
+}
+
+const Tensor& Executable::output(size_t index) const {
+  if (last_ == nullptr) fail(Code::kFailedPrecondition, program_.name, "it has not run yet");
+  return last_->outputs[index];
+}
+
+std::string Executable::explain() const {
+  std::string text = fmt::format("program {}\n", program_.name);
+  for (const PassReport& report : program_.reports) {
+    text += fmt::format("  {}: {} -> {} nodes; {}\n", report.pass, report.nodes_before,
+                        report.nodes_after, report.text);
+  }
+  text += fmt::format("  arena {:.2f} MB, naive {:.2f} MB\n",
+                      static_cast<double>(plan_.arena_bytes) * 1e-6,
+                      static_cast<double>(plan_.naive_bytes) * 1e-6);
+  for (size_t n = 0; n < program_.nodes.size(); ++n) {
+    text += fmt::format("  {:4} {}: {}\n", n, program_.nodes[n].op->name,
+                        kernels_[n] == nullptr ? "view" : kernels_[n]->name);
+  }
+  return text;
+}
+
+}  // namespace yiti

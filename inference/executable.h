@@ -1,0 +1,58 @@
+// A program made ready to run again and again: kernels chosen, memory laid out.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "inference/passes/passes.h"
+#include "inference/program.h"
+
+namespace yiti {
+
+/// Which passes to run; all, but for tests and explanations.
+struct PassOptions {
+  bool strip_gradients = true;
+  bool fuse = true;
+  bool plan_memory = true;  ///< off: every temporary has memory of its own
+};
+
+/// Runs one program. For each set of symbol sizes the addresses of all operands are worked out
+/// once; a run with sizes seen before allocates nothing, looks nothing up and dispatches nothing.
+/// One thread at a time.
+class Executable {
+ public:
+  /// Runs the passes over `program`. Throws where an op has no kernel.
+  explicit Executable(Program program, const PassOptions& options = {});
+  ~Executable();
+
+  /// Input i of the program at these symbol sizes: memory for the caller to fill before run().
+  /// Sizes are in the order of the program's symbols, each from 0 to its bound.
+  const Tensor& input(size_t index, std::span<const int64_t> sizes);
+  /// Runs with the parameters of `version`; null where the program has none.
+  void run(std::span<const int64_t> sizes, const ParameterVersion* version);
+  /// Output i of the last run; its memory is overwritten by the next one.
+  const Tensor& output(size_t index) const;
+
+  const Program& program() const { return program_; }
+  const MemoryPlan& plan() const { return plan_; }
+  /// What each pass did, the arena's bytes against naive ones, and the kernel of each node.
+  std::string explain() const;
+
+ private:
+  struct Bound;
+  Bound& bind(std::span<const int64_t> sizes);
+  std::unique_ptr<Bound> make_bound(std::span<const int64_t> sizes);
+  void bind_value(Bound& bound, int id, const Shape& shape);
+  void set_parameters(Bound& bound, const ParameterVersion& version);
+
+  Program program_;
+  std::vector<const Kernel*> kernels_;
+  MemoryPlan plan_;
+  std::shared_ptr<Storage> arena_;
+  std::vector<Tensor> input_memory_;  // per program input, at its bound
+  std::vector<std::unique_ptr<Bound>> bounds_;  // most recently used first
+  Bound* last_ = nullptr;
+};
+
+}  // namespace yiti

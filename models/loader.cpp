@@ -1,0 +1,173 @@
+#include "models/loader.h"
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "core/io/files.h"
+#include "core/io/gguf.h"
+#include "core/io/json.h"
+#include "core/io/safetensors.h"
+#include "ops/linear/dequantise.h"
+#include "ops/linear/panels.h"
+#include "ops/shape/cast.h"
+
+namespace yiti {
+namespace {
+
+namespace fs = std::filesystem;
+using Named = ParameterStore::Named;
+
+constexpr size_t kMaxConfigBytes = size_t{16} << 20;
+
+struct NamePair {
+  std::string_view gguf, hugging_face;
+};
+
+constexpr NamePair kTopNames[] = {
+    {"token_embd.weight", "model.embed_tokens.weight"},
+    {"output_norm.weight", "model.norm.weight"},
+    {"output.weight", "lm_head.weight"},
+};
+
+constexpr NamePair kBlockNames[] = {
+    {"attn_norm", "input_layernorm"},       {"ffn_norm", "post_attention_layernorm"},
+    {"attn_q", "self_attn.q_proj"},         {"attn_k", "self_attn.k_proj"},
+    {"attn_v", "self_attn.v_proj"},         {"attn_output", "self_attn.o_proj"},
+    {"attn_q_norm", "self_attn.q_norm"},    {"attn_k_norm", "self_attn.k_norm"},
+    {"ffn_gate", "mlp.gate_proj"},          {"ffn_up", "mlp.up_proj"},
+    {"ffn_down", "mlp.down_proj"},
+};
+
+// "blk.3.attn_q.weight" -> "model.layers.3.self_attn.q_proj.weight"; empty: not a parameter.
+std::string hugging_face_name(std::string_view name) {
+  for (const NamePair& pair : kTopNames) {
+    if (pair.gguf == name) return std::string(pair.hugging_face);
+  }
+  if (name == "rope_freqs.weight") return "";
+  if (name.starts_with("blk.")) {
+    const std::string_view rest = name.substr(4);
+    const size_t first = rest.find('.'), last = rest.rfind('.');
+    if (first != std::string_view::npos && first < last) {
+      const std::string_view middle = rest.substr(first + 1, last - first - 1);
+      for (const NamePair& pair : kBlockNames) {
+        if (pair.gguf == middle) {
+          return fmt::format("model.layers.{}.{}{}", rest.substr(0, first), pair.hugging_face,
+                             rest.substr(last));
+        }
+      }
+    }
+  }
+  fail(Code::kUnimplemented, "gguf", "tensor {} belongs to no architecture that yiti has", name);
+}
+
+// GGUF's llama keeps the two halves of a head's rows interleaved: row 2i+j of a head is row
+// i + j·D/2 of Hugging Face's. Gives the rows (or a bias's elements) their order back.
+Tensor unpermute(const Tensor& tensor, int64_t heads) {
+  const int64_t rows = tensor.dim(0), head_dim = rows / heads;
+  const size_t row_bytes = tensor.bytes() / static_cast<size_t>(rows);
+  const auto storage = Storage::allocate(tensor.device(), tensor.bytes());
+  for (int64_t row = 0; row < rows; ++row) {
+    const int64_t head = row / head_dim, within = row % head_dim;
+    const int64_t half = head_dim / 2;
+    const int64_t from = head * head_dim + 2 * (within % half) + within / half;
+    std::memcpy(storage->data() + static_cast<size_t>(row) * row_bytes,
+                tensor.raw() + static_cast<size_t>(from) * row_bytes, row_bytes);
+  }
+  return Tensor::of_storage(storage, 0, tensor.shape(), tensor.dtype());
+}
+
+int64_t permuted_heads(const std::string& name, const ModelConfig& config) {
+  if (config.architecture != "llama") return 0;
+  if (name.find("self_attn.q_proj.") != std::string::npos) return config.heads;
+  if (name.find("self_attn.k_proj.") != std::string::npos) return config.kv_heads;
+  return 0;
+}
+
+// As the options want it: dequantised, or packed for the kernels, or as it is.
+Tensor prepared(const Tensor& tensor, const LoadOptions& options) {
+  if (is_quantised(tensor.dtype())) {
+    return options.dequantise ? ops::dequantise(tensor) : pack_panels(tensor);
+  }
+  const bool widen = options.dequantise || tensor.rank() < 2;
+  return widen && tensor.dtype() != DType::kF32 ? ops::cast(tensor, DType::kF32) : tensor;
+}
+
+bool all_float32(const std::vector<Named>& tensors) {
+  return std::all_of(tensors.begin(), tensors.end(),
+                     [](const Named& named) { return named.tensor.dtype() == DType::kF32; });
+}
+
+ModelPtr assemble(const ModelConfig& config, std::vector<Named> tensors,
+                  const LoadOptions& options) {
+  NumericProfile profile;
+  profile.kv = options.kv.value_or(all_float32(tensors) ? DType::kF32 : DType::kF16);
+  check(profile.kv == DType::kF32 || profile.kv == DType::kF16, "model",
+        "KV type {}; wants f32 or f16", name(profile.kv));
+  profile.exact_activations = options.exact_activations;
+  return make_model(config, std::make_shared<ParameterStore>(std::move(tensors)), profile);
+}
+
+LoadedModel load_gguf(const std::string& path, const DevicePtr& device,
+                      const LoadOptions& options) {
+  const auto file = GgufFile::open(path, device);
+  const ModelConfig config = config_from_gguf(*file);
+  std::vector<Named> tensors;
+  for (const GgufTensorInfo& info : file->tensors()) {
+    const std::string name = hugging_face_name(info.name);
+    if (name.empty()) continue;
+    Tensor tensor = file->tensor(info.name);
+    const std::shared_ptr<Storage> mapped = tensor.storage();
+    if (const int64_t heads = permuted_heads(name, config); heads > 0) {
+      check(tensor.dim(0) == heads * config.head_dim, "gguf", "{} is {}; wants {} rows", info.name,
+            tensor.shape().str(), heads * config.head_dim);
+      tensor = unpermute(tensor, heads);
+    }
+    tensor = prepared(tensor, options);
+    if (tensor.storage() != mapped) file->release_pages(info.name);
+    tensors.push_back({name, std::move(tensor)});
+  }
+  LoadedModel loaded;
+  loaded.model = assemble(config, std::move(tensors), options);
+  loaded.name = file->metadata().get_or<std::string>("general.name", fs::path(path).stem().string());
+  return loaded;
+}
+
+LoadedModel load_folder(const std::string& path, const DevicePtr& device,
+                        const LoadOptions& options) {
+  const std::string config_path = (fs::path(path) / "config.json").string();
+  const ModelConfig config =
+      config_from_json(parse_json(read_file(config_path, kMaxConfigBytes), config_path));
+  const Safetensors files = Safetensors::open(path, device);
+  std::vector<Named> tensors;
+  for (const std::string& name : files.names()) {
+    if (name.ends_with(".rotary_emb.inv_freq")) continue;
+    if (name == "lm_head.weight" && config.tied_embeddings) continue;
+    tensors.push_back({name, prepared(files.tensor(name), options)});
+  }
+  LoadedModel loaded;
+  loaded.model = assemble(config, std::move(tensors), options);
+  loaded.name = fs::weakly_canonical(path).filename().string();
+  return loaded;
+}
+
+}  // namespace
+
+Result<LoadedModel> load_model(const std::string& path, const DevicePtr& device,
+                               const LoadOptions& options) {
+  return capture_errors("model", [&] {
+    check(fs::exists(path), "model", "{} does not exist", path);
+    LoadedModel loaded = fs::is_directory(path) ? load_folder(path, device, options)
+                                                : load_gguf(path, device, options);
+    Result<TextModel> text = load_text_model(path);
+    if (text) {
+      loaded.text = std::move(text.value());
+    } else {
+      loaded.text_error = text.error().what();
+    }
+    return loaded;
+  });
+}
+
+}  // namespace yiti

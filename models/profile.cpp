@@ -1,0 +1,12 @@
+#include "models/profile.h"
+
+#include <fmt/format.h>
+
+namespace yiti {
+
+std::string NumericProfile::str() const {
+  return fmt::format("kv={} activations={} kernels={}", name(kv), exact_activations ? "f32" : "q8",
+                     kKernelRevision);
+}
+
+}  // namespace yiti

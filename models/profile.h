@@ -1,0 +1,28 @@
+// What decides a model's bits beyond its weights.
+#pragma once
+
+#include <string>
+
+#include "core/dtype.h"
+
+namespace yiti {
+
+/// Belongs to a loaded model; its trainer and its sessions share it, and its text is part of every
+/// cache key and checkpoint.
+struct NumericProfile {
+  /// K and V are kept, and in training rounded, as this: f32 or f16.
+  DType kv = DType::kF32;
+  /// Quantised weights multiply float32 activations instead of ones quantised per block: slower,
+  /// and the same as on dequantised weights.
+  bool exact_activations = false;
+
+  /// "kv=f16 activations=q8 kernels=1"
+  std::string str() const;
+  friend bool operator==(const NumericProfile&, const NumericProfile&) = default;
+};
+
+/// The revision of the kernels: it changes whenever a kernel's bits do. All instruction sets give
+/// the same bits, so they share it.
+inline constexpr int kKernelRevision = 1;
+
+}  // namespace yiti
