@@ -1,0 +1,63 @@
+#include "core/io/json.h"
+
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "core/error.h"
+#include "core/io/printable.h"
+
+namespace yiti {
+namespace {
+
+using nlohmann::json;
+
+// Watches the parser: the keys of each object that is open, one set a level.
+class Watcher {
+ public:
+  Watcher(std::string_view where, size_t max_depth) : where_(where), max_depth_(max_depth) {}
+
+  bool operator()(json::parse_event_t event, const json& parsed) {
+    switch (event) {
+      case json::parse_event_t::object_start:
+      case json::parse_event_t::array_start:
+        check(keys_.size() < max_depth_, where_, "JSON nests deeper than {} levels", max_depth_);
+        keys_.emplace_back();
+        break;
+      case json::parse_event_t::object_end:
+      case json::parse_event_t::array_end:
+        keys_.pop_back();
+        break;
+      case json::parse_event_t::key: {
+        const std::string& key = parsed.get_ref<const std::string&>();
+        check(keys_.back().insert(key).second, where_, "JSON object has the key {} twice",
+              printable(key));
+        break;
+      }
+      case json::parse_event_t::value:
+        break;
+    }
+    return true;
+  }
+
+ private:
+  std::string_view where_;
+  size_t max_depth_;
+  std::vector<std::set<std::string>> keys_;
+};
+
+}  // namespace
+
+json parse_json(std::string_view text, std::string_view where, size_t max_depth) {
+  Watcher watcher(where, max_depth);
+  try {
+    return json::parse(text, [&](int, json::parse_event_t event, const json& parsed) {
+      return watcher(event, parsed);
+    });
+  } catch (const json::exception& error) {
+    fail(Code::kInvalidArgument, where, "malformed JSON: {}", printable(error.what(), 300));
+  }
+}
+
+}  // namespace yiti
