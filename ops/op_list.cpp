@@ -3,11 +3,67 @@
 #include <algorithm>
 #include <vector>
 
+#include "ops/elementwise/binary.h"
+#include "ops/elementwise/compare.h"
+#include "ops/elementwise/scale.h"
+#include "ops/elementwise/unary.h"
+#include "ops/elementwise/where.h"
+#include "ops/reduce/reduce.h"
+#include "ops/shape/cast.h"
+#include "ops/shape/concat.h"
+#include "ops/shape/contiguous.h"
+#include "ops/shape/expand.h"
+#include "ops/shape/permute.h"
+#include "ops/shape/reshape.h"
+#include "ops/shape/slice.h"
+
 namespace yiti {
 
 std::span<const Op* const> all_ops() {
   static const std::vector<const Op*> list = {
       // One line an op.
+      &add_op(),
+      &sub_op(),
+      &mul_op(),
+      &div_op(),
+      &maximum_op(),
+      &minimum_op(),
+      &pow_op(),
+      &equal_op(),
+      &less_op(),
+      &greater_op(),
+      &where_op(),
+      &neg_op(),
+      &exp_op(),
+      &log_op(),
+      &sqrt_op(),
+      &rsqrt_op(),
+      &square_op(),
+      &abs_op(),
+      &tanh_op(),
+      &sigmoid_op(),
+      &relu_op(),
+      &silu_op(),
+      &gelu_op(),
+      &gelu_tanh_op(),
+      &sin_op(),
+      &cos_op(),
+      &scale_op(),
+      &clamp_op(),
+      &sum_op(),
+      &mean_op(),
+      &max_op(),
+      &min_op(),
+      &reshape_op(),
+      &squeeze_op(),
+      &unsqueeze_op(),
+      &permute_op(),
+      &expand_op(),
+      &slice_op(),
+      &slice_backward_op(),
+      &concat_op(),
+      &contiguous_op(),
+      &cast_op(),
   };
   return list;
 }
