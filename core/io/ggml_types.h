@@ -13,11 +13,12 @@
 
 namespace yiti {
 
-/// How yiti reads tensors of a type.
+/// What yiti does with tensors of a type.
 enum class GgmlSupport : uint8_t {
   kMapped,       ///< a DType: used in place
   kDequantised,  ///< becomes f32 when loaded
   kRefused,      ///< known, its size too, but not read
+  kRemoved,      ///< no longer part of the format: its size is unknown
 };
 
 struct GgmlType {
@@ -26,19 +27,18 @@ struct GgmlType {
   int64_t block;          ///< elements in a block
   int64_t block_bytes;
   GgmlSupport support;
-  std::optional<DType> dtype;  ///< for kMapped
+  std::optional<DType> dtype = std::nullopt;  ///< for kMapped
 };
 
 /// Null for a number that the table has not.
 const GgmlType* find_ggml_type(uint32_t id);
-/// The ggml type of a DType. Throws kInvalidArgument for bf16's and other types that GGUF lacks
-/// (bool, u8).
-const GgmlType& ggml_type_of(DType dtype);
-/// "F32, F16, …": the names of all types with that support.
-std::string ggml_type_names(GgmlSupport support);
+/// Null for a DType that GGUF cannot hold (u8, bool).
+const GgmlType* find_ggml_type(DType dtype);
+/// The names of all types that are mapped or dequantised, as messages list them.
+std::string supported_ggml_types();
 
-/// Whole blocks of a quantised type as f32: blocks.size() is a multiple of the block's bytes and
-/// `values` as long as they say. Throws kUnimplemented naming a type that is refused.
+/// Whole blocks of a quantised type as f32. Throws kInvalidArgument where the sizes do not agree
+/// and kUnimplemented naming a type that is refused.
 void dequantise_block_type(const GgmlType& type, std::span<const std::byte> blocks,
                            std::span<float> values);
 
