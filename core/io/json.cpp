@@ -26,17 +26,14 @@ class Watcher {
         keys_.emplace_back();
         break;
       case json::parse_event_t::object_end:
-      case json::parse_event_t::array_end:
-        keys_.pop_back();
-        break;
+      case json::parse_event_t::array_end: keys_.pop_back(); break;
       case json::parse_event_t::key: {
         const std::string& key = parsed.get_ref<const std::string&>();
         check(keys_.back().insert(key).second, where_, "JSON object has the key {} twice",
               printable(key));
         break;
       }
-      case json::parse_event_t::value:
-        break;
+      case json::parse_event_t::value: break;
     }
     return true;
   }
