@@ -1,0 +1,63 @@
+#include "serving/api_error.h"
+
+#include <nlohmann/json.hpp>
+
+namespace yiti::serving {
+namespace {
+
+nlohmann::ordered_json text_or_null(const std::string& text) {
+  return text.empty() ? nlohmann::ordered_json(nullptr) : nlohmann::ordered_json(text);
+}
+
+}  // namespace
+
+int http_status(Code code) {
+  switch (code) {
+    case Code::kCancelled:
+    case Code::kUnavailable: return 503;
+    case Code::kInvalidArgument:
+    case Code::kOutOfRange:
+    case Code::kFailedPrecondition: return 400;
+    case Code::kNotFound: return 404;
+    case Code::kAlreadyExists: return 409;
+    case Code::kResourceExhausted: return 429;
+    case Code::kUnimplemented: return 501;
+    case Code::kDataLoss:
+    case Code::kInternal: return 500;
+  }
+  return 500;
+}
+
+ApiError to_api_error(const Error& error) {
+  ApiError result;
+  result.status = http_status(error.code());
+  result.message = error.what();
+  result.code = code_name(error.code());
+  if (result.status == 429) result.type = "rate_limit_error";
+  if (result.status >= 500) result.type = "server_error";
+  if (result.status == 500) {
+    result.message = "The server had an error while processing the request; see its log.";
+  }
+  return result;
+}
+
+std::string error_json(const ApiError& error) {
+  const nlohmann::ordered_json json = {{"error",
+                                        {{"message", error.message},
+                                         {"type", error.type},
+                                         {"param", text_or_null(error.param)},
+                                         {"code", text_or_null(error.code)}}}};
+  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+HttpResponse error_response(const ApiError& error) {
+  HttpResponse response;
+  response.status = error.status;
+  response.body = error_json(error);
+  if (error.status == 429) response.headers.emplace_back("Retry-After", "1");
+  if (error.status == 503) response.headers.emplace_back("Retry-After", "5");
+  if (error.status == 401) response.headers.emplace_back("WWW-Authenticate", "Bearer");
+  return response;
+}
+
+}  // namespace yiti::serving

@@ -1,0 +1,53 @@
+// HTTP messages and the answering of one, free of the HTTP library.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace yiti::serving {
+
+struct HttpRequest {
+  std::string method;
+  std::string path;   ///< still percent-encoded
+  std::string query;  ///< without the question mark
+  std::string authorization;
+  std::string content_type;
+  std::string body;
+};
+
+struct HttpResponse {
+  int status = 200;
+  std::string content_type = "application/json";
+  std::string body;
+  std::vector<std::pair<std::string, std::string>> headers;
+};
+
+/// The way back to the client of one request. Answer with respond(), or with begin_stream(),
+/// write()… and finish(). All but post() belong to the exchange's own strand.
+class Exchange {
+ public:
+  virtual ~Exchange() = default;
+  virtual void respond(HttpResponse response) = 0;
+  /// Sends the head; its body is ignored.
+  virtual void begin_stream(HttpResponse head) = 0;
+  /// False when the client is gone or so slow that it was cut off: the exchange is over.
+  virtual bool write(std::string_view bytes) = 0;
+  virtual void finish() = 0;
+  /// Runs `work` on the strand. From any thread.
+  virtual void post(std::function<void()> work) = 0;
+};
+
+/// What is answering a request over several turns of the strand.
+class Activity {
+ public:
+  virtual ~Activity() = default;
+  /// The client went away: stop, and do not use the exchange again.
+  virtual void client_gone() = 0;
+  /// The server stops: end the answer now, with an error.
+  virtual void shut_down() = 0;
+};
+
+}  // namespace yiti::serving

@@ -1,0 +1,160 @@
+#include "serving/openai_response.h"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+namespace yiti::serving {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// Bytes that are no character become U+FFFD: pieces may be parts of one.
+std::string dump(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+// JSON has no infinities; OpenAI uses -9999 for a token that cannot be.
+double finite(double logprob) { return std::isfinite(logprob) ? logprob : -9999.0; }
+
+Json token_json(const std::string& piece, double logprob) {
+  Json bytes = Json::array();
+  for (const char c : piece) bytes.push_back(static_cast<unsigned char>(c));
+  return {{"token", piece}, {"logprob", finite(logprob)}, {"bytes", std::move(bytes)}};
+}
+
+Json chat_logprobs(const std::vector<TokenDetail>& details) {
+  Json content = Json::array();
+  for (const TokenDetail& detail : details) {
+    Json entry = token_json(detail.piece, detail.logprob);
+    Json top = Json::array();
+    for (const auto& [piece, logprob] : detail.top) top.push_back(token_json(piece, logprob));
+    entry["top_logprobs"] = std::move(top);
+    content.push_back(std::move(entry));
+  }
+  return {{"content", std::move(content)}, {"refusal", nullptr}};
+}
+
+Json completion_logprobs(const std::vector<TokenDetail>& details) {
+  Json result = {{"tokens", Json::array()},
+                 {"token_logprobs", Json::array()},
+                 {"top_logprobs", Json::array()},
+                 {"text_offset", Json::array()}};
+  for (const TokenDetail& detail : details) {
+    Json top = Json::object();
+    for (const auto& [piece, logprob] : detail.top) top[piece] = finite(logprob);
+    result["tokens"].push_back(detail.piece);
+    result["token_logprobs"].push_back(finite(detail.logprob));
+    result["top_logprobs"].push_back(std::move(top));
+    result["text_offset"].push_back(detail.text_offset);
+  }
+  return result;
+}
+
+Json logprobs_json(Api api, const ReplyChoice& choice) {
+  if (!choice.with_logprobs) return nullptr;
+  return api == Api::kChat ? chat_logprobs(choice.details) : completion_logprobs(choice.details);
+}
+
+Json finish_json(const ReplyChoice& choice) {
+  return choice.finish_reason.empty() ? Json(nullptr) : Json(choice.finish_reason);
+}
+
+Json usage_json(const Usage& usage) {
+  return {{"prompt_tokens", usage.prompt_tokens},
+          {"completion_tokens", usage.completion_tokens},
+          {"total_tokens", usage.prompt_tokens + usage.completion_tokens},
+          {"prompt_tokens_details", {{"cached_tokens", usage.cached_tokens}}}};
+}
+
+Json head_json(const ReplyHead& head, bool chunk, const std::string& fingerprint) {
+  const char* object = head.api == Api::kCompletion ? "text_completion"
+                       : chunk                      ? "chat.completion.chunk"
+                                                    : "chat.completion";
+  Json json = {
+      {"id", head.id}, {"object", object}, {"created", head.created_unix_s}, {"model", head.model}};
+  if (!fingerprint.empty()) json["system_fingerprint"] = fingerprint;
+  return json;
+}
+
+Json choice_json(Api api, const ReplyChoice& choice) {
+  Json json = {{"index", choice.index}};
+  if (api == Api::kChat) {
+    json["message"] = {{"role", "assistant"}, {"content", choice.text}, {"refusal", nullptr}};
+  } else {
+    json["text"] = choice.text;
+  }
+  json["logprobs"] = logprobs_json(api, choice);
+  json["finish_reason"] = finish_json(choice);
+  return json;
+}
+
+Json delta_json(Api api, const ReplyChoice& choice) {
+  Json json = {{"index", choice.index}};
+  if (api == Api::kChat) {
+    json["delta"] = Json::object();
+    if (!choice.text.empty()) json["delta"]["content"] = choice.text;
+  } else {
+    json["text"] = choice.text;
+  }
+  json["logprobs"] = choice.details.empty() ? Json(nullptr) : logprobs_json(api, choice);
+  json["finish_reason"] = finish_json(choice);
+  return json;
+}
+
+std::string chunk(const ReplyHead& head, Json choice, const ChunkOptions& options) {
+  Json json = head_json(head, true, options.fingerprint);
+  json["choices"] = Json::array({std::move(choice)});
+  if (options.include_usage) json["usage"] = nullptr;
+  return dump(json);
+}
+
+Json model_object(const ServedModel& model) {
+  return {{"id", model.name},
+          {"object", "model"},
+          {"created", model.created_unix_s},
+          {"owned_by", model.owned_by}};
+}
+
+}  // namespace
+
+std::string reply_json(const ReplyHead& head, const std::vector<ReplyChoice>& choices,
+                       const Usage& usage, const std::string& fingerprint) {
+  Json json = head_json(head, false, fingerprint);
+  json["choices"] = Json::array();
+  for (const ReplyChoice& choice : choices)
+    json["choices"].push_back(choice_json(head.api, choice));
+  json["usage"] = usage_json(usage);
+  return dump(json);
+}
+
+std::string role_chunk_json(const ReplyHead& head, int64_t index, const ChunkOptions& options) {
+  return chunk(head,
+               {{"index", index},
+                {"delta", {{"role", "assistant"}, {"content", ""}, {"refusal", nullptr}}},
+                {"logprobs", nullptr},
+                {"finish_reason", nullptr}},
+               options);
+}
+
+std::string chunk_json(const ReplyHead& head, const ReplyChoice& delta,
+                       const ChunkOptions& options) {
+  return chunk(head, delta_json(head.api, delta), options);
+}
+
+std::string usage_chunk_json(const ReplyHead& head, const Usage& usage,
+                             const std::string& fingerprint) {
+  Json json = head_json(head, true, fingerprint);
+  json["choices"] = Json::array();
+  json["usage"] = usage_json(usage);
+  return dump(json);
+}
+
+std::string model_json(const ServedModel& model) { return dump(model_object(model)); }
+
+std::string model_list_json(const std::vector<ServedModel>& models) {
+  Json json = {{"object", "list"}, {"data", Json::array()}};
+  for (const ServedModel& model : models) json["data"].push_back(model_object(model));
+  return dump(json);
+}
+
+}  // namespace yiti::serving

@@ -1,0 +1,66 @@
+// Writes the answers of OpenAI's API. Pure functions; all return JSON text.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "serving/openai_request.h"
+#include "serving/options.h"
+
+namespace yiti::serving {
+
+struct ReplyHead {
+  Api api = Api::kChat;
+  std::string id;
+  int64_t created_unix_s = 0;
+  std::string model;
+};
+
+/// A generated token whose log-probability was asked for. Pieces are bytes.
+struct TokenDetail {
+  std::string piece;
+  double logprob = 0;
+  std::vector<std::pair<std::string, double>> top;  ///< best first
+  int64_t text_offset = 0;                          ///< characters of the choice's text before it
+};
+
+struct ReplyChoice {
+  int64_t index = 0;
+  std::string text;
+  std::vector<TokenDetail> details;
+  bool with_logprobs = false;
+  std::string finish_reason;  ///< empty: not finished
+};
+
+struct Usage {
+  int64_t prompt_tokens = 0;
+  int64_t completion_tokens = 0;
+  int64_t cached_tokens = 0;
+};
+
+/// The whole answer of a request that does not stream.
+std::string reply_json(const ReplyHead& head, const std::vector<ReplyChoice>& choices,
+                       const Usage& usage, const std::string& fingerprint);
+
+/// What every chunk of a stream shares.
+struct ChunkOptions {
+  std::string fingerprint;     ///< empty: not known yet
+  bool include_usage = false;  ///< chunks then carry a null usage
+};
+
+/// The chunk that begins a chat choice: its role. Completions have none.
+std::string role_chunk_json(const ReplyHead& head, int64_t index, const ChunkOptions& options);
+/// More text of a choice, or, with finish_reason, its end.
+std::string chunk_json(const ReplyHead& head, const ReplyChoice& delta,
+                       const ChunkOptions& options);
+/// The last chunk of a stream with include_usage.
+std::string usage_chunk_json(const ReplyHead& head, const Usage& usage,
+                             const std::string& fingerprint);
+
+std::string model_json(const ServedModel& model);
+std::string model_list_json(const std::vector<ServedModel>& models);
+
+}  // namespace yiti::serving

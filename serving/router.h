@@ -1,0 +1,50 @@
+// Which path is answered by what.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "serving/http.h"
+#include "serving/limiter.h"
+#include "serving/openai_request.h"
+#include "serving/options.h"
+
+namespace yiti::serving {
+
+/// Thread-safe.
+class Router {
+ public:
+  /// `options` must outlive it.
+  explicit Router(const ServerOptions& options);
+  ~Router();
+
+  /// Why a request with this head (its body not read yet) is refused, if it is: 401, 404, 405, 415.
+  /// OPTIONS, too, is answered here.
+  std::optional<HttpResponse> precheck(const HttpRequest& head) const;
+  /// Answers, or returns what is going to. Does not throw.
+  std::shared_ptr<Activity> handle(const HttpRequest& request, Exchange& exchange) const;
+
+ private:
+  struct Route;
+  struct Match;
+  std::optional<Match> find(std::string_view path) const;
+  std::shared_ptr<Activity> generate(Api api, const HttpRequest& request, Exchange& exchange) const;
+  HttpResponse get(const Match& match, const HttpRequest& request) const;
+  const ServedModel& model(const std::string& name) const;
+  JobRunner& jobs() const;
+  FineTuneJob job(const std::string& id) const;
+  HttpResponse index() const;
+
+  const ServerOptions& options_;
+  std::shared_ptr<Limiter> limiter_;
+};
+
+/// %XX to bytes; what is no such escape stays.
+std::string percent_decode(std::string_view text);
+
+/// Takes as long for any `given` of one length, however much of it is right.
+bool equal_in_constant_time(std::string_view given, std::string_view secret);
+
+}  // namespace yiti::serving

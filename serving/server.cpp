@@ -1,0 +1,220 @@
+#include "serving/server.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/strand.hpp>
+#include <condition_variable>
+#include <future>
+#include <mutex>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "serving/connection.h"
+#include "serving/router.h"
+
+namespace yiti {
+namespace {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using boost::system::error_code;
+using serving::Connection;
+
+constexpr std::chrono::milliseconds kRetryAccept{50};
+constexpr std::chrono::milliseconds kLastWords{1'500};
+
+void check_options(const ServerOptions& options) {
+  constexpr const char* kWhere = "server";
+  check(options.io_threads >= 1 && options.io_threads <= 256, kWhere,
+        "io_threads is {}; wants 1 to 256", options.io_threads);
+  for (const int64_t limit :
+       {options.max_header_bytes, options.max_body_bytes, options.max_connections,
+        options.max_generations, options.max_buffered_bytes, options.max_buffered_tokens}) {
+    check(limit >= 1 && limit <= INT32_MAX, kWhere, "a limit is {}; wants 1 to {}", limit,
+          INT32_MAX);
+  }
+  std::set<std::string> names;
+  for (const ServedModel& model : options.models) {
+    check(!model.name.empty() && names.insert(model.name).second, kWhere,
+          "the model name '{}' is empty or there twice", model.name);
+    check(model.generator != nullptr && model.text != nullptr, kWhere,
+          "model '{}' wants a generator and a text model", model.name);
+  }
+}
+
+}  // namespace
+
+struct Server::Impl {
+  explicit Impl(ServerOptions given) : options(std::move(given)), router(options) {
+    context.closed = [this](const std::shared_ptr<Connection>& one) { forget(one); };
+  }
+
+  void listen();
+  void run();
+  void accept();
+  void on_accept(error_code error, tcp::socket socket);
+  void forget(const std::shared_ptr<Connection>& connection);
+  template <class F>
+  void for_each_connection(F f);
+  /// Whether no connection is left after at most `time`.
+  bool wait_for_end(std::chrono::milliseconds time);
+  void stop();
+
+  const ServerOptions options;
+  const serving::Router router;
+  serving::ConnectionContext context{options, router};
+  asio::io_context io;
+  asio::strand<asio::io_context::executor_type> accept_strand{io.get_executor()};
+  tcp::acceptor acceptor{accept_strand};
+  asio::steady_timer retry{accept_strand};
+  std::atomic<uint16_t> port = 0;
+
+  std::mutex mutex;  // guards what follows
+  std::condition_variable ended;
+  std::set<std::shared_ptr<Connection>> connections;
+  bool accept_paused = false;
+
+  std::mutex lifecycle;  // start and stop exclude each other
+  bool started = false;
+  std::vector<std::thread> threads;
+};
+
+void Server::Impl::listen() {
+  try {
+    tcp::resolver resolver(io);
+    const auto found =
+        resolver.resolve(options.host, std::to_string(options.port), tcp::resolver::passive);
+    const tcp::endpoint endpoint = found.begin()->endpoint();
+    acceptor.open(endpoint.protocol());
+    acceptor.set_option(tcp::acceptor::reuse_address(true));
+    acceptor.bind(endpoint);
+    acceptor.listen();
+    port = acceptor.local_endpoint().port();
+  } catch (const boost::system::system_error& error) {
+    fail(Code::kUnavailable, "server", "cannot listen on {} port {}: {}", options.host,
+         options.port, error.code().message());
+  }
+}
+
+// A connection keeps its own errors to itself; what is left is lack of memory while accepting.
+void Server::Impl::run() {
+  while (!io.stopped()) {
+    try {
+      io.run();
+    } catch (const std::exception& error) {
+      if (options.log) options.log(error.what());
+    }
+  }
+}
+
+void Server::Impl::accept() {
+  acceptor.async_accept(asio::make_strand(io), [this](error_code error, tcp::socket socket) {
+    on_accept(error, std::move(socket));
+  });
+}
+
+void Server::Impl::on_accept(error_code error, tcp::socket socket) {
+  if (context.stopping) return;
+  if (error) {
+    // Such as too many open files: the connection waits in the backlog meanwhile.
+    if (options.log) options.log(fmt::format("cannot accept: {}", error.message()));
+    retry.expires_after(kRetryAccept);
+    retry.async_wait([this](error_code cancelled) {
+      if (!cancelled && !context.stopping) accept();
+    });
+    return;
+  }
+  const auto connection = std::make_shared<Connection>(std::move(socket), context);
+  {
+    const std::lock_guard lock(mutex);
+    connections.insert(connection);
+    accept_paused = static_cast<int64_t>(connections.size()) >= options.max_connections;
+    if (accept_paused) {
+      connection->start();
+      return;
+    }
+  }
+  connection->start();
+  accept();
+}
+
+void Server::Impl::forget(const std::shared_ptr<Connection>& connection) {
+  const std::lock_guard lock(mutex);
+  connections.erase(connection);
+  ended.notify_all();
+  if (accept_paused && !context.stopping) {
+    accept_paused = false;
+    asio::post(accept_strand, [this] { accept(); });
+  }
+}
+
+template <class F>
+void Server::Impl::for_each_connection(F f) {
+  const std::lock_guard lock(mutex);
+  for (const auto& connection : connections) f(*connection);
+}
+
+bool Server::Impl::wait_for_end(std::chrono::milliseconds time) {
+  std::unique_lock lock(mutex);
+  return ended.wait_for(lock, time, [this] { return connections.empty(); });
+}
+
+void Server::Impl::stop() {
+  const std::lock_guard lock(lifecycle);
+  if (threads.empty()) return;
+  context.stopping = true;
+  std::promise<void> closed;
+  asio::post(accept_strand, [this, &closed] {
+    error_code ignored;
+    acceptor.close(ignored);
+    retry.cancel();
+    closed.set_value();
+  });
+  closed.get_future().wait();
+  for_each_connection([](Connection& connection) { connection.drain(); });
+  if (!wait_for_end(options.grace)) {
+    for_each_connection([](Connection& connection) { connection.shut_down(); });
+    wait_for_end(kLastWords);
+  }
+  io.stop();
+  for (std::thread& thread : threads) thread.join();
+  threads.clear();
+  for_each_connection([](Connection& connection) { connection.abandon(); });
+  const std::lock_guard connections_lock(mutex);
+  connections.clear();
+}
+
+Server::Server(ServerOptions options) {
+  check_options(options);
+  impl_ = std::make_unique<Impl>(std::move(options));
+}
+
+Server::~Server() { stop(); }
+
+Result<uint16_t> Server::start() {
+  return capture_errors("server", [this] {
+    Impl& impl = *impl_;
+    const std::lock_guard lock(impl.lifecycle);
+    if (std::exchange(impl.started, true)) {
+      fail(Code::kFailedPrecondition, "server", "it was started before");
+    }
+    impl.listen();
+    impl.accept();
+    for (int i = 0; i < impl.options.io_threads; ++i) {
+      impl.threads.emplace_back([&impl] { impl.run(); });
+    }
+    return impl.port.load();
+  });
+}
+
+void Server::stop() { impl_->stop(); }
+
+uint16_t Server::port() const { return impl_->port; }
+
+}  // namespace yiti
