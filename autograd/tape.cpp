@@ -124,7 +124,7 @@ void Tape::accumulate(int64_t id, Tensor grad) {
   if (fresh) return;
   Tensor& sum = entry->second;
   if (sum.storage().use_count() == 1 && sum.is_contiguous()) {
-    ops::add_op().run_into(std::vector{sum, grad}, {}, std::vector{sum});
+    add_op().run_into(std::vector{sum, grad}, {}, std::vector{sum});
   } else {
     sum = ops::add(sum, grad);
   }

@@ -108,6 +108,10 @@ std::unique_ptr<Executable::Bound> Executable::make_bound(std::span<const int64_
       }
     }
     if (node.op->view) {
+      if (!in[0].has_storage()) {
+        fail(Code::kUnimplemented, node.op->name, "a view of a parameter in program {}",
+             program_.name);
+      }
       bound->values[static_cast<size_t>(node.out[0])] = node.op->view(in[0], node.attrs);
       continue;
     }
@@ -142,7 +146,10 @@ Executable::Bound& Executable::bind(std::span<const int64_t> sizes) {
   if (found != bounds_.end()) {
     std::rotate(bounds_.begin(), found, found + 1);
   } else {
-    if (bounds_.size() == kMaxBounds) bounds_.pop_back();
+    if (bounds_.size() == kMaxBounds) {
+      if (bounds_.back().get() == last_) last_ = nullptr;
+      bounds_.pop_back();
+    }
     bounds_.insert(bounds_.begin(), make_bound(sizes));
   }
   return *bounds_.front();
@@ -155,10 +162,6 @@ void Executable::set_parameters(Bound& bound, const ParameterVersion& version) {
   }
   bound.version = &version;
   bound.fingerprint = version.fingerprint();
-}
-
-const Tensor& Executable::input(size_t index, std::span<const int64_t> sizes) {
-  return bind(sizes).values[static_cast<size_t>(program_.inputs[index])];
 }
 
 void Executable::run(std::span<const int64_t> sizes, const ParameterVersion* version) {

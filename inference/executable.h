@@ -26,10 +26,11 @@ class Executable {
   explicit Executable(Program program, const PassOptions& options = {});
   ~Executable();
 
-  /// Input i of the program at these symbol sizes: memory for the caller to fill before run().
-  /// Sizes are in the order of the program's symbols, each from 0 to its bound.
-  const Tensor& input(size_t index, std::span<const int64_t> sizes);
-  /// Runs with the parameters of `version`; null where the program has none.
+  /// Memory for input i of the program, at the bounds of its symbols; the caller fills it before
+  /// run(). Smaller inputs lie at its beginning, contiguous.
+  const Tensor& input(size_t index) const { return input_memory_[index]; }
+  /// Runs at these symbol sizes (in the order of the program's symbols, each from 0 to its bound)
+  /// with the parameters of `version`; null where the program has none.
   void run(std::span<const int64_t> sizes, const ParameterVersion* version);
   /// Output i of the last run; its memory is overwritten by the next one.
   const Tensor& output(size_t index) const;

@@ -46,16 +46,18 @@ struct PreTokenizerStep {
 
 /// Everything that a tokenizer is made from.
 struct TokenizerSpec {
-  std::vector<std::string> tokens;                          ///< by id
-  std::vector<TokenType> types;                             ///< by id, or empty: all normal
-  std::vector<std::pair<std::string, std::string>> merges;  ///< best first, in the byte alphabet
-  std::vector<AddedToken> added;  ///< ids not named here that are control or user-defined get
-                                  ///< the defaults
-  std::string pre_tokenizer;      ///< gpt2, smollm, llama3, qwen2, …; used where `steps` is empty
-  std::vector<PreTokenizerStep> steps;
+  std::vector<std::string> tokens = {};  ///< by id
+  std::vector<TokenType> types = {};     ///< by id, or empty: all normal
+  /// Best first, in the byte alphabet.
+  std::vector<std::pair<std::string, std::string>> merges = {};
+  /// Ids not named here that are control or user-defined get the defaults.
+  std::vector<AddedToken> added = {};
+  std::string pre_tokenizer = {};  ///< gpt2, smollm, llama3, qwen2, …; used where `steps` is empty
+  std::vector<PreTokenizerStep> steps = {};
   int32_t bos = -1, eos = -1, pad = -1, unk = -1;  ///< -1: none
   int32_t missing_byte = -1;  ///< stands for bytes that the vocabulary lacks; -1: they are dropped
-  std::vector<int32_t> prefix, suffix;  ///< what add_special puts before and after the text
+  /// What add_special puts before and after the text.
+  std::vector<int32_t> prefix = {}, suffix = {};
   bool add_prefix_space = false;
   bool ignore_merges = false;  ///< a whole piece that is a token is taken at once
   bool normalize_nfc = false;

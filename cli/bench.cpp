@@ -1,0 +1,150 @@
+// yiti bench: how fast a model runs and trains here.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/command.h"
+#include "cli/model_options.h"
+#include "cli/terminal.h"
+#include "models/lora.h"
+#include "training/trainer.h"
+
+namespace yiti::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct BenchOptions {
+  ModelOptions model;
+  int64_t prefill = 512;
+  int64_t decode = 128;
+  int repeats = 3;
+  bool json = false;
+  bool lora = false, full = false;
+  int64_t rows = 4, row_tokens = 256;
+};
+
+template <class F>
+double seconds(F&& f) {
+  const Clock::time_point begin = Clock::now();
+  f();
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+// The median of `repeats` runs after one that warms up.
+template <class F>
+double median_seconds(int repeats, F&& f) {
+  f();
+  std::vector<double> times;
+  for (int i = 0; i < repeats; ++i) times.push_back(seconds(f));
+  std::sort(times.begin(), times.end());
+  return times[times.size() / 2];
+}
+
+// Tokens that no kernel can take a short cut for.
+std::vector<int32_t> some_tokens(int64_t count, int64_t vocab) {
+  std::vector<int32_t> tokens;
+  for (int64_t i = 0; i < count; ++i) {
+    tokens.push_back(static_cast<int32_t>((i * 7919 + 13) % vocab));
+  }
+  return tokens;
+}
+
+Batch some_batch(const BenchOptions& options, int64_t vocab) {
+  Batch batch;
+  for (int64_t row = 0; row < options.rows; ++row) {
+    for (int64_t i = 0; i < options.row_tokens; ++i) {
+      const auto token = static_cast<int32_t>((row * 104729 + i * 7919) % vocab);
+      batch.tokens.push_back(token);
+      batch.positions.push_back(static_cast<int32_t>(i));
+      const bool last = i + 1 == options.row_tokens;
+      batch.labels.push_back(last ? kIgnoredLabel
+                                  : static_cast<int32_t>((row * 104729 + (i + 1) * 7919) % vocab));
+      batch.trained_tokens += last ? 0 : 1;
+    }
+  }
+  batch.documents = options.rows;
+  return batch;
+}
+
+void bench_inference(const BenchOptions& options, const ModelPtr& model, nlohmann::ordered_json& out) {
+  Session session(model, {.max_tokens = options.prefill + options.decode + 64,
+                          .max_sequences = 1,
+                          .max_batch_tokens = std::min<int64_t>(options.prefill, 512)});
+  const std::vector<int32_t> prompt = some_tokens(options.prefill, session.vocab_size());
+  const double prefill = median_seconds(options.repeats, [&] {
+    const SequenceId sequence = session.open();
+    session.prefill(sequence, prompt);
+    session.close(sequence);
+  });
+  const double decode = median_seconds(options.repeats, [&] {
+    const SequenceId sequence = session.open();
+    for (int64_t i = 0; i < options.decode; ++i) session.decode(sequence, prompt[1]);
+    session.close(sequence);
+  });
+  out[fmt::format("prefill_{}", options.prefill)] = static_cast<double>(options.prefill) / prefill;
+  out[fmt::format("decode_{}", options.decode)] = static_cast<double>(options.decode) / decode;
+}
+
+void bench_training(const BenchOptions& options, const ModelPtr& model, const std::string& key,
+                    nlohmann::ordered_json& out) {
+  Trainer trainer(model, {});
+  const Batch batch = some_batch(options, model->config().vocab_size);
+  const double step = median_seconds(options.repeats, [&] { trainer.step({&batch, 1}, 1e-4); });
+  out[key] = static_cast<double>(batch.tokens.size()) / step;
+}
+
+int bench(const BenchOptions& options) {
+  nlohmann::ordered_json out;
+  const LoadedModel loaded = options.model.load();
+  out["threads"] = loaded.model->device()->threads().size();
+  out["isa"] = name(loaded.model->device()->isa());
+  bench_inference(options, loaded.model, out);
+  const std::string shape = fmt::format("_{}x{}", options.rows, options.row_tokens);
+  if (options.lora) {
+    bench_training(options, with_lora(*loaded.model, {}), "lora_step" + shape, out);
+  }
+  if (options.full) {
+    bench_training(options, options.model.load(true).model, "full_step" + shape, out);
+  }
+  if (options.json) {
+    print(out.dump() + "\n");
+    return 0;
+  }
+  for (const auto& [key, value] : out.items()) {
+    print(fmt::format("{:<20} {}\n", key,
+                      value.is_number_float() ? fmt::format("{:.1f} tokens/s", value.get<double>())
+                                              : value.dump()));
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_bench(CLI::App& app, Action& action) {
+  auto options = std::make_shared<BenchOptions>();
+  CLI::App* command = app.add_subcommand("bench", "Measure a model's speed on this machine");
+  options->model.add(*command);
+  command->add_option("--prefill", options->prefill, "Tokens of the prompt")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--decode", options->decode, "Tokens to generate")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--repeats", options->repeats, "Runs, of which the median counts")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_flag("--lora", options->lora, "Also a LoRA training step");
+  command->add_flag("--full", options->full, "Also a full training step, dequantised");
+  command->add_option("--rows", options->rows, "Documents in a training step")
+      ->capture_default_str();
+  command->add_option("--row-tokens", options->row_tokens, "Tokens of each document")
+      ->capture_default_str();
+  command->add_flag("--json", options->json, "Print JSON");
+  command->callback([&action, options] { action = [options] { return bench(*options); }; });
+}
+
+}  // namespace yiti::cli

@@ -1,0 +1,28 @@
+// The options of a fine-tuning run, shared by `finetune` and `demo`.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "models/lora.h"
+#include "training/fine_tune.h"
+
+namespace yiti::cli {
+
+struct TrainingOptions {
+  FineTuneOptions run;
+  LoraConfig lora;
+  bool full = false;
+  std::string schedule = "cosine";
+
+  TrainingOptions();
+  /// Adds everything but the data and the output.
+  void add(CLI::App& command);
+  /// Takes over what was given as text. Throws Error.
+  void finish();
+};
+
+/// Shows a run on the terminal: notes, plan, first example, progress bar.
+FineTuneEvents terminal_events(const TextModel& text, ProgressBar& bar);
+
+}  // namespace yiti::cli

@@ -1,0 +1,145 @@
+#include "inference/sampler.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/error.h"
+#include "core/random.h"
+#include "ops/loss/log_probability.h"
+
+namespace yiti {
+namespace {
+
+// Better first; the lower token where logits are equal.
+bool better(float a_logit, int32_t a, float b_logit, int32_t b) {
+  return a_logit != b_logit ? a_logit > b_logit : a < b;
+}
+
+}  // namespace
+
+void check_sampling(const Sampling& s) {
+  const auto require = [](bool ok, std::string_view name, double got, std::string_view wanted) {
+    check(ok, "sampling", "{} is {}; wants {}", name, got, wanted);
+  };
+  require(s.temperature >= 0 && s.temperature <= 100, "temperature", s.temperature, "0 to 100");
+  require(s.top_k >= 0, "top_k", static_cast<double>(s.top_k), "0 (all) or more");
+  require(s.top_p > 0 && s.top_p <= 1, "top_p", s.top_p, "more than 0, at most 1");
+  require(s.min_p >= 0 && s.min_p <= 1, "min_p", s.min_p, "0 to 1");
+  require(s.repetition_penalty > 0 && s.repetition_penalty <= 100, "repetition_penalty",
+          s.repetition_penalty, "more than 0, at most 100");
+  require(std::abs(s.frequency_penalty) <= 100, "frequency_penalty", s.frequency_penalty,
+          "-100 to 100");
+  require(std::abs(s.presence_penalty) <= 100, "presence_penalty", s.presence_penalty,
+          "-100 to 100");
+}
+
+Sampler::Sampler(const Sampling& sampling, int64_t vocab_size, std::span<const int32_t> prompt)
+    : sampling_(sampling),
+      penalised_(sampling.repetition_penalty != 1 || sampling.frequency_penalty != 0 ||
+                 sampling.presence_penalty != 0) {
+  check_sampling(sampling);
+  if (sampling.temperature > 0) candidates_.reserve(static_cast<size_t>(vocab_size));
+  if (!penalised_) return;
+  logits_.resize(static_cast<size_t>(vocab_size));
+  counts_.assign(static_cast<size_t>(vocab_size), 0);
+  seen_.assign(static_cast<size_t>(vocab_size), false);
+  for (int32_t token : prompt) seen_[static_cast<size_t>(token)] = true;
+}
+
+int32_t Sampler::next(std::span<const float> logits) {
+  if (penalised_) {
+    apply_penalties(logits);
+    logits = logits_;
+  }
+  const int32_t token = sampling_.temperature > 0 ? sampled(logits) : greedy(logits);
+  if (penalised_) {
+    ++counts_[static_cast<size_t>(token)];
+    seen_[static_cast<size_t>(token)] = true;
+  }
+  ++index_;
+  return token;
+}
+
+int32_t Sampler::greedy(std::span<const float> logits) const {
+  return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+}
+
+// Repetition: Keskar et al. 2019. Frequency and presence: as OpenAI's API documents them.
+void Sampler::apply_penalties(std::span<const float> logits) {
+  const auto repetition = static_cast<float>(sampling_.repetition_penalty);
+  for (size_t token = 0; token < logits.size(); ++token) {
+    float logit = logits[token];
+    if (seen_[token]) logit = logit > 0 ? logit / repetition : logit * repetition;
+    if (counts_[token] > 0) {
+      logit -= static_cast<float>(sampling_.frequency_penalty) * static_cast<float>(counts_[token]) +
+               static_cast<float>(sampling_.presence_penalty);
+    }
+    logits_[token] = logit;
+  }
+}
+
+// Leaves the candidates that top_k, min_p and top_p keep, best first, with logits that are
+// unnormalised probabilities.
+void Sampler::keep_top() {
+  const auto order = [](const Candidate& a, const Candidate& b) {
+    return better(a.logit, a.token, b.logit, b.token);
+  };
+  const float best =
+      std::min_element(candidates_.begin(), candidates_.end(), order)->logit;
+  if (sampling_.top_k > 0 && static_cast<size_t>(sampling_.top_k) < candidates_.size()) {
+    const auto kept = candidates_.begin() + sampling_.top_k;
+    std::nth_element(candidates_.begin(), kept, candidates_.end(), order);
+    candidates_.erase(kept, candidates_.end());
+  }
+  for (Candidate& candidate : candidates_) {
+    candidate.logit =
+        std::exp((candidate.logit - best) / static_cast<float>(sampling_.temperature));
+  }
+  const auto min_p = static_cast<float>(sampling_.min_p);
+  std::erase_if(candidates_, [&](const Candidate& c) { return c.logit < min_p; });
+  std::sort(candidates_.begin(), candidates_.end(), order);
+  if (sampling_.top_p >= 1) return;
+  double total = 0, kept_mass = 0;
+  for (const Candidate& candidate : candidates_) total += static_cast<double>(candidate.logit);
+  size_t kept = 0;
+  while (kept < candidates_.size() && kept_mass < sampling_.top_p * total) {
+    kept_mass += static_cast<double>(candidates_[kept++].logit);
+  }
+  candidates_.resize(kept);
+}
+
+int32_t Sampler::sampled(std::span<const float> logits) {
+  candidates_.clear();
+  for (size_t token = 0; token < logits.size(); ++token) {
+    candidates_.push_back({logits[token], static_cast<int32_t>(token)});
+  }
+  keep_top();
+  double total = 0;
+  for (const Candidate& candidate : candidates_) total += static_cast<double>(candidate.logit);
+  double left = uniform(sampling_.seed, /*stream=*/0, index_) * total;
+  for (const Candidate& candidate : candidates_) {
+    left -= static_cast<double>(candidate.logit);
+    if (left < 0) return candidate.token;
+  }
+  return candidates_.back().token;
+}
+
+float log_probabilities(std::span<const float> logits, int32_t token, int count,
+                        std::vector<TokenLogprob>& top) {
+  const float normaliser = log_sum_exp(logits);
+  top.clear();
+  std::vector<int32_t> order;
+  for (size_t t = 0; count > 0 && t < logits.size(); ++t) order.push_back(static_cast<int32_t>(t));
+  const size_t kept = std::min(order.size(), static_cast<size_t>(std::max(count, 0)));
+  std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(kept), order.end(),
+                    [&](int32_t a, int32_t b) {
+                      return better(logits[static_cast<size_t>(a)], a,
+                                    logits[static_cast<size_t>(b)], b);
+                    });
+  for (size_t i = 0; i < kept; ++i) {
+    top.push_back({order[i], logits[static_cast<size_t>(order[i])] - normaliser});
+  }
+  return logits[static_cast<size_t>(token)] - normaliser;
+}
+
+}  // namespace yiti

@@ -1,0 +1,63 @@
+// Continuous batching: requests of many clients share the steps of one session.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+#include "core/gate.h"
+#include "inference/sampler.h"
+#include "inference/session.h"
+#include "models/generator.h"
+
+namespace yiti {
+
+struct SchedulerOptions {
+  SessionOptions session;
+  size_t max_queue = 1024;  ///< requests waiting for a place
+  /// Told when there is work and when there is none, so that training can yield; may be null.
+  std::shared_ptr<Gate> gate;
+};
+
+/// Runs a session in a thread of its own. A request pins the newest parameter version when it
+/// begins and finishes on it; requests on different versions run in the same loop, step by step.
+/// Long prompts are cut into chunks so that others go on decoding. Thread-safe.
+class BatchScheduler final : public Generator {
+ public:
+  explicit BatchScheduler(ModelPtr model, SchedulerOptions options = {});
+  /// Cancels what is under way and waits for it.
+  ~BatchScheduler() override;
+
+  std::shared_ptr<GenerationHandle> submit(GenerateRequest request, OnToken token,
+                                           OnDone done) override;
+  int64_t context_length() const override { return session_.context_length(); }
+
+  const Session& session() const { return session_; }
+
+ private:
+  class Job;
+  using JobPtr = std::shared_ptr<Job>;
+
+  void run();
+  void admit();
+  void step();
+  void step_version(const VersionPtr& version);
+  void advance(Job& job, std::span<const float> logits);
+  void finish(Job& job, Result<Generation> result);
+  void drop_finished();
+
+  SchedulerOptions options_;
+  Session session_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<JobPtr> queue_;   // with mutex_
+  bool stopping_ = false;      // with mutex_
+  std::list<JobPtr> running_;  // the thread's own
+  std::thread thread_;
+};
+
+}  // namespace yiti

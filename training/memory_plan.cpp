@@ -1,0 +1,79 @@
+#include "training/memory_plan.h"
+
+#include <fstream>
+#include <set>
+#include <sstream>
+
+namespace yiti {
+namespace {
+
+constexpr int64_t kFloat = sizeof(float);
+constexpr int64_t kLossRows = 128;  // of logits that the chunked loss holds at once
+
+// MemAvailable of Linux; 0 elsewhere.
+int64_t available_memory() {
+  std::ifstream meminfo("/proc/meminfo");
+  std::string line;
+  while (std::getline(meminfo, line)) {
+    std::istringstream words(line);
+    std::string key;
+    int64_t kilobytes = 0;
+    if (words >> key >> kilobytes && key == "MemAvailable:") return kilobytes * 1024;
+  }
+  return 0;
+}
+
+int64_t weight_bytes(const LanguageModel& model) {
+  std::set<const std::byte*> seen;
+  int64_t bytes = 0;
+  const VersionPtr version = model.store()->current();
+  for (const Tensor& tensor : version->tensors()) {
+    if (seen.insert(tensor.raw()).second) bytes += static_cast<int64_t>(tensor.bytes());
+  }
+  return bytes;
+}
+
+// Floats that the ops of one layer keep for each token: the inputs of its two norms, the norms'
+// outputs, q, k, v before and after rope, the attention's output, gate, up and their product, and
+// the low-rank products of an adapter (small).
+int64_t layer_floats(const ModelConfig& c) {
+  const int64_t q = c.heads * c.head_dim, kv = c.kv_heads * c.head_dim;
+  return 4 * c.hidden_size + 2 * q + 3 * kv + 3 * c.intermediate_size + 2 * c.heads;
+}
+
+}  // namespace
+
+MemoryPlanReport plan_training_memory(const Trainer& trainer, int64_t batch_tokens) {
+  const ModelConfig& c = trainer.model()->config();
+  const int64_t trained = trainer.trained_elements() * kFloat;
+  int64_t optimizer = 0;
+  for (const auto& [name, tensor] : trainer.state()) {
+    if (name.starts_with("optimizer.")) optimizer += static_cast<int64_t>(tensor.bytes());
+  }
+  const int64_t per_token = layer_floats(c) * kFloat;
+  const int64_t kept = trainer.recomputes_layers() ? c.layers * c.hidden_size * kFloat + per_token
+                                                   : c.layers * per_token;
+  MemoryPlanReport plan;
+  plan.items = {{"weights (mapped or packed once)", weight_bytes(*trainer.model())},
+                {"trained copy", trained},
+                {"gradients", trained},
+                {"optimiser state", optimizer},
+                {fmt::format("activations of {} tokens", batch_tokens), kept * batch_tokens},
+                {"logits of one chunk", 2 * kLossRows * c.vocab_size * kFloat}};
+  for (const MemoryItem& item : plan.items) {
+    plan.total_bytes += item.bytes;
+    plan.text +=
+        fmt::format("  {:<34}{:>10.1f} MB\n", item.what, static_cast<double>(item.bytes) * 1e-6);
+  }
+  plan.available_bytes = available_memory();
+  plan.fits = plan.available_bytes == 0 || plan.total_bytes < plan.available_bytes;
+  plan.text += fmt::format("  {:<34}{:>10.1f} MB of {:.1f} MB available: {}\n", "total",
+                           static_cast<double>(plan.total_bytes) * 1e-6,
+                           static_cast<double>(plan.available_bytes) * 1e-6,
+                           plan.fits ? "it fits"
+                                     : "it does not fit; use smaller batches, --recompute, or an "
+                                       "adapter instead of full fine-tuning");
+  return plan;
+}
+
+}  // namespace yiti

@@ -1,0 +1,97 @@
+#include "training/optimizer.h"
+
+#include "core/error.h"
+#include "ops/optim/adamw_step.h"
+#include "ops/optim/sgd_step.h"
+
+namespace yiti {
+namespace {
+
+std::vector<Tensor> zeros_like(const std::vector<Tensor>& tensors) {
+  std::vector<Tensor> zeros;
+  for (const Tensor& t : tensors) zeros.push_back(Tensor::zeros(t.shape(), t.dtype(), t.device()));
+  return zeros;
+}
+
+class AdamW final : public Optimizer {
+ public:
+  AdamW(const OptimizerOptions& options, const std::vector<Tensor>& parameters)
+      : options_(options), m_(zeros_like(parameters)), v_(zeros_like(parameters)) {}
+
+  void update(const std::vector<Tensor>& parameters, const std::vector<Tensor>& gradients,
+              double lr, double grad_scale, int64_t step) override {
+    for (size_t i = 0; i < parameters.size(); ++i) {
+      if (!gradients[i].defined()) continue;
+      ops::adamw_step(parameters[i], gradients[i], m_[i], v_[i],
+                      {.lr = lr,
+                       .beta1 = options_.beta1,
+                       .beta2 = options_.beta2,
+                       .eps = options_.eps,
+                       .weight_decay = options_.weight_decay,
+                       .step = step,
+                       .grad_scale = grad_scale});
+    }
+  }
+
+  std::vector<std::pair<std::string, std::vector<Tensor>>> state() const override {
+    return {{"m", m_}, {"v", v_}};
+  }
+
+ private:
+  OptimizerOptions options_;
+  std::vector<Tensor> m_, v_;
+};
+
+class Sgd final : public Optimizer {
+ public:
+  Sgd(const OptimizerOptions& options, const std::vector<Tensor>& parameters)
+      : options_(options),
+        momentum_(options.momentum > 0 ? zeros_like(parameters) : std::vector<Tensor>()) {}
+
+  void update(const std::vector<Tensor>& parameters, const std::vector<Tensor>& gradients,
+              double lr, double grad_scale, int64_t step) override {
+    for (size_t i = 0; i < parameters.size(); ++i) {
+      if (!gradients[i].defined()) continue;
+      ops::sgd_step(parameters[i], gradients[i], momentum_.empty() ? Tensor() : momentum_[i],
+                    {.lr = lr,
+                     .momentum = options_.momentum,
+                     .weight_decay = options_.weight_decay,
+                     .nesterov = options_.nesterov,
+                     .step = step,
+                     .grad_scale = grad_scale});
+    }
+  }
+
+  std::vector<std::pair<std::string, std::vector<Tensor>>> state() const override {
+    if (momentum_.empty()) return {};
+    return {{"momentum", momentum_}};
+  }
+
+ private:
+  OptimizerOptions options_;
+  std::vector<Tensor> momentum_;
+};
+
+void check_options(const OptimizerOptions& o) {
+  const auto fraction = [](std::string_view name, double value) {
+    check(value >= 0 && value < 1, "optimizer", "{} is {}; wants 0 to less than 1", name, value);
+  };
+  fraction("beta1", o.beta1);
+  fraction("beta2", o.beta2);
+  fraction("momentum", o.momentum);
+  check(o.eps > 0, "optimizer", "eps is {}; wants more than 0", o.eps);
+  check(o.weight_decay >= 0, "optimizer", "weight_decay is {}; wants 0 or more", o.weight_decay);
+  check(!o.nesterov || o.momentum > 0, "optimizer", "nesterov wants a momentum above 0");
+}
+
+}  // namespace
+
+std::unique_ptr<Optimizer> make_optimizer(const OptimizerOptions& options,
+                                          const std::vector<Tensor>& parameters) {
+  check_options(options);
+  if (options.name == "adamw") return std::make_unique<AdamW>(options, parameters);
+  if (options.name == "sgd") return std::make_unique<Sgd>(options, parameters);
+  fail(Code::kInvalidArgument, "optimizer", "\"{}\"; wants adamw or sgd", options.name);
+}
+
+}  // namespace yiti
