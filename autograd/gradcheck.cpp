@@ -49,8 +49,8 @@ std::vector<double> by_tape(const std::string& name, const Function& f,
   for (size_t i = 0; i < outputs.size(); ++i) {
     if (!counts(outputs[i]) || !outputs[i].trace()) continue;
     const auto count = static_cast<size_t>(outputs[i].numel());
-    const Tensor weights = of_doubles(weights_of(count, i), outputs[i].shape(), DType::kF64,
-                                      outputs[i].device());
+    const Tensor weights =
+        of_doubles(weights_of(count, i), outputs[i].shape(), DType::kF64, outputs[i].device());
     const Tensor part = ops::sum(ops::mul(outputs[i], weights));
     loss = loss.defined() ? ops::add(loss, part) : part;
   }
@@ -73,8 +73,7 @@ GradcheckReport compare(const std::string& name, const Function& f, std::span<co
   std::vector<Tensor> moved(inputs.begin(), inputs.end());
   const auto at = [&](size_t element, double value) {
     const double before = std::exchange(values[element], value);
-    moved[which] =
-        of_doubles(values, inputs[which].shape(), DType::kF64, inputs[which].device());
+    moved[which] = of_doubles(values, inputs[which].shape(), DType::kF64, inputs[which].device());
     values[element] = before;
     return weighted(f(moved));
   };

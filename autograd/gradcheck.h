@@ -28,8 +28,7 @@ struct GradcheckReport {
 /// of which the f64 ones count, and must give the same values again. kInternal names `name`, input,
 /// element, got and wanted where they differ; other errors are those of f and of its gradient.
 Result<GradcheckReport> gradcheck(
-    const std::string& name,
-    const std::function<std::vector<Tensor>(std::span<const Tensor>)>& f,
+    const std::string& name, const std::function<std::vector<Tensor>(std::span<const Tensor>)>& f,
     std::span<const Tensor> inputs, size_t which, const GradcheckOptions& options = {});
 
 /// The same for an op. Saved outputs do not count.

@@ -46,6 +46,19 @@ std::vector<Tensor> pow_gradient(const GradArgs& args) {
           })};
 }
 
+// Positive bases, and exponents of both signs with 0 among them.
+Sample pow_sample(const Shape& a, const Shape& b) {
+  return {.shapes = {a, b}, .attrs = {}, .make = [=](DType floats, const DevicePtr& device) {
+            std::vector<double> bases, exponents;
+            for (int64_t i = 0; i < a.numel(); ++i)
+              bases.push_back(0.25 + 0.3 * static_cast<double>(i));
+            for (int64_t i = 0; i < b.numel(); ++i)
+              exponents.push_back(1.5 - 0.75 * static_cast<double>(i % 5));
+            return std::vector<Tensor>{of_doubles(bases, a, floats, device),
+                                       of_doubles(exponents, b, floats, device)};
+          }};
+}
+
 }  // namespace
 
 std::vector<Tensor> infer_binary(std::span<const Tensor> in, const Op& op, bool floats) {
@@ -156,15 +169,9 @@ const Op& pow_op() {
           .doc("a to the power of b, as IEEE 754 pow. The gradient of b is 0 where a is 0.")
           .source("IEEE 754-2019, section 9.2")
           .gradient(&pow_gradient, {0, 1}, {0})
-          .sample({.shapes = {Shape{3, 5}, Shape{5}},
-                   .attrs = {},
-                   .make =
-                       [](DType floats, const DevicePtr& device) {
-                         std::vector<double> a, b{-2, -0.5, 0, 1, 2.5};
-                         for (int i = 0; i < 15; ++i) a.push_back(0.25 + 0.3 * i);
-                         return std::vector<Tensor>{of_doubles(a, {3, 5}, floats, device),
-                                                    of_doubles(b, {5}, floats, device)};
-                       }})
+          .sample(pow_sample({3, 5}, {5}))
+          .sample(pow_sample({2, 1}, {3, 1, 7}))
+          .sample(pow_sample({0, 3}, {3}))
           .build();
   return op;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/attrs.h"
+#include "core/shape.h"
 
 namespace yiti {
 
@@ -14,5 +15,12 @@ struct SizesAttrs {
   std::vector<int64_t> sizes;
   void visit(AttrVisitor& v) { v.field("sizes", sizes); }
 };
+
+/// The non-negative form of an op's axis. Throws kInvalidArgument naming the op.
+inline int axis_of(const Shape& shape, int64_t axis, std::string_view op) {
+  check(axis >= -shape.rank() && axis < shape.rank(), op, "axis {} of {}, which has {} axes", axis,
+        shape.str(), shape.rank());
+  return static_cast<int>(axis < 0 ? axis + shape.rank() : axis);
+}
 
 }  // namespace yiti

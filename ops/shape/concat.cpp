@@ -10,13 +10,13 @@
 namespace yiti {
 namespace {
 
-int axis_of(const Attrs& attrs, const Tensor& x) {
-  return x.shape().index(static_cast<int>(attrs.as<AxisAttrs>().axis));
+int concat_axis(const Attrs& attrs, const Tensor& x) {
+  return axis_of(x.shape(), attrs.as<AxisAttrs>().axis, "concat");
 }
 
 std::vector<Tensor> infer(std::span<const Tensor> in, const Attrs& attrs, const Op& op) {
   Shape shape = in[0].shape();
-  const int axis = axis_of(attrs, in[0]);
+  const int axis = concat_axis(attrs, in[0]);
   int64_t total = 0;
   for (const Tensor& part : in) {
     check(!is_quantised(part.dtype()) && part.dtype() == in[0].dtype(), op.name,
@@ -33,7 +33,7 @@ std::vector<Tensor> infer(std::span<const Tensor> in, const Attrs& attrs, const 
 
 void run(const KernelArgs& args) {
   const Tensor& y = args.out[0];
-  const int axis = axis_of(args.attrs, y);
+  const int axis = concat_axis(args.attrs, y);
   int64_t start = 0;
   for (const Tensor& part : args.in) {
     if (part.numel() > 0) {
@@ -45,7 +45,7 @@ void run(const KernelArgs& args) {
 }
 
 std::vector<Tensor> reference(std::span<const Tensor> in, const Attrs& attrs) {
-  const int axis = axis_of(attrs, in[0]);
+  const int axis = concat_axis(attrs, in[0]);
   Shape shape = in[0].shape();
   shape.set(axis, 0);
   int64_t outer = 1;
@@ -66,7 +66,7 @@ std::vector<Tensor> reference(std::span<const Tensor> in, const Attrs& attrs) {
 }
 
 std::vector<Tensor> gradient(const GradArgs& args) {
-  const int axis = axis_of(args.attrs, args.in[0]);
+  const int axis = concat_axis(args.attrs, args.in[0]);
   std::vector<Tensor> grads(args.in.size());
   int64_t start = 0;
   for (size_t i = 0; i < args.in.size(); ++i) {

@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "core/error.h"
+#include "ops/shape/attrs.h"
 
 namespace yiti {
 namespace {
@@ -19,7 +20,7 @@ Tensor view(const Tensor& x, const Attrs& attrs) {
   Shape shape, strides;
   unsigned seen = 0;
   for (int64_t from : order) {
-    const int axis = x.shape().index(static_cast<int>(from));
+    const int axis = axis_of(x.shape(), from, "permute");
     check((seen >> axis & 1u) == 0, "permute", "axis {} is named twice", axis);
     seen |= 1u << axis;
     shape.push_back(x.dim(axis));
@@ -32,7 +33,7 @@ std::vector<Tensor> gradient(const GradArgs& args) {
   const auto& order = args.attrs.as<PermuteAttrs>().order;
   std::vector<int64_t> inverse(order.size());
   for (size_t i = 0; i < order.size(); ++i) {
-    const int axis = args.in[0].shape().index(static_cast<int>(order[i]));
+    const int axis = axis_of(args.in[0].shape(), order[i], "permute");
     inverse[static_cast<size_t>(axis)] = static_cast<int64_t>(i);
   }
   return {ops::permute(args.grad_out[0], std::move(inverse))};
@@ -63,8 +64,8 @@ Tensor permute(const Tensor& x, std::vector<int64_t> order) {
 Tensor transpose(const Tensor& x, int first, int second) {
   std::vector<int64_t> order(static_cast<size_t>(x.rank()));
   std::iota(order.begin(), order.end(), 0);
-  std::swap(order[static_cast<size_t>(x.shape().index(first))],
-            order[static_cast<size_t>(x.shape().index(second))]);
+  std::swap(order[static_cast<size_t>(axis_of(x.shape(), first, "transpose"))],
+            order[static_cast<size_t>(axis_of(x.shape(), second, "transpose"))]);
   return permute(x, std::move(order));
 }
 

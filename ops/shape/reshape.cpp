@@ -60,7 +60,7 @@ std::vector<Tensor> reshape_back(const GradArgs& args) {
 }
 
 Tensor without_axis(const Tensor& x, const Attrs& attrs) {
-  const int axis = x.shape().index(static_cast<int>(attrs.as<AxisAttrs>().axis));
+  const int axis = axis_of(x.shape(), attrs.as<AxisAttrs>().axis, "squeeze");
   check(x.dim(axis) == 1, "squeeze", "x is {}; wants size 1 at axis {}", x.shape().str(), axis);
   Shape shape, strides;
   for (int i = 0; i < x.rank(); ++i) {

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "core/error.h"
+#include "ops/shape/attrs.h"
 #include "ops/shape/contiguous.h"
 
 namespace yiti {
@@ -43,7 +44,7 @@ int64_t limited(int64_t position, int64_t size) {
 Tensor view(const Tensor& x, const Attrs& attrs) {
   const auto& a = attrs.as<SliceAttrs>();
   check(a.step >= 1, "slice", "step is {}; wants at least 1", a.step);
-  const int axis = x.shape().index(static_cast<int>(a.axis));
+  const int axis = axis_of(x.shape(), a.axis, "slice");
   const int64_t start = limited(a.start, x.dim(axis));
   const int64_t length = std::max<int64_t>(0, limited(a.end, x.dim(axis)) - start);
   Shape shape = x.shape(), strides = x.strides();
@@ -55,7 +56,7 @@ Tensor view(const Tensor& x, const Attrs& attrs) {
 
 std::vector<Tensor> slice_gradient(const GradArgs& args) {
   const auto& a = args.attrs.as<SliceAttrs>();
-  const int axis = args.in[0].shape().index(static_cast<int>(a.axis));
+  const int axis = axis_of(args.in[0].shape(), a.axis, "slice");
   const int64_t size = args.in[0].dim(axis);
   return {ops::slice_backward(args.grad_out[0], axis, size, limited(a.start, size), a.step)};
 }
@@ -63,7 +64,7 @@ std::vector<Tensor> slice_gradient(const GradArgs& args) {
 // Where the elements of dy [*] go in the tensor they were sliced from.
 Tensor place_of(const Tensor& full, const Shape& part, const SliceBackwardAttrs& a) {
   Shape strides = full.strides();
-  const int axis = full.shape().index(static_cast<int>(a.axis));
+  const int axis = axis_of(full.shape(), a.axis, "slice_backward");
   const int64_t offset = part.numel() == 0 ? 0 : a.start * strides[axis];
   strides.set(axis, strides[axis] * a.step);
   return full.as_strided(part, strides, offset);
@@ -72,7 +73,7 @@ Tensor place_of(const Tensor& full, const Shape& part, const SliceBackwardAttrs&
 std::vector<Tensor> infer_backward(std::span<const Tensor> in, const Attrs& attrs, const Op& op) {
   const auto& a = attrs.as<SliceBackwardAttrs>();
   Shape shape = in[0].shape();
-  const int axis = shape.index(static_cast<int>(a.axis));
+  const int axis = axis_of(shape, a.axis, "slice_backward");
   check(a.step >= 1 && a.start >= 0 && a.size >= 0 && a.size < int64_t{1} << 48 &&
             (shape[axis] == 0 || (shape[axis] <= a.size && a.start < a.size &&
                                   shape[axis] - 1 <= (a.size - 1 - a.start) / a.step)),
@@ -92,7 +93,7 @@ void run_backward(const KernelArgs& args) {
 std::vector<Tensor> backward_reference(std::span<const Tensor> in, const Attrs& attrs) {
   const auto& a = attrs.as<SliceBackwardAttrs>();
   Shape shape = in[0].shape();
-  const int axis = shape.index(static_cast<int>(a.axis));
+  const int axis = axis_of(shape, a.axis, "slice_backward");
   const int64_t part = shape[axis];
   int64_t inner = 1;
   for (int i = axis + 1; i < shape.rank(); ++i) inner *= shape[i];

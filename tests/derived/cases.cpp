@@ -1,0 +1,226 @@
+#include "tests/derived/cases.h"
+
+#include <algorithm>
+#include <cstring>
+#include <random>
+
+#include "core/error.h"
+#include "ops/host_values.h"
+
+namespace yiti::derived {
+namespace {
+
+constexpr size_t kGuard = 256;
+constexpr auto kGuardByte = std::byte{0xa5}, kGarbageByte = std::byte{0xcd};
+
+uint64_t hash_of(std::string_view text) {
+  uint64_t hash = 1469598103934665603u;
+  for (char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
+  return hash;
+}
+
+Tensor filled(const Op::Input& input, const Shape& shape, DType floats, int64_t index_limit,
+              std::mt19937_64& random, const DevicePtr& device) {
+  std::vector<double> values(static_cast<size_t>(shape.numel()));
+  if (input.kind == Kind::kIndex) {
+    std::uniform_int_distribution<int64_t> uniform(0, std::max<int64_t>(index_limit, 1) - 1);
+    for (double& value : values) value = static_cast<double>(uniform(random));
+    return of_doubles(values, shape, DType::kI64, device);
+  }
+  std::normal_distribution<double> normal;
+  for (double& value : values) value = normal(random) * (is_floating(floats) ? 1 : 4);
+  return of_doubles(values, shape, floats, device);
+}
+
+std::optional<Case> fill(const Op& op, const Sample& sample, size_t index, DType floats,
+                         const DevicePtr& device) {
+  Case c{{}, sample.attrs, fmt::format("sample {} in {}", index, name(floats))};
+  if (sample.make) {
+    c.in = sample.make(floats, device);
+  } else {
+    std::mt19937_64 random(hash_of(op.name) + index);
+    for (size_t i = 0; i < sample.shapes.size(); ++i) {
+      const Op::Input& input = op.inputs[std::min(i, op.inputs.size() - 1)];
+      c.in.push_back(sample.shapes[i] ? filled(input, *sample.shapes[i], floats, sample.index_limit,
+                                               random, device)
+                                      : Tensor());
+    }
+  }
+  try {
+    (void)op.infer(c.in, c.attrs);
+  } catch (const Error&) {
+    if (floats == DType::kF32) throw;
+    return std::nullopt;
+  }
+  return c;
+}
+
+// Reports bytes around `bytes` at kGuard that are no longer what they were.
+std::string damage_of(const Storage& storage, size_t bytes, const std::string& what) {
+  for (size_t i = 0; i < storage.bytes(); ++i) {
+    const bool inside = i >= kGuard && i < kGuard + bytes;
+    if (!inside && storage.data()[i] != kGuardByte) {
+      const auto offset = static_cast<int64_t>(i) - static_cast<int64_t>(kGuard);
+      return fmt::format("wrote {} at byte {} of {}", what, offset, bytes);
+    }
+  }
+  return "";
+}
+
+std::shared_ptr<Storage> guarded(const DevicePtr& device, size_t bytes) {
+  auto storage = Storage::allocate(device, bytes + 2 * kGuard);
+  std::fill_n(storage->data(), storage->bytes(), kGuardByte);
+  std::fill_n(storage->data() + kGuard, bytes, kGarbageByte);
+  return storage;
+}
+
+std::string leading(const std::string& dims) {
+  if (dims.size() < 2 || dims.front() != '[') return "";
+  return dims.substr(1, dims.find_first_of(",]") - 1);
+}
+
+int fixed_axes(const std::string& dims) {
+  return dims == "[]" ? 0
+                      : static_cast<int>(std::count(dims.begin(), dims.end(), ',')) + 1 -
+                            (dims.find("...") != std::string::npos ? 1 : 0);
+}
+
+}  // namespace
+
+std::optional<Case> make_case(const Op& op, size_t index, DType floats, const DevicePtr& device) {
+  return fill(op, op.samples[index], index, floats, device);
+}
+
+bool has_rows(const Op& op, const std::string& dims, int rank) {
+  const std::string rows = leading(op.inputs[0].dims);
+  return !rows.empty() && leading(dims) == rows && (rows != "..." || rank > fixed_axes(dims));
+}
+
+std::optional<Case> make_rows(const Op& op, size_t index, int64_t rows, DType floats,
+                              const DevicePtr& device) {
+  Sample sample = op.samples[index];
+  const std::string name = leading(op.inputs[0].dims);
+  if ((name != "..." && name != "T") || op.variadic) return std::nullopt;
+  if (sample.make) {
+    auto c = fill(op, sample, index, floats, device);
+    if (!c || !has_rows(op, op.inputs[0].dims, c->in[0].rank())) return std::nullopt;
+    return c;
+  }
+  if (!sample.shapes[0] || !has_rows(op, op.inputs[0].dims, sample.shapes[0]->rank())) {
+    return std::nullopt;
+  }
+  for (size_t i = 0; i < sample.shapes.size(); ++i) {
+    if (sample.shapes[i] && has_rows(op, op.inputs[i].dims, sample.shapes[i]->rank())) {
+      sample.shapes[i]->set(0, rows);
+    }
+  }
+  return fill(op, sample, index, floats, device);
+}
+
+Tensor copy_of(const Tensor& tensor) {
+  if (!tensor.defined()) return tensor;
+  const Tensor flat = tensor.contiguous();
+  const auto storage = Storage::allocate(tensor.device(), flat.bytes());
+  std::memcpy(storage->data(), flat.raw(), flat.bytes());
+  return Tensor::of_storage(storage, 0, flat.shape(), flat.dtype(), flat.layout());
+}
+
+Tensor laid_out(const Tensor& tensor, int layout) {
+  if (!tensor.defined() || is_quantised(tensor.dtype()) || tensor.rank() == 0) return tensor;
+  Shape memory, strides = tensor.shape();
+  int64_t step = layout == 0 ? 1 : 2;
+  if (layout == 0) {
+    for (int axis = 0; axis < tensor.rank(); ++axis) {
+      strides.set(axis, step);
+      step *= tensor.dim(axis);
+    }
+  } else {
+    for (int axis = tensor.rank() - 1; axis >= 0; --axis) {
+      strides.set(axis, step);
+      step *= tensor.dim(axis) + (axis == tensor.rank() - 1 ? 1 : 0);
+    }
+  }
+  const auto element = static_cast<size_t>(info(tensor.dtype()).block_bytes);
+  const auto elements = step + 3;
+  const Tensor room =
+      Tensor::of_storage(guarded(tensor.device(), static_cast<size_t>(elements) * element), kGuard,
+                         {elements}, tensor.dtype());
+  const Tensor placed = room.as_strided(tensor.shape(), strides, tensor.numel() == 0 ? 0 : 3);
+  std::vector<std::byte> bytes(tensor.bytes());
+  tensor.copy_to_host(bytes);
+  for (int64_t i = 0; i < tensor.numel(); ++i) {
+    int64_t rest = i, offset = 0;
+    for (int axis = tensor.rank() - 1; axis >= 0; --axis) {
+      offset += rest % tensor.dim(axis) * strides[axis];
+      rest /= tensor.dim(axis);
+    }
+    std::memcpy(placed.raw() + static_cast<size_t>(offset) * element,
+                bytes.data() + static_cast<size_t>(i) * element, element);
+  }
+  return placed;
+}
+
+GuardedRun run_guarded(const Op& op, const Kernel& kernel, std::span<const Tensor> in,
+                       const Attrs& attrs, const DevicePtr& device) {
+  GuardedRun run;
+  std::vector<Tensor> inputs(in.begin(), in.end());
+  const std::vector<Tensor> metas = op.infer(inputs, attrs);
+  for (size_t i = 0; i < metas.size(); ++i) {
+    const auto storage = guarded(device, metas[i].bytes());
+    run.out.push_back(
+        Tensor::of_storage(storage, kGuard, metas[i].shape(), metas[i].dtype(), metas[i].layout()));
+    if (op.outputs[i].alias < 0) continue;
+    Tensor& updated = inputs[static_cast<size_t>(op.outputs[i].alias)];
+    std::vector<std::byte> bytes(updated.bytes());
+    updated.copy_to_host(bytes);
+    std::memcpy(run.out[i].raw(), bytes.data(), bytes.size());
+    updated = run.out[i];
+  }
+  const size_t bytes = kernel.workspace != nullptr ? kernel.workspace(inputs, attrs, *device) : 0;
+  const auto workspace = guarded(device, bytes);
+  kernel.run({inputs, run.out, attrs, workspace->data() + kGuard, *device});
+  run.damage = damage_of(*workspace, bytes, "around the workspace");
+  for (size_t i = 0; i < metas.size() && run.damage.empty(); ++i) {
+    run.damage = damage_of(*run.out[i].storage(), metas[i].bytes(),
+                           fmt::format("around output {}", op.outputs[i].name));
+  }
+  return run;
+}
+
+std::vector<const Kernel*> accepting(const Op& op, const Case& c, Device& device) {
+  std::vector<const Kernel*> found;
+  for (const Kernel& kernel : op.kernels) {
+    if (kernel.device_kind == device.kind() && !(kernel.refuses && kernel.refuses(c.in, c.attrs))) {
+      found.push_back(&kernel);
+    }
+  }
+  return found;
+}
+
+std::vector<DevicePtr> devices(int threads) {
+  std::vector<DevicePtr> all;
+  for (Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512}) {
+    if (is_supported(isa)) {
+      CpuOptions options;
+      options.threads = threads;
+      all.push_back(make_cpu_device(options, isa));
+    }
+  }
+  return all;
+}
+
+bool same_bits(const Tensor& a, const Tensor& b) {
+  if (!a.defined() || !b.defined()) return a.defined() == b.defined();
+  if (!(a.shape() == b.shape()) || a.dtype() != b.dtype()) return false;
+  std::vector<std::byte> left(a.bytes()), right(b.bytes());
+  a.copy_to_host(left);
+  b.copy_to_host(right);
+  return left == right;
+}
+
+bool is_updating(const Op& op) {
+  return !op.view && std::any_of(op.outputs.begin(), op.outputs.end(),
+                                 [](const Op::Output& output) { return output.alias >= 0; });
+}
+
+}  // namespace yiti::derived
