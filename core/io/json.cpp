@@ -44,6 +44,17 @@ class Watcher {
   std::vector<std::set<std::string>> keys_;
 };
 
+// "line 1, column 12: syntax error …", without the library's own name for it; text of one line is
+// part of something longer more often than not, so that its line number would mislead.
+std::string reason(const json::exception& error, std::string_view text) {
+  constexpr std::string_view kAt = "parse error at ", kOnlyLine = "line 1, ";
+  std::string_view what = error.what();
+  if (const size_t at = what.find(kAt); at != what.npos) what.remove_prefix(at + kAt.size());
+  const bool one_line = text.find('\n') == text.npos;
+  if (one_line && what.starts_with(kOnlyLine)) what.remove_prefix(kOnlyLine.size());
+  return printable(what, 300);
+}
+
 }  // namespace
 
 json parse_json(std::string_view text, std::string_view where, size_t max_depth) {
@@ -53,7 +64,7 @@ json parse_json(std::string_view text, std::string_view where, size_t max_depth)
       return watcher(event, parsed);
     });
   } catch (const json::exception& error) {
-    fail(Code::kInvalidArgument, where, "malformed JSON: {}", printable(error.what(), 300));
+    fail(Code::kInvalidArgument, where, "malformed JSON: {}", reason(error, text));
   }
 }
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/io/json.h"
 #include "models/text/utf8.h"
 
 namespace yiti {
@@ -36,24 +37,6 @@ void check_utf8(std::string_view line) {
   fail(Code::kInvalidArgument, kWhere,
        "invalid UTF-8 at column {} (byte 0x{:02x}); wants UTF-8 text", valid + 1,
        static_cast<unsigned char>(line[valid]));
-}
-
-Json parse_line(std::string_view line, const JsonlLimits& limits) {
-  const auto bound_depth = [&](int depth, Json::parse_event_t, Json&) {
-    check(depth <= limits.depth, kWhere, "nested deeper than {} levels; wants a flat row",
-          limits.depth);
-    return true;
-  };
-  try {
-    return Json::parse(line, bound_depth);
-  } catch (const Json::parse_error& error) {
-    // The library's text names line 1 of what it was given, which is not the file's line.
-    std::string_view what = error.what();
-    if (const size_t colon = what.find(": "); colon != what.npos) what.remove_prefix(colon + 2);
-    fail(Code::kInvalidArgument, kWhere, "malformed JSON at column {}: {}", error.byte, what);
-  } catch (const Json::exception& error) {
-    fail(Code::kInvalidArgument, kWhere, "malformed JSON: {}", error.what());
-  }
 }
 
 std::string string_at(const Json& object, const char* key, std::string_view place) {
@@ -140,7 +123,7 @@ DataRow read_row(std::string_view line, const JsonlLimits& limits) {
   check(std::cmp_less_equal(line.size(), limits.line_bytes), kWhere,
         "{} bytes long; wants at most {}", line.size(), limits.line_bytes);
   check_utf8(line);
-  const Json json = parse_line(line, limits);
+  const Json json = parse_json(line, kWhere, limits.depth);
   check(json.is_object(), kWhere, "the row is of type {}; wants a JSON object", json.type_name());
   refuse_keys(json, kRefusedRowKeys, "");
   DataRow row;

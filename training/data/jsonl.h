@@ -36,7 +36,7 @@ struct JsonlLimits {
   int64_t file_bytes = int64_t{1} << 30;
   int64_t line_bytes = int64_t{16} << 20;
   int64_t messages = 4096;  ///< in one row
-  int depth = 32;           ///< of nested arrays and objects
+  size_t depth = 32;        ///< of nested arrays and objects
   int reported = 20;        ///< problems kept; the rest are counted
 };
 

@@ -14,9 +14,9 @@ struct CurvePoint {
 
 struct LossCurve {
   std::string title = "Loss";
-  std::vector<CurvePoint> train;  ///< ascending in step
-  std::vector<CurvePoint> eval;   ///< ascending in step
-  double smoothing = 0.9;         ///< of the train curve, 0 (none) to below 1
+  std::vector<CurvePoint> train = {};  ///< ascending in step
+  std::vector<CurvePoint> eval = {};   ///< ascending in step
+  double smoothing = 0.9;              ///< of the train curve, 0 (none) to below 1
 };
 
 /// Exponential moving average with the start's bias taken out (Kingma & Ba 2015, section 3).

@@ -12,14 +12,14 @@ namespace yiti {
 /// One line of the log. What is not set is left out of the line.
 struct Metrics {
   int64_t step = 0;
-  std::optional<double> epoch;  ///< with the part done, such as 1.25
-  std::optional<double> loss;   ///< mean over the step's trained tokens, in nats
-  std::optional<double> learning_rate;
-  std::optional<double> grad_norm;  ///< before clipping
-  std::optional<int64_t> tokens;    ///< seen since the run's beginning
-  std::optional<double> tokens_per_second;
-  std::optional<double> eval_loss;
-  std::optional<uint64_t> version;  ///< published after the step
+  std::optional<double> epoch = {};  ///< with the part done, such as 1.25
+  std::optional<double> loss = {};   ///< mean over the step's trained tokens, in nats
+  std::optional<double> learning_rate = {};
+  std::optional<double> grad_norm = {};  ///< before clipping
+  std::optional<int64_t> tokens = {};    ///< seen since the run's beginning
+  std::optional<double> tokens_per_second = {};
+  std::optional<double> eval_loss = {};
+  std::optional<uint64_t> version = {};  ///< published after the step
 };
 
 /// One JSON object without a line end; the keys are the members' names, as in transformers' log.

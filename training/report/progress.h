@@ -17,8 +17,8 @@ struct Progress {
   double tokens_per_second = 0;
   double elapsed_s = 0;    ///< since this process began with `first_step`
   int64_t first_step = 0;  ///< above 0 in a resumed run, so that time left is judged right
-  std::optional<double> eval_loss;
-  std::optional<uint64_t> version;  ///< the last one published
+  std::optional<double> eval_loss = {};
+  std::optional<uint64_t> version = {};  ///< the last one published
 };
 
 /// "0:07", "12:30", "1:02:03"; "–:––" where it is not known (negative or not finite).
