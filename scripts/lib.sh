@@ -39,14 +39,22 @@ parse_options() {
   [[ $jobs =~ ^[1-9][0-9]*$ ]] || die "-j wants a number of jobs; got '$jobs'"
 }
 
-# build_preset PRESET [TARGET…]: configures and builds; configure output is shown on failure only.
-build_preset() {
-  local preset=$1 log=$root/build/$1.configure.log
-  shift
-  mkdir -p build
-  cmake --preset "$preset" >"$log" 2>&1 || {
+# Runs a command whose output matters only where it fails.
+quietly() {
+  local log
+  log=$(mktemp)
+  if ! "$@" >"$log" 2>&1; then
     cat "$log" >&2
-    die "configuring $preset failed"
-  }
+    rm -f "$log"
+    die "failed: $*"
+  fi
+  rm -f "$log"
+}
+
+# build_preset PRESET [TARGET…]
+build_preset() {
+  local preset=$1
+  shift
+  quietly cmake --preset "$preset"
   cmake --build --preset "$preset" -j "$jobs" ${1:+--target "$@"}
 }
