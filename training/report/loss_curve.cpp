@@ -206,13 +206,13 @@ std::vector<double> axis_ticks(double low, double high, int wanted) {
   const double raw = (high - low) / std::max(1, wanted);
   if (!std::isfinite(raw) || raw <= 0) return {};
   const double power = std::pow(10, std::floor(std::log10(raw)));
-  double step = 10 * power;
-  for (const double multiple : {1.0, 2.0, 5.0}) {
-    if (raw <= multiple * power) {
-      step = multiple * power;
-      break;
-    }
-  }
+  // Each bound is the geometric mean of its multiple and the next.
+  const double scaled = raw / power;
+  const double multiple = scaled < std::sqrt(2)    ? 1
+                          : scaled < std::sqrt(10) ? 2
+                          : scaled < std::sqrt(50) ? 5
+                                                   : 10;
+  const double step = multiple * power;
   std::vector<double> ticks;
   // By count, not by adding up: rounding must not add or lose a tick, nor loop without end.
   const double first = std::ceil(low / step), last = std::floor(high / step);
