@@ -8,6 +8,9 @@
 #include "ops/elementwise/scale.h"
 #include "ops/elementwise/unary.h"
 #include "ops/elementwise/where.h"
+#include "ops/optim/adamw.h"
+#include "ops/optim/sgd.h"
+#include "ops/optim/square_sum.h"
 #include "ops/reduce/reduce.h"
 #include "ops/shape/cast.h"
 #include "ops/shape/concat.h"
@@ -64,6 +67,10 @@ std::span<const Op* const> all_ops() {
       &concat_op(),
       &contiguous_op(),
       &cast_op(),
+      &adamw_step_op(),
+      &sgd_step_op(),
+      &sgd_momentum_step_op(),
+      &square_sum_op(),
   };
   return list;
 }
