@@ -1,6 +1,7 @@
 # shellcheck shell=bash disable=SC2034
 # What the scripts share: source it with `. "$(dirname "$0")/lib.sh"`. It goes to the project's root.
 set -euo pipefail
+self=$(realpath "$0")
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 root=$PWD
 cache=$root/.cache
@@ -29,7 +30,7 @@ parse_options() {
         ;;
       -j*) jobs=${1#-j} ;;
       -h | --help)
-        sed -n '2,/^$/s/^# \{0,1\}//p' "$0"
+        sed -n '2,/^$/s/^# \{0,1\}//p' "$self"
         exit 0
         ;;
       *) rest+=("$1") ;;
