@@ -11,14 +11,19 @@
 #include "ops/optim/adamw.h"
 #include "ops/optim/sgd.h"
 #include "ops/optim/square_sum.h"
+#include "ops/reduce/arg.h"
 #include "ops/reduce/reduce.h"
 #include "ops/shape/cast.h"
 #include "ops/shape/concat.h"
 #include "ops/shape/contiguous.h"
 #include "ops/shape/expand.h"
+#include "ops/shape/gather.h"
+#include "ops/shape/index_select.h"
+#include "ops/shape/pad.h"
 #include "ops/shape/permute.h"
 #include "ops/shape/reshape.h"
 #include "ops/shape/slice.h"
+#include "ops/shape/top_k.h"
 
 namespace yiti {
 
@@ -71,6 +76,15 @@ std::span<const Op* const> all_ops() {
       &sgd_step_op(),
       &sgd_momentum_step_op(),
       &square_sum_op(),
+      &argmax_op(),
+      &argmin_op(),
+      &pad_op(),
+      &gather_op(),
+      &scatter_add_op(),
+      &one_hot_op(),
+      &index_select_op(),
+      &index_select_backward_op(),
+      &top_k_op(),
   };
   return list;
 }

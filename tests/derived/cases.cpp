@@ -34,7 +34,8 @@ Tensor filled(const Op::Input& input, const Shape& shape, DType floats, int64_t 
 
 std::optional<Case> fill(const Op& op, const Sample& sample, size_t index, DType floats,
                          const DevicePtr& device) {
-  Case c{{}, sample.attrs, fmt::format("sample {} in {}", index, name(floats))};
+  const Attrs& attrs = sample.attrs.str().empty() ? op.default_attrs : sample.attrs;
+  Case c{{}, attrs, fmt::format("sample {} in {}", index, name(floats))};
   if (sample.make) {
     c.in = sample.make(floats, device);
   } else {
