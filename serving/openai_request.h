@@ -18,10 +18,14 @@ enum class Api : uint8_t { kChat, kCompletion };
 
 /// What a request says on sampling; what it leaves out comes from the model.
 struct SamplingWishes {
-  std::optional<double> temperature, top_p, min_p, repetition_penalty, frequency_penalty,
-      presence_penalty;
-  std::optional<int64_t> top_k;
-  std::optional<uint64_t> seed;
+  std::optional<double> temperature = {};
+  std::optional<double> top_p = {};
+  std::optional<double> min_p = {};
+  std::optional<double> repetition_penalty = {};
+  std::optional<double> frequency_penalty = {};
+  std::optional<double> presence_penalty = {};
+  std::optional<int64_t> top_k = {};
+  std::optional<uint64_t> seed = {};
 };
 
 using Prompt = std::variant<std::string, std::vector<int32_t>>;

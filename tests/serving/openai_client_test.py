@@ -1,0 +1,164 @@
+"""Drives a server with the official openai client.
+
+usage: openai_client_test.py SERVER_COMMAND...
+
+The command prints its port as its first line and serves, until its standard input ends, a model
+"fake" that answers "say:TEXT" with TEXT (tests/serving/fake_generator.h) and a job "ftjob-1", all
+with the API key that is appended to the command.
+"""
+
+import subprocess
+import sys
+import unittest
+
+try:
+    import openai
+except ImportError:
+    print("skipped: this python has no openai")
+    sys.exit(77)
+
+KEY = "test-key"
+MODEL = "fake"
+COMMAND = sys.argv[1:]
+
+
+def chat_messages(text):
+    return [{"role": "user", "content": text}]
+
+
+class OpenAiClientTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = subprocess.Popen(
+            COMMAND + [KEY], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        cls.url = f"http://127.0.0.1:{int(cls.server.stdout.readline())}/v1"
+        cls.client = openai.OpenAI(base_url=cls.url, api_key=KEY, timeout=30, max_retries=0)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.client.close()
+        cls.server.stdin.close()
+        assert cls.server.wait(timeout=30) == 0
+        cls.server.stdout.close()
+
+    def chat(self, text, **more):
+        return self.client.chat.completions.create(
+            model=MODEL, messages=chat_messages(text), **more)
+
+    def test_chat(self):
+        reply = self.chat("say:Hello!", temperature=0, seed=1, user="me")
+        self.assertEqual(reply.object, "chat.completion")
+        self.assertEqual(reply.choices[0].message.role, "assistant")
+        self.assertEqual(reply.choices[0].message.content, "Hello!")
+        self.assertEqual(reply.choices[0].finish_reason, "stop")
+        self.assertEqual(reply.system_fingerprint, "fp_fake")
+        self.assertEqual(reply.usage.completion_tokens, 6)
+        self.assertEqual(reply.usage.total_tokens, reply.usage.prompt_tokens + 6)
+        self.assertEqual(reply._request_id, reply.id)
+
+    def test_chat_with_parts_and_several_choices(self):
+        reply = self.client.chat.completions.create(
+            model=MODEL, n=2, max_completion_tokens=3,
+            messages=[{"role": "developer", "content": "be brief"},
+                      {"role": "user", "content": [{"type": "text", "text": "say:abcdef"}]}])
+        self.assertEqual([choice.message.content for choice in reply.choices], ["abc", "abc"])
+        self.assertEqual([choice.finish_reason for choice in reply.choices], ["length"] * 2)
+
+    def test_stop_strings(self):
+        self.assertEqual(
+            self.chat("say:one two", stop=[" t", "x"]).choices[0].message.content, "one")
+
+    def test_stream(self):
+        chunks = list(self.chat("say:Hé!", stream=True, stream_options={"include_usage": True}))
+        self.assertEqual(chunks[0].object, "chat.completion.chunk")
+        self.assertEqual(chunks[0].choices[0].delta.role, "assistant")
+        text = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
+        self.assertEqual(text, "Hé!")
+        self.assertEqual(chunks[-2].choices[0].finish_reason, "stop")
+        self.assertEqual(chunks[-2].system_fingerprint, "fp_fake")
+        self.assertEqual(chunks[-1].choices, [])
+        self.assertEqual(chunks[-1].usage.completion_tokens, 4)
+        self.assertEqual(len({chunk.id for chunk in chunks}), 1)
+
+    def test_stream_helper_accumulates(self):
+        with self.client.chat.completions.stream(
+                model=MODEL, messages=chat_messages("say:Hello there")) as stream:
+            stream.until_done()
+            reply = stream.get_final_completion()
+        self.assertEqual(reply.choices[0].message.content, "Hello there")
+
+    def test_a_stream_that_is_left(self):
+        for _ in range(3):
+            with self.chat("forever", stream=True) as stream:
+                for number, _ in enumerate(stream):
+                    if number == 5:
+                        break
+        self.assertEqual(self.chat("say:still here").choices[0].message.content, "still here")
+
+    def test_chat_logprobs(self):
+        reply = self.chat("say:hi", logprobs=True, top_logprobs=2)
+        content = reply.choices[0].logprobs.content
+        self.assertEqual([token.token for token in content], ["h", "i"])
+        self.assertEqual(content[0].bytes, [ord("h")])
+        self.assertEqual(content[0].logprob, -0.5)
+        self.assertEqual(len(content[0].top_logprobs), 2)
+
+    def test_completion(self):
+        reply = self.client.completions.create(model=MODEL, prompt="say:abc", logprobs=1)
+        self.assertEqual(reply.object, "text_completion")
+        self.assertEqual(reply.choices[0].text, "abc")
+        self.assertEqual(reply.choices[0].logprobs.tokens, ["a", "b", "c"])
+        self.assertEqual(reply.choices[0].logprobs.text_offset, [0, 1, 2])
+
+    def test_completion_of_several_prompts(self):
+        reply = self.client.completions.create(model=MODEL, prompt=["say:a", "say:b"])
+        self.assertEqual([choice.text for choice in reply.choices], ["a", "b"])
+
+    def test_completion_stream(self):
+        stream = self.client.completions.create(model=MODEL, prompt="say:abc", stream=True)
+        self.assertEqual("".join(chunk.choices[0].text for chunk in stream), "abc")
+
+    def test_sampling_extensions(self):
+        reply = self.chat("say:x", extra_body={"top_k": 5, "min_p": 0.1,
+                                               "repetition_penalty": 1.1})
+        self.assertEqual(reply.choices[0].message.content, "x")
+
+    def test_models(self):
+        self.assertEqual([model.id for model in self.client.models.list()], [MODEL])
+        self.assertEqual(self.client.models.retrieve(MODEL).owned_by, "yiti")
+
+    def test_jobs(self):
+        jobs = self.client.fine_tuning.jobs
+        self.assertEqual([job.id for job in jobs.list()], ["ftjob-1"])
+        job = jobs.retrieve("ftjob-1")
+        self.assertEqual(job.status, "running")
+        self.assertEqual(job.trained_tokens, 4096)
+        self.assertEqual(job.yiti["step"], 7)
+        events = list(jobs.list_events("ftjob-1"))
+        self.assertEqual([event.message for event in events], ["step 7", "started"])
+
+    def test_pages(self):
+        events = self.client.fine_tuning.jobs.list_events("ftjob-1", limit=1)
+        self.assertEqual([event.id for event in events], ["ftevent-2", "ftevent-1"])
+
+    def test_errors(self):
+        with self.assertRaises(openai.NotFoundError) as caught:
+            self.client.chat.completions.create(model="gpt-5", messages=chat_messages("hi"))
+        self.assertEqual(caught.exception.code, "model_not_found")
+        with self.assertRaises(openai.BadRequestError) as caught:
+            self.chat("hi", temperature=5)
+        self.assertEqual(caught.exception.param, "temperature")
+        with self.assertRaises(openai.BadRequestError) as caught:
+            self.chat("hi", tools=[{"type": "function", "function": {"name": "f"}}])
+        self.assertEqual(caught.exception.code, "unsupported_parameter")
+        with self.assertRaises(openai.InternalServerError):
+            self.chat("fail:")
+        with self.assertRaises(openai.APIError):
+            list(self.chat("fail:abc", stream=True))
+        stranger = self.client.with_options(api_key="wrong")
+        with self.assertRaises(openai.AuthenticationError):
+            stranger.models.list()
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=2)
