@@ -59,6 +59,8 @@ inline Vec round(Vec a) {
 inline Vec select_less(Vec a, Vec b, Vec yes, Vec no) {
   return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ), no.v, yes.v)};
 }
+inline __m256 low_half(Vec x) { return _mm512_castps512_ps256(x.v); }
+inline __m256 high_half(Vec x) { return _mm512_extractf32x8_ps(x.v, 1); }
 inline IVec to_int(Vec a) { return {_mm512_cvtps_epi32(a.v)}; }  ///< to nearest even
 inline Vec to_float(IVec a) { return {_mm512_cvtepi32_ps(a.v)}; }
 inline IVec izero() { return {_mm512_setzero_si512()}; }
@@ -133,6 +135,8 @@ inline IVec iset1(int32_t x) { const __m256i v = _mm256_set1_epi32(x); return {v
 inline IVec operator+(IVec x, IVec y) {
   return {_mm256_add_epi32(x.a, y.a), _mm256_add_epi32(x.b, y.b)};
 }
+inline __m256 low_half(Vec x) { return x.a; }
+inline __m256 high_half(Vec x) { return x.b; }
 inline Vec exp2i(IVec n) {
   const __m256i bias = _mm256_set1_epi32(127);
   return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(n.a, bias), 23)),
@@ -228,20 +232,32 @@ inline Vec exp2i(IVec n) {
 
 /// The sum of the lanes, by a fixed tree: halves, quarters, …
 inline float sum(Vec x) {
-  float lane[16];
-  store(lane, x);
+#if defined(YITI_ISA_avx512) || defined(YITI_ISA_avx2)
+  const __m256 half = _mm256_add_ps(low_half(x), high_half(x));
+  const __m128 quarter = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+  const __m128 pair = _mm_add_ps(quarter, _mm_movehl_ps(quarter, quarter));
+  return _mm_cvtss_f32(_mm_add_ss(pair, _mm_movehdup_ps(pair)));
+#else
   for (int half = 8; half > 0; half /= 2) {
-    for (int i = 0; i < half; ++i) lane[i] = lane[i] + lane[i + half];
+    for (int i = 0; i < half; ++i) x.v[i] = x.v[i] + x.v[i + half];
   }
-  return lane[0];
+  return x.v[0];
+#endif
 }
 
+/// The largest lane, by the same tree of max.
 inline float max_lane(Vec x) {
-  float lane[16];
-  store(lane, x);
-  float top = lane[0];
-  for (int i = 1; i < 16; ++i) top = lane[i] > top ? lane[i] : top;
-  return top;
+#if defined(YITI_ISA_avx512) || defined(YITI_ISA_avx2)
+  const __m256 half = _mm256_max_ps(low_half(x), high_half(x));
+  const __m128 quarter = _mm_max_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+  const __m128 pair = _mm_max_ps(quarter, _mm_movehl_ps(quarter, quarter));
+  return _mm_cvtss_f32(_mm_max_ss(pair, _mm_movehdup_ps(pair)));
+#else
+  for (int half = 8; half > 0; half /= 2) {
+    for (int i = 0; i < half; ++i) x.v[i] = x.v[i] > x.v[i + half] ? x.v[i] : x.v[i + half];
+  }
+  return x.v[0];
+#endif
 }
 
 /// e^x within 2 ulp; 0 below -87.3, +inf above 88.7, NaN for NaN. Cody-Waite reduction to
