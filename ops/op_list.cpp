@@ -8,6 +8,10 @@
 #include "ops/elementwise/scale.h"
 #include "ops/elementwise/unary.h"
 #include "ops/elementwise/where.h"
+#include "ops/linear/dequantise.h"
+#include "ops/linear/embedding.h"
+#include "ops/linear/linear.h"
+#include "ops/linear/matmul.h"
 #include "ops/optim/adamw.h"
 #include "ops/optim/sgd.h"
 #include "ops/optim/square_sum.h"
@@ -62,6 +66,13 @@ std::span<const Op* const> all_ops() {
       &mean_op(),
       &max_op(),
       &min_op(),
+      &matmul_op(),
+      &linear_op(),
+      &linear_backward_input_op(),
+      &linear_backward_weight_op(),
+      &embedding_op(),
+      &embedding_backward_op(),
+      &dequantise_op(),
       &reshape_op(),
       &squeeze_op(),
       &unsqueeze_op(),

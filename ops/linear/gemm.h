@@ -1,6 +1,7 @@
 // Matrix products on the CPU as plain functions: what the ops of this folder, and fused ops
 // elsewhere, are made of. All keep the numeric contract: an output row depends on its own row of A
-// and on B alone, and its bits on neither the number of rows, nor tiles, threads or instruction set.
+// and on B alone, and its bits on neither the number of rows, nor tiles, threads or instruction
+// set.
 #pragma once
 
 #include <cstddef>
@@ -53,8 +54,8 @@ size_t gemm_workspace(Device& device, int64_t m, int64_t n, int64_t k);
 void gemm_f64(const MatrixView& a, const MatrixView& b, double* c, int64_t c_stride);
 
 struct LinearOptions {
-  const float* bias = nullptr;     ///< [N]
-  int64_t leaf_unit = 0;           ///< see plan_leaves
+  const float* bias = nullptr;  ///< [N]
+  int64_t leaf_unit = 0;        ///< see plan_leaves
   int64_t max_leaves = 8;
   bool exact_activations = false;  ///< dequantise the weights rather than quantise the activations
 };

@@ -18,9 +18,9 @@ struct LeafPlan {
 };
 
 /// The leaves of a reduction of length `k`: a pure function of its arguments, so that batch, tiles
-/// and threads cannot change a bit. Leaves are whole units of lcm(32, leaf_unit) elements where that
-/// divides k, else of 32; `leaf_unit` is a head size, or 0. A rank that holds 1/s of K by whole
-/// leaves computes the same subtree with `max_leaves` = 8 / s.
+/// and threads cannot change a bit. Leaves are whole units of lcm(32, leaf_unit) elements where
+/// that divides k, else of 32; `leaf_unit` is a head size, or 0. A rank that holds 1/s of K by
+/// whole leaves computes the same subtree with `max_leaves` = 8 / s.
 inline LeafPlan plan_leaves(int64_t k, int64_t leaf_unit = 0,
                             int64_t max_leaves = LeafPlan::kMaxLeaves) {
   constexpr int64_t kUnit = 32;
@@ -31,8 +31,8 @@ inline LeafPlan plan_leaves(int64_t k, int64_t leaf_unit = 0,
   }
   const int64_t units = (k + unit - 1) / unit;
   LeafPlan plan;
-  plan.count = static_cast<int>(
-      std::min({units, max_leaves, static_cast<int64_t>(LeafPlan::kMaxLeaves)}));
+  plan.count =
+      static_cast<int>(std::min({units, max_leaves, static_cast<int64_t>(LeafPlan::kMaxLeaves)}));
   for (int i = 0; i < plan.count; ++i) {
     plan.starts[static_cast<size_t>(i) + 1] = std::min(k, (i + 1) * units / plan.count * unit);
   }

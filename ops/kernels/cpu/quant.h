@@ -1,0 +1,44 @@
+// The inner kernels of products with quantised weights (panels.h) and of the activations that meet
+// them: 8-bit codes in blocks of 32 with one scale.
+//
+// A block's product is an exact integer, whatever the instruction set; it is scaled by weight and
+// activation scale, and Q4_1's minimum meets the sum of the block's rounded activations. Each
+// element of the result is one chain over the blocks of a leaf, in the order that gemm.h follows.
+#pragma once
+
+#include "ops/kernels/cpu/gemm.h"
+#include "ops/kernels/cpu/panels.h"
+
+namespace yiti::cpu {
+
+/// What goes with 32 codes.
+struct BlockScale {
+  float scale;  ///< value = scale * code
+  float sum;    ///< scale * code_sum: what a minimum is multiplied by
+  int32_t code_sum;
+};
+
+struct QuantTile {
+  BlockType type;
+  const uint8_t* panel;      ///< first block
+  const int8_t* codes;       ///< rows of 32 * blocks
+  const BlockScale* scales;  ///< rows of `blocks`
+  int64_t blocks;
+  const LeafSegment* segments;
+  int segment_count;
+  TileOutput out;
+};
+
+struct QuantTable {
+  int rows;  ///< of activations that a full tile takes
+  /// One row of 32 * blocks floats: scale = largest magnitude / 127, codes to nearest even. A row
+  /// with a NaN or an infinity gets NaN scales, so that its results are NaN.
+  void (*quantise)(const float* x, int64_t blocks, int8_t* codes, BlockScale* scales);
+  void (*tile)(const QuantTile& tile, int rows);
+  /// One block of a panel to floats [32 columns][16 rows].
+  void (*dequantise)(BlockType type, const uint8_t* block, float* out);
+};
+
+YITI_DECLARE_ISA_TABLE(QuantTable, quant_table)
+
+}  // namespace yiti::cpu

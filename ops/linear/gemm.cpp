@@ -1,0 +1,251 @@
+// The float product, blocked for the caches. For each block of panels of B and each run of steps,
+// B is packed once ([k][16], it stays in the second-level cache); then each tile of rows of A,
+// which stays in the first-level one, meets all panels of the block. Partial sums of tiles whose
+// steps take several runs wait in `state`.
+#include "ops/linear/gemm.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "core/error.h"
+#include "ops/linear/leaf_segments.h"
+#include "ops/linear/pack_b.h"
+#include "ops/linear/task_grid.h"
+
+namespace yiti {
+namespace {
+
+using cpu::kPanelWidth;
+
+constexpr int64_t kRunSteps = 512;    // of k at once
+constexpr int64_t kBlockPanels = 12;  // of B at once
+constexpr int64_t kBlockTiles = 96;   // of A at once, where their sums must wait
+
+// Sizes of a task's buffers, in floats.
+struct Buffers {
+  int64_t run, panels, tiles;
+  int64_t b, a, state;
+
+  Buffers(const cpu::GemmTable& table, int64_t m, int64_t n, int64_t k) {
+    run = std::min(k, kRunSteps);
+    panels = std::min((n + kPanelWidth - 1) / kPanelWidth, kBlockPanels);
+    // Without a wait one state serves all tiles in turn; a leaf that fits a run may still wait.
+    tiles = std::min((m + table.rows - 1) / table.rows, kBlockTiles);
+    b = panels * run * kPanelWidth;
+    a = run * table.rows + kPanelWidth;
+    state = (k <= kRunSteps ? 1 : tiles * panels) * cpu::tile_state(table.rows);
+  }
+  int64_t total() const { return (b + a + state + 15) / 16 * 16; }
+};
+
+TaskGrid grid_of(Device& device, const cpu::GemmTable& table, int64_t m, int64_t n, int64_t k) {
+  return make_task_grid(device.threads().size(), (m + table.rows - 1) / table.rows,
+                        (n + kPanelWidth - 1) / kPanelWidth, m * n * k);
+}
+
+// One task: rows of whole tiles times whole panels.
+class GemmTask {
+ public:
+  GemmTask(const cpu::GemmTable& gemm, const cpu::QuantTable& quant, const MatrixView& a,
+           const MatrixView& b, float* c, int64_t c_stride, const GemmOptions& options,
+           const LeafPlan& plan, float* buffer)
+      : gemm_(gemm),
+        quant_(quant),
+        a_(a),
+        b_(b),
+        c_(c),
+        c_stride_(c_stride),
+        options_(options),
+        plan_(plan),
+        sizes_(gemm, a.rows, b.cols, a.cols),
+        packed_b_(buffer),
+        packed_a_(buffer + sizes_.b),
+        state_(buffer + sizes_.b + sizes_.a) {}
+
+  void run(TaskGrid::Range tiles, TaskGrid::Range panels) {
+    for (int64_t t = tiles.begin; t < tiles.end; t += sizes_.tiles) {
+      for (int64_t p = panels.begin; p < panels.end; p += sizes_.panels) {
+        run_block({t, std::min(tiles.end, t + sizes_.tiles)},
+                  {p, std::min(panels.end, p + sizes_.panels)});
+      }
+    }
+  }
+
+ private:
+  void run_block(TaskGrid::Range tiles, TaskGrid::Range panels) {
+    for (int64_t k0 = 0; k0 < a_.cols;) {
+      const int64_t k1 = chunk_end(plan_, k0, sizes_.run);
+      const SegmentList segments(plan_, k0, k1);
+      for (int64_t p = panels.begin; p < panels.end; ++p) {
+        const int64_t n0 = p * kPanelWidth;
+        pack_b(gemm_, quant_, b_, k0, k1 - k0, n0, columns_at(p),
+               packed_b_ + (p - panels.begin) * sizes_.run * kPanelWidth);
+      }
+      for (int64_t t = tiles.begin; t < tiles.end; ++t) {
+        run_tile(t, t - tiles.begin, panels, segments, k0, k1);
+      }
+      k0 = k1;
+    }
+  }
+
+  void run_tile(int64_t tile, int64_t slot, TaskGrid::Range panels, const SegmentList& segments,
+                int64_t k0, int64_t k1) {
+    // Rows are shared out evenly, so that no tile is left with one or two.
+    const int64_t count = (a_.rows + gemm_.rows - 1) / gemm_.rows;
+    const int64_t m0 = tile * a_.rows / count, m1 = (tile + 1) * a_.rows / count;
+    const int rows = static_cast<int>(m1 - m0);
+    const float* a =
+        reinterpret_cast<const float*>(a_.data) + m0 * a_.row_stride + k0 * a_.col_stride;
+    const bool packed = a_.col_stride != 1;
+    if (packed) {
+      gemm_.pack_a(a, a_.row_stride, a_.col_stride, rows, k1 - k0, packed_a_);
+      a = packed_a_;
+    }
+    const bool waits = a_.cols > kRunSteps;
+    for (int64_t p = panels.begin; p < panels.end; ++p) {
+      const int64_t index = p - panels.begin, n0 = p * kPanelWidth;
+      const cpu::GemmTile job = {
+          .a = a,
+          .a_stride = a_.row_stride,
+          .b = packed_b_ + index * sizes_.run * kPanelWidth,
+          .segments = segments.items.data(),
+          .segment_count = segments.count,
+          .state =
+              state_ + (waits ? slot * sizes_.panels + index : 0) * cpu::tile_state(gemm_.rows),
+          .out = {.c = c_ + m0 * c_stride_ + n0,
+                  .c_stride = c_stride_,
+                  .columns = columns_at(p),
+                  .bias = options_.bias == nullptr ? nullptr : options_.bias + n0,
+                  .accumulate = options_.accumulate}};
+      (packed ? gemm_.tile_packed : gemm_.tile)(job, rows);
+    }
+  }
+
+  int columns_at(int64_t panel) const {
+    return static_cast<int>(std::min<int64_t>(kPanelWidth, b_.cols - panel * kPanelWidth));
+  }
+
+  const cpu::GemmTable& gemm_;
+  const cpu::QuantTable& quant_;
+  const MatrixView& a_;
+  const MatrixView& b_;
+  float* c_;
+  int64_t c_stride_;
+  const GemmOptions& options_;
+  const LeafPlan& plan_;
+  Buffers sizes_;
+  float* packed_b_;
+  float* packed_a_;
+  float* state_;
+};
+
+// No steps: the product is zero.
+void fill_empty(int64_t m, int64_t n, float* c, int64_t c_stride, const GemmOptions& options) {
+  for (int64_t i = 0; i < m; ++i) {
+    for (int64_t j = 0; j < n; ++j) {
+      const float product = options.bias == nullptr ? 0.0f : options.bias[j];
+      c[i * c_stride + j] = options.accumulate ? c[i * c_stride + j] + product : product;
+    }
+  }
+}
+
+// A few rows against weights whose steps are adjacent: these are read once, without packing.
+bool takes_direct_path(const MatrixView& a, const MatrixView& b) {
+  return a.rows <= cpu::kDirectRows && a.col_stride == 1 && b.row_stride == 1 &&
+         !is_quantised(b.dtype);
+}
+
+void run_direct(Device& device, const cpu::GemmTable& table, const MatrixView& a,
+                const MatrixView& b, float* c, int64_t c_stride, const GemmOptions& options,
+                const LeafPlan& plan) {
+  const SegmentList segments(plan, 0, a.cols);
+  const cpu::FloatSource type = float_source(b.dtype);
+  const int64_t panels = (b.cols + kPanelWidth - 1) / kPanelWidth;
+  const TaskGrid grid =
+      make_task_grid(device.threads().size(), 1, panels, a.rows * b.cols * a.cols);
+  device.threads().parallel_for(grid.count(), 1, [&](int64_t begin, int64_t end) {
+    const int64_t stop = grid.column_part(end - 1, panels).end;
+    for (int64_t p = grid.column_part(begin, panels).begin; p < stop; ++p) {
+      const int64_t n0 = p * kPanelWidth;
+      const cpu::DirectRows job = {
+          .w = b.data + n0 * b.col_stride * info(b.dtype).block_bytes,
+          .w_stride = b.col_stride,
+          .x = reinterpret_cast<const float*>(a.data),
+          .x_stride = a.row_stride,
+          .segments = segments.items.data(),
+          .segment_count = segments.count,
+          .out = {.c = c + n0,
+                  .c_stride = c_stride,
+                  .columns = static_cast<int>(std::min<int64_t>(kPanelWidth, b.cols - n0)),
+                  .bias = options.bias == nullptr ? nullptr : options.bias + n0,
+                  .accumulate = options.accumulate}};
+      table.direct(type, job, static_cast<int>(a.rows));
+    }
+  });
+}
+
+void check_gemm(const MatrixView& a, const MatrixView& b) {
+  check(a.dtype == DType::kF32, "gemm", "A is {}; wants f32", name(a.dtype));
+  check(is_quantised(b.dtype) || (is_floating(b.dtype) && b.dtype != DType::kF64), "gemm",
+        "B is {}; wants f32, f16, bf16 or a quantised type", name(b.dtype));
+  check(a.cols == b.rows, "gemm", "A is [{}, {}], B [{}, {}]; wants equal inner sizes", a.rows,
+        a.cols, b.rows, b.cols);
+}
+
+}  // namespace
+
+size_t gemm_workspace(Device& device, int64_t m, int64_t n, int64_t k) {
+  if (m <= 0 || n <= 0 || k <= 0) return 0;
+  const auto& table = cpu::gemm_table_for(device.isa());
+  const int64_t tasks = grid_of(device, table, m, n, k).count();
+  return static_cast<size_t>(tasks * Buffers(table, m, n, k).total()) * sizeof(float);
+}
+
+void gemm(Device& device, const MatrixView& a, const MatrixView& b, float* c, int64_t c_stride,
+          const GemmOptions& options, std::byte* workspace) {
+  check_gemm(a, b);
+  if (a.rows == 0 || b.cols == 0) return;
+  if (a.cols == 0) return fill_empty(a.rows, b.cols, c, c_stride, options);
+  const auto& table = cpu::gemm_table_for(device.isa());
+  const auto& quant = cpu::quant_table_for(device.isa());
+  const LeafPlan plan = plan_leaves(a.cols, options.leaf_unit, options.max_leaves);
+  if (takes_direct_path(a, b)) {
+    return run_direct(device, table, a, b, c, c_stride, options, plan);
+  }
+  std::shared_ptr<Storage> own;
+  if (workspace == nullptr) {
+    own = Storage::allocate(device.shared_from_this(),
+                            gemm_workspace(device, a.rows, b.cols, a.cols));
+    workspace = own->data();
+  }
+  const TaskGrid grid = grid_of(device, table, a.rows, b.cols, a.cols);
+  const int64_t floats = Buffers(table, a.rows, b.cols, a.cols).total();
+  const int64_t tiles = (a.rows + table.rows - 1) / table.rows;
+  const int64_t panels = (b.cols + kPanelWidth - 1) / kPanelWidth;
+  device.threads().parallel_for(grid.count(), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      float* buffer = reinterpret_cast<float*>(workspace) + i * floats;
+      GemmTask(table, quant, a, b, c, c_stride, options, plan, buffer)
+          .run(grid.row_part(i, tiles), grid.column_part(i, panels));
+    }
+  });
+}
+
+void gemm_f64(const MatrixView& a, const MatrixView& b, double* c, int64_t c_stride) {
+  check(a.dtype == DType::kF64 && b.dtype == DType::kF64 && a.cols == b.rows, "gemm_f64",
+        "A is [{}, {}] of {}, B [{}, {}] of {}; wants f64 with equal inner sizes", a.rows, a.cols,
+        name(a.dtype), b.rows, b.cols, name(b.dtype));
+  const auto* x = reinterpret_cast<const double*>(a.data);
+  const auto* y = reinterpret_cast<const double*>(b.data);
+  for (int64_t i = 0; i < a.rows; ++i) {
+    for (int64_t j = 0; j < b.cols; ++j) {
+      double sum = 0;
+      for (int64_t k = 0; k < a.cols; ++k) {
+        sum += x[i * a.row_stride + k * a.col_stride] * y[k * b.row_stride + j * b.col_stride];
+      }
+      c[i * c_stride + j] = sum;
+    }
+  }
+}
+
+}  // namespace yiti

@@ -1,0 +1,20 @@
+// The linear ops by plain loops in double precision, for any float dtype and quantised weights.
+#pragma once
+
+#include "core/op.h"
+
+namespace yiti {
+
+std::vector<Tensor> linear_reference(std::span<const Tensor> in, const Attrs& attrs);
+std::vector<Tensor> linear_backward_input_reference(std::span<const Tensor> in, const Attrs& attrs);
+std::vector<Tensor> linear_backward_weight_reference(std::span<const Tensor> in,
+                                                     const Attrs& attrs);
+
+/// A quantised matrix [rows, columns] of pseudo-random codes with scales of ordinary size.
+Tensor random_quantised(DType dtype, int64_t rows, int64_t columns, uint64_t seed,
+                        const DevicePtr& device);
+
+/// x [5, 96] against a quantised weight [19, 96], in panels where `panels`.
+Sample quantised_linear_sample(DType dtype, bool panels);
+
+}  // namespace yiti

@@ -1,0 +1,166 @@
+#include "ops/linear/panels.h"
+
+#include <array>
+#include <cstring>
+
+#include "core/error.h"
+#include "ops/kernels/cpu/quant.h"
+
+namespace yiti {
+namespace {
+
+using cpu::BlockType;
+
+constexpr int64_t kMaxBlockBytes = cpu::panel_block_bytes(BlockType::kQ8_0);
+using BlockFloats = std::array<float, 32 * 16>;
+
+// Copies between block `column` of up to 16 rows of a file and one of a panel: calls
+// move(offset within the panel's block, offset within row r's, r, bytes).
+template <class Move>
+void for_each_piece(BlockType type, int64_t row_bytes, int64_t count, Move&& move) {
+  const int64_t head = type == BlockType::kQ4_1 ? 4 : 2;
+  for (int64_t r = 0; r < count; ++r) {
+    const int64_t row = r * row_bytes;
+    move(2 * r, row, int64_t{2});
+    if (type == BlockType::kQ4_1) move(32 + 2 * r, row + 2, int64_t{2});
+    for (int64_t g = 0; g < cpu::code_groups(type); ++g) {
+      move(cpu::codes_offset(type) + 64 * g + 4 * r, row + head + 4 * g, int64_t{4});
+    }
+  }
+}
+
+const uint8_t* bytes_of(const MatrixView& weight) {
+  return reinterpret_cast<const uint8_t*>(weight.data);
+}
+
+void interleave(BlockType type, const uint8_t* rows, int64_t row_bytes, int64_t count,
+                uint8_t* block) {
+  if (count < kPanelRows) std::memset(block, 0, static_cast<size_t>(cpu::panel_block_bytes(type)));
+  for_each_piece(type, row_bytes, count, [&](int64_t at, int64_t from, int64_t bytes) {
+    std::memcpy(block + at, rows + from, static_cast<size_t>(bytes));
+  });
+}
+
+void check_quantised(const Tensor& tensor, std::string_view where) {
+  check(is_quantised(tensor.dtype()) && tensor.rank() == 2, where,
+        "got {} of {}; wants a quantised matrix", tensor.shape().str(), name(tensor.dtype()));
+}
+
+}  // namespace
+
+BlockType block_type(DType dtype) {
+  switch (dtype) {
+    case DType::kQ4_0: return BlockType::kQ4_0;
+    case DType::kQ4_1: return BlockType::kQ4_1;
+    case DType::kQ8_0: return BlockType::kQ8_0;
+    default: fail(Code::kInvalidArgument, "panels", "{} has no panels", name(dtype));
+  }
+}
+
+const uint8_t* panel_block(const MatrixView& weight, int64_t row, int64_t column,
+                           uint8_t* scratch) {
+  const BlockType type = block_type(weight.dtype);
+  const int64_t blocks = weight.cols / cpu::kBlock;
+  if (weight.layout == Layout::kPanels) {
+    return bytes_of(weight) + (row / kPanelRows * blocks + column) * cpu::panel_block_bytes(type);
+  }
+  const int64_t block_bytes = info(weight.dtype).block_bytes, row_bytes = blocks * block_bytes;
+  interleave(type, bytes_of(weight) + row * row_bytes + column * block_bytes, row_bytes,
+             std::min(kPanelRows, weight.rows - row), scratch);
+  return scratch;
+}
+
+Tensor pack_panels(const Tensor& rows) {
+  check_quantised(rows, "pack_panels");
+  if (rows.layout() == Layout::kPanels) return rows;
+  const DevicePtr& device = rows.device();
+  const size_t bytes = byte_size(rows.shape(), rows.dtype(), Layout::kPanels);
+  const Tensor panels = Tensor::of_storage(Storage::allocate(device, bytes), 0, rows.shape(),
+                                           rows.dtype(), Layout::kPanels);
+  const MatrixView source = matrix(rows);
+  const int64_t blocks = source.cols / cpu::kBlock;
+  const int64_t block_bytes = cpu::panel_block_bytes(block_type(rows.dtype()));
+  auto* target = reinterpret_cast<uint8_t*>(panels.raw());
+  const int64_t count = (source.rows + kPanelRows - 1) / kPanelRows;
+  device->threads().parallel_for(count, 4, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin * blocks; i < end * blocks; ++i) {
+      panel_block(source, i / blocks * kPanelRows, i % blocks, target + i * block_bytes);
+    }
+  });
+  return panels;
+}
+
+Tensor unpack_panels(const Tensor& panels) {
+  check_quantised(panels, "unpack_panels");
+  if (panels.layout() == Layout::kRows) return panels;
+  const Tensor rows = Tensor::empty(panels.shape(), panels.dtype(), panels.device());
+  const MatrixView source = matrix(panels);
+  const BlockType type = block_type(panels.dtype());
+  const int64_t blocks = source.cols / cpu::kBlock;
+  const int64_t block_bytes = info(panels.dtype()).block_bytes, row_bytes = blocks * block_bytes;
+  auto* target = reinterpret_cast<uint8_t*>(rows.raw());
+  const int64_t count = (source.rows + kPanelRows - 1) / kPanelRows;
+  panels.device()->threads().parallel_for(count, 4, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin * blocks; i < end * blocks; ++i) {
+      const int64_t row = i / blocks * kPanelRows, column = i % blocks;
+      const uint8_t* block = panel_block(source, row, column, nullptr);
+      uint8_t* first = target + row * row_bytes + column * block_bytes;
+      for_each_piece(type, row_bytes, std::min(kPanelRows, source.rows - row),
+                     [&](int64_t at, int64_t to, int64_t bytes) {
+                       std::memcpy(first + to, block + at, static_cast<size_t>(bytes));
+                     });
+    }
+  });
+  return rows;
+}
+
+Tensor dequantise(const Tensor& weight) {
+  check_quantised(weight, "dequantise");
+  const Tensor out = Tensor::empty(weight.shape(), DType::kF32, weight.device());
+  dequantise_into(*weight.device(), matrix(weight), out.data<float>());
+  return out;
+}
+
+void dequantise_into(Device& device, const MatrixView& weight, float* out) {
+  const BlockType type = block_type(weight.dtype);
+  const auto& table = cpu::quant_table_for(device.isa());
+  const int64_t blocks = weight.cols / cpu::kBlock;
+  const int64_t count = (weight.rows + kPanelRows - 1) / kPanelRows;
+  device.threads().parallel_for(count, 1, [&](int64_t begin, int64_t end) {
+    std::array<uint8_t, kMaxBlockBytes> scratch;
+    BlockFloats values;
+    for (int64_t i = begin * blocks; i < end * blocks; ++i) {
+      const int64_t row = i / blocks * kPanelRows, column = i % blocks;
+      table.dequantise(type, panel_block(weight, row, column, scratch.data()), values.data());
+      for (int64_t r = 0; r < std::min(kPanelRows, weight.rows - row); ++r) {
+        float* to = out + (row + r) * weight.cols + column * cpu::kBlock;
+        for (size_t k = 0; k < cpu::kBlock; ++k) to[k] = values[k * 16 + static_cast<size_t>(r)];
+      }
+    }
+  });
+}
+
+void gather_rows(Device& device, const MatrixView& weight, const int64_t* ids, int64_t count,
+                 float* out) {
+  const BlockType type = block_type(weight.dtype);
+  const auto& table = cpu::quant_table_for(device.isa());
+  const int64_t blocks = weight.cols / cpu::kBlock;
+  device.threads().parallel_for(count, 16, [&](int64_t begin, int64_t end) {
+    std::array<uint8_t, kMaxBlockBytes> scratch;
+    BlockFloats values;
+    for (int64_t i = begin; i < end; ++i) {
+      // A row in panels is lane id % 16 of its panel; one in rows is made the only one of a panel.
+      const bool panels = weight.layout == Layout::kPanels;
+      const MatrixView one = panels ? weight : weight.row_range(ids[i], ids[i] + 1);
+      const int64_t row = panels ? ids[i] / kPanelRows * kPanelRows : 0;
+      const auto lane = static_cast<size_t>(panels ? ids[i] % kPanelRows : 0);
+      for (int64_t b = 0; b < blocks; ++b) {
+        table.dequantise(type, panel_block(one, row, b, scratch.data()), values.data());
+        float* to = out + i * weight.cols + b * cpu::kBlock;
+        for (size_t k = 0; k < cpu::kBlock; ++k) to[k] = values[k * 16 + lane];
+      }
+    }
+  });
+}
+
+}  // namespace yiti
