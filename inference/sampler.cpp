@@ -116,7 +116,7 @@ int32_t Sampler::sampled(std::span<const float> logits) {
   keep_top();
   double total = 0;
   for (const Candidate& candidate : candidates_) total += static_cast<double>(candidate.logit);
-  double left = uniform(sampling_.seed, /*stream=*/0, index_) * total;
+  double left = uniform({.seed = sampling_.seed}, index_) * total;
   for (const Candidate& candidate : candidates_) {
     left -= static_cast<double>(candidate.logit);
     if (left < 0) return candidate.token;

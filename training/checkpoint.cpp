@@ -7,7 +7,7 @@
 #include "core/io/files.h"
 #include "core/io/hash.h"
 #include "core/io/safetensors.h"
-#include "yiti.pb.h"
+#include "core/io/proto/yiti.pb.h"
 
 namespace yiti {
 namespace {

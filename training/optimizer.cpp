@@ -1,8 +1,8 @@
 #include "training/optimizer.h"
 
 #include "core/error.h"
-#include "ops/optim/adamw_step.h"
-#include "ops/optim/sgd_step.h"
+#include "ops/optim/adamw.h"
+#include "ops/optim/sgd.h"
 
 namespace yiti {
 namespace {
@@ -49,16 +49,16 @@ class Sgd final : public Optimizer {
         momentum_(options.momentum > 0 ? zeros_like(parameters) : std::vector<Tensor>()) {}
 
   void update(const std::vector<Tensor>& parameters, const std::vector<Tensor>& gradients,
-              double lr, double grad_scale, int64_t step) override {
+              double lr, double grad_scale, int64_t /*step*/) override {
     for (size_t i = 0; i < parameters.size(); ++i) {
       if (!gradients[i].defined()) continue;
-      ops::sgd_step(parameters[i], gradients[i], momentum_.empty() ? Tensor() : momentum_[i],
+      ops::sgd_step(parameters[i], gradients[i],
                     {.lr = lr,
                      .momentum = options_.momentum,
                      .weight_decay = options_.weight_decay,
                      .nesterov = options_.nesterov,
-                     .step = step,
-                     .grad_scale = grad_scale});
+                     .grad_scale = grad_scale},
+                    momentum_.empty() ? Tensor() : momentum_[i]);
     }
   }
 

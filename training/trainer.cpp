@@ -7,7 +7,7 @@
 #include "core/error.h"
 #include "models/lora.h"
 #include "ops/optim/square_sum.h"
-#include "ops/reduce/sum.h"
+#include "ops/reduce/reduce.h"
 
 namespace yiti {
 namespace {

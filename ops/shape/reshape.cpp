@@ -139,9 +139,6 @@ namespace ops {
 Tensor reshape(const Tensor& x, std::vector<int64_t> sizes) {
   return reshape_op()({x}, SizesAttrs{std::move(sizes)})[0];
 }
-Tensor reshape(const Tensor& x, const Shape& shape) {
-  return reshape(x, std::vector<int64_t>(shape.begin(), shape.end()));
-}
 Tensor squeeze(const Tensor& x, int axis) { return squeeze_op()({x}, AxisAttrs{axis})[0]; }
 Tensor unsqueeze(const Tensor& x, int axis) { return unsqueeze_op()({x}, AxisAttrs{axis})[0]; }
 

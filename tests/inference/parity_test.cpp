@@ -1,0 +1,175 @@
+// One row, one result: a token's logits have the same bits in the training forward, in any prefill,
+// in decoding, in any batch and on any number of threads.
+#include <cstring>
+
+#include "inference/session.h"
+#include "models/lora.h"
+#include "models/peft.h"
+#include "tests/smollm2.h"
+#include "tests/training/fixture.h"
+
+namespace yiti {
+namespace {
+
+struct Case {
+  std::string name;
+  std::string path;
+  std::string adapter;
+  int64_t tokens;
+};
+
+std::vector<Case> cases() {
+  std::vector<Case> all;
+  for (const char* name :
+       {"llama-gqa-tied", "llama3-rope", "mistral-window", "qwen2-bias", "qwen3-qknorm"}) {
+    const std::string folder = std::string(YITI_TEST_DATA "/tiny/") + name;
+    std::string label(name);
+    std::replace(label.begin(), label.end(), '-', '_');
+    all.push_back({label, folder, "", 150});
+    all.push_back({label + "_lora", folder, folder + "/adapter", 70});
+  }
+  all.push_back({"smollm2", smollm2_path(), "", 90});
+  return all;
+}
+
+class Parity : public testing::TestWithParam<Case> {
+ protected:
+  void SetUp() override {
+    if (GetParam().path.empty()) GTEST_SKIP() << "set YITI_SMOLLM2 to the GGUF's path";
+    model_ = load(2);
+    for (int64_t i = 0; i < GetParam().tokens; ++i) {
+      tokens_.push_back(static_cast<int32_t>((i * 37 + 11) % model_->config().vocab_size));
+    }
+    wanted_ = whole(*model_);
+  }
+
+  static ModelPtr load(int threads) {
+    const ModelPtr base =
+        load_model(GetParam().path, make_cpu_device({.threads = threads})).value().model;
+    return GetParam().adapter.empty() ? base : load_peft(*base, GetParam().adapter);
+  }
+
+  // Logits of all tokens by the training forward.
+  std::vector<float> whole(const LanguageModel& model) const {
+    Batch batch;
+    batch.tokens = tokens_;
+    for (size_t i = 0; i < tokens_.size(); ++i) {
+      batch.positions.push_back(static_cast<int32_t>(i));
+      batch.labels.push_back(kIgnoredLabel);
+    }
+    return training_logits(model, batch).to_vector<float>();
+  }
+
+  std::span<const float> wanted_row(size_t token) const {
+    return std::span(wanted_).subspan(token * vocab(), vocab());
+  }
+  size_t vocab() const { return static_cast<size_t>(model_->config().vocab_size); }
+
+  static bool same_bits(std::span<const float> a, std::span<const float> b) {
+    return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
+  }
+
+  // Feeds the tokens in chunks of the given sizes, over and over, and compares every row.
+  void expect_chunked(Session& session, std::vector<size_t> sizes) const {
+    const SequenceId sequence = session.open();
+    size_t done = 0;
+    for (size_t i = 0; done < tokens_.size(); ++i) {
+      const size_t count = std::min(sizes[i % sizes.size()], tokens_.size() - done);
+      const Feed feed{.sequence = sequence,
+                      .tokens = std::span(tokens_).subspan(done, count),
+                      .all_logits = true};
+      const std::span<const float> rows = session.step({&feed, 1});
+      ASSERT_TRUE(same_bits(rows, std::span(wanted_).subspan(done * vocab(), count * vocab())))
+          << "tokens " << done << " to " << done + count;
+      done += count;
+    }
+    session.close(sequence);
+  }
+
+  ModelPtr model_;
+  std::vector<int32_t> tokens_;
+  std::vector<float> wanted_;
+};
+
+TEST_P(Parity, WholePrefillEqualsTraining) {
+  Session session(model_, {.max_tokens = 512});
+  expect_chunked(session, {tokens_.size()});
+}
+
+TEST_P(Parity, ChunkedPrefillEqualsTraining) {
+  Session session(model_, {.max_tokens = 512});
+  expect_chunked(session, {1, 7, 33, 2, 64, 8});
+}
+
+TEST_P(Parity, DecodingEqualsTraining) {
+  Session session(model_, {.max_tokens = 512});
+  expect_chunked(session, {1});
+}
+
+TEST_P(Parity, OneThreadEqualsTwo) {
+  const ModelPtr single = load(1);
+  EXPECT_TRUE(same_bits(whole(*single), wanted_));
+  Session session(single, {.max_tokens = 512});
+  expect_chunked(session, {40, 1});
+}
+
+TEST_P(Parity, NeighboursInABatchChangeNothing) {
+  Session session(model_, {.max_tokens = 4096, .max_sequences = 8});
+  std::vector<SequenceId> others;
+  for (int i = 0; i < 7; ++i) others.push_back(session.open());
+  const SequenceId ours = session.open();
+  const std::vector<int32_t> noise(tokens_.rbegin(), tokens_.rend());
+  for (size_t done = 0; done < tokens_.size();) {
+    const size_t count = std::min<size_t>(1 + done % 5, tokens_.size() - done);
+    std::vector<Feed> feeds;
+    for (size_t i = 0; i < others.size(); ++i) {
+      const size_t length = 1 + (done + i) % 3;
+      feeds.push_back({.sequence = others[i],
+                       .tokens = std::span(noise).subspan(i, length),
+                       .no_logits = i % 2 == 0});
+      if (i == 3) {
+        feeds.push_back({.sequence = ours, .tokens = std::span(tokens_).subspan(done, count)});
+      }
+    }
+    const std::span<const float> rows = session.step(feeds);
+    ASSERT_TRUE(same_bits(rows.subspan(2 * vocab(), vocab()),
+                          wanted_row(done + count - 1)))
+        << "token " << done + count - 1;
+    done += count;
+  }
+}
+
+TEST_P(Parity, PackedDocumentsChangeNothing) {
+  Batch batch;
+  for (int copy = 0; copy < 3; ++copy) {
+    const size_t length = tokens_.size() / static_cast<size_t>(copy + 1);
+    for (size_t i = 0; i < length; ++i) {
+      batch.tokens.push_back(tokens_[i]);
+      batch.positions.push_back(static_cast<int32_t>(i));
+      batch.labels.push_back(kIgnoredLabel);
+    }
+  }
+  const std::vector<float> packed = training_logits(*model_, batch).to_vector<float>();
+  size_t row = 0;
+  for (size_t copy = 0; copy < 3; ++copy) {
+    for (size_t i = 0; i < tokens_.size() / (copy + 1); ++i, ++row) {
+      ASSERT_TRUE(same_bits(std::span(packed).subspan(row * vocab(), vocab()), wanted_row(i)))
+          << "document " << copy << ", token " << i;
+    }
+  }
+}
+
+TEST_P(Parity, NoPassChangesABit) {
+  for (const PassOptions& passes :
+       {PassOptions{.fuse = false}, PassOptions{.plan_memory = false},
+        PassOptions{.strip_gradients = false, .fuse = false}}) {
+    Session session(model_, {.max_tokens = 512, .passes = passes});
+    expect_chunked(session, {50, 1, 1});
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, Parity, testing::ValuesIn(cases()),
+                         [](const auto& info) { return info.param.name; });
+
+}  // namespace
+}  // namespace yiti
