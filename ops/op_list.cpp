@@ -3,6 +3,10 @@
 #include <algorithm>
 #include <vector>
 
+#include "ops/attention/attention.h"
+#include "ops/attention/attention_paged.h"
+#include "ops/attention/kv_write.h"
+#include "ops/attention/rope.h"
 #include "ops/elementwise/binary.h"
 #include "ops/elementwise/compare.h"
 #include "ops/elementwise/scale.h"
@@ -12,9 +16,16 @@
 #include "ops/linear/embedding.h"
 #include "ops/linear/linear.h"
 #include "ops/linear/matmul.h"
+#include "ops/loss/cross_entropy.h"
+#include "ops/loss/linear_cross_entropy.h"
+#include "ops/norm/layer_norm.h"
+#include "ops/norm/rms_norm.h"
+#include "ops/norm/softmax.h"
+#include "ops/norm/swiglu.h"
 #include "ops/optim/adamw.h"
 #include "ops/optim/sgd.h"
 #include "ops/optim/square_sum.h"
+#include "ops/random/dropout.h"
 #include "ops/reduce/arg.h"
 #include "ops/reduce/reduce.h"
 #include "ops/shape/cast.h"
@@ -96,6 +107,30 @@ std::span<const Op* const> all_ops() {
       &index_select_op(),
       &index_select_backward_op(),
       &top_k_op(),
+      &dropout_op(),
+      &rms_norm_op(),
+      &rms_norm_backward_input_op(),
+      &rms_norm_backward_weight_op(),
+      &layer_norm_op(),
+      &layer_norm_backward_input_op(),
+      &layer_norm_backward_weight_op(),
+      &softmax_op(),
+      &softmax_backward_op(),
+      &log_softmax_op(),
+      &log_softmax_backward_op(),
+      &swiglu_op(),
+      &swiglu_backward_op(),
+      &rope_table_op(),
+      &rope_op(),
+      &kv_write_op(),
+      &attention_paged_op(),
+      &attention_op(),
+      &attention_backward_op(),
+      &cross_entropy_op(),
+      &cross_entropy_backward_op(),
+      &linear_cross_entropy_op(),
+      &linear_cross_entropy_backward_input_op(),
+      &linear_cross_entropy_backward_op(),
   };
   return list;
 }
