@@ -5,32 +5,23 @@
 #include <numeric>
 
 #include "core/error.h"
+#include "core/random.h"
 
 namespace yiti {
 namespace {
 
 constexpr std::string_view kWhere = "packing";
 
-/// What the draws are for; each purpose has a stream of its own.
-enum class Stream : uint64_t { kExamples, kBatches, kSplit };
-
-/// A 64-bit hash of its arguments (SplitMix64's finaliser, Steele et al. 2014, over a counter).
-uint64_t draw(uint64_t seed, Stream stream, uint64_t epoch, uint64_t counter) {
-  uint64_t x = seed;
-  for (const uint64_t word : {static_cast<uint64_t>(stream), epoch, counter}) {
-    x += 0x9E3779B97F4A7C15u + word;
-    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
-    x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
-    x ^= x >> 31;
-  }
-  return x;
-}
+/// What the draws are for: each purpose has its own stream in every epoch.
+enum class Purpose : uint64_t { kExamples, kBatches, kSplit };
+constexpr uint64_t kPurposes = 3;
 
 /// Sorts by one draw for each place: a uniform shuffle, since 64-bit draws practically never tie.
 template <class T>
-void shuffle(std::vector<T>& items, uint64_t seed, Stream stream, uint64_t epoch) {
+void shuffle(std::vector<T>& items, uint64_t seed, Purpose purpose, int64_t epoch) {
+  const uint64_t stream = static_cast<uint64_t>(epoch) * kPurposes + static_cast<uint64_t>(purpose);
   std::vector<std::pair<uint64_t, size_t>> keys(items.size());
-  for (size_t i = 0; i < items.size(); ++i) keys[i] = {draw(seed, stream, epoch, i), i};
+  for (size_t i = 0; i < items.size(); ++i) keys[i] = {random_bits({seed, stream}, i), i};
   std::sort(keys.begin(), keys.end());
   std::vector<T> shuffled;
   shuffled.reserve(items.size());
@@ -99,15 +90,14 @@ EpochPlan PackedData::plan(int64_t epoch) const {
   check(epoch >= 0, kWhere, "epoch is {}; wants 0 or more", epoch);
   std::vector<int64_t> order(examples_.size());
   std::iota(order.begin(), order.end(), int64_t{0});
-  const auto round = static_cast<uint64_t>(epoch);
-  if (options_.shuffle) shuffle(order, options_.seed, Stream::kExamples, round);
+  if (options_.shuffle) shuffle(order, options_.seed, Purpose::kExamples, epoch);
   EpochPlan plan;
   const auto window = static_cast<size_t>(options_.window);
   for (size_t at = 0; at < order.size(); at += window) {
     const std::span<const int64_t> rest = std::span(order).subspan(at);
     pack_window(rest.first(std::min(window, rest.size())), examples_, options_.batch_tokens, plan);
   }
-  if (options_.shuffle) shuffle(plan, options_.seed, Stream::kBatches, round);
+  if (options_.shuffle) shuffle(plan, options_.seed, Purpose::kBatches, epoch);
   return plan;
 }
 
@@ -151,7 +141,7 @@ Split split_rows(std::vector<DataRow> rows, double fraction, uint64_t seed) {
   const int64_t eval_count = std::clamp<int64_t>(wanted, 1, count - 1);
   std::vector<size_t> order(rows.size());
   std::iota(order.begin(), order.end(), size_t{0});
-  shuffle(order, seed, Stream::kSplit, 0);
+  shuffle(order, seed, Purpose::kSplit, 0);
   std::vector<bool> chosen(rows.size());
   for (int64_t i = 0; i < eval_count; ++i) chosen[order[static_cast<size_t>(i)]] = true;
   Split split;
