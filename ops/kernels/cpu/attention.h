@@ -6,8 +6,8 @@
 // from block to block; segments are merged in a binary tree over their numbers. Keys that a row
 // does not see never enter its sums. So a row's bits depend on its position, window and keys alone.
 //
-// Memory: a tile of up to kAttentionRows rows reads each block once; 16-bit blocks are widened into
-// scratch when more than a register tile of rows wants them.
+// Memory: a tile of up to kAttentionRows rows reads each block once, 16-bit ones as they are; rows
+// of K and V that are in no pool are brought into the form of a block first.
 #pragma once
 
 #include <cstddef>

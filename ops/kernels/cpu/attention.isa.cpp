@@ -117,7 +117,7 @@ class Forward {
     if (first >= past) return;
     const int64_t rows = (past - first) * t_.heads;
     const int64_t count = smaller(kKeyBlock, t_.first + t_.tokens - start);
-    const KeyBlock keys = load_block(t_.keys, block, count, rows, t_.head_dim, r_.keys, r_.values);
+    const KeyBlock keys = load_block(t_.keys, block, count, t_.head_dim, r_.keys, r_.values);
     const int64_t row = first * t_.heads;
     multiply_by<false>({r_.q + row * t_.head_dim, t_.head_dim, 1, keys.k, kKeyBlock, t_.head_dim,
                         r_.scores + row * kKeyBlock, kKeyBlock, kKeyBlock},

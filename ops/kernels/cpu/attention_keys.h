@@ -82,10 +82,10 @@ struct KeyBlock {
   bool half;
 };
 
-/// The block `index` of the source, whose first `count` keys are there, for `rows` query rows.
-/// `keys` [D][64] and `values` [64][padded D] are scratch.
-inline KeyBlock load_block(const KeySource& source, int64_t index, int64_t count, int64_t rows,
-                           int64_t head_dim, float* keys, float* values) {
+/// The block `index` of the source, whose first `count` keys are there. `keys` [D][64] and `values`
+/// [64][padded D] are scratch.
+inline KeyBlock load_block(const KeySource& source, int64_t index, int64_t count, int64_t head_dim,
+                           float* keys, float* values) {
   const int64_t wide = padded(head_dim);
   if (source.table == nullptr) {
     const int64_t start = index * kKeyBlock;
@@ -105,7 +105,7 @@ inline KeyBlock load_block(const KeySource& source, int64_t index, int64_t count
   }
   const uint16_t* k = static_cast<const uint16_t*>(source.k) + at;
   const uint16_t* v = static_cast<const uint16_t*>(source.v) + at;
-  if (wide == head_dim && rows <= 6) return {k, v, wide, true};
+  if (wide == head_dim) return {k, v, wide, true};  // widened as it is multiplied: that is free
   for (int64_t i = 0; i < head_dim * kKeyBlock; i += kLanes) store(keys + i, load_half(k + i));
   for (int64_t i = 0; i < count; ++i) {
     for_lanes(head_dim, [&](int64_t d, int n) {

@@ -28,7 +28,7 @@ constexpr int tile_columns() {
 #if defined(YITI_ISA_avx512)
   return 4;
 #else
-  return R == 1 ? 4 : R <= 3 ? 2 : 1;
+  return R == 1 ? 4 : R == 2 ? 2 : 1;
 #endif
 }
 
