@@ -15,6 +15,8 @@
 
 namespace yiti {
 
+class GgufMetadata;
+
 /// A conversation as tokens; `assistant` says, for each token, whether the assistant says it (1)
 /// and so whether the loss counts it.
 struct TokenizedChat {
@@ -38,6 +40,9 @@ struct TextModel {
   TokenizedChat tokenize_chat(const nlohmann::ordered_json& messages,
                               const nlohmann::ordered_json* variables = nullptr) const;
 };
+
+/// From the keys of a GGUF file.
+Result<TextModel> text_model_from_gguf(const GgufMetadata& metadata);
 
 /// From a GGUF file or a Hugging Face folder (tokenizer.json, tokenizer_config.json,
 /// chat_template.jinja, generation_config.json).

@@ -30,6 +30,7 @@ class TextStream {
 
  private:
   std::string take(bool last);
+  void move_characters(bool last);  ///< from bytes_ to text_
 
   Tokenizer tokenizer_;
   std::vector<std::string> stop_;

@@ -22,9 +22,8 @@ inline nlohmann::ordered_json read_cases(const std::string& name) {
 /// The real model's path, or empty where it is not there.
 inline std::string smollm2_path() {
   const char* named = std::getenv("YITI_SMOLLM2");
-  const std::string path = named != nullptr
-                               ? named
-                               : YITI_TEST_DATA "/../../.cache/SmolLM2-135M-Instruct.Q4_1.gguf";
+  const std::string path =
+      named != nullptr ? named : YITI_TEST_DATA "/../../.cache/SmolLM2-135M-Instruct.Q4_1.gguf";
   return std::ifstream(path) ? path : "";
 }
 
