@@ -144,7 +144,7 @@ const Op& attention_op() {
         .kernel(std::move(kernel))
         .reference(reference)
         .gradient(gradient, {0, 1, 2, 3}, {0, 1})
-        .accuracy(8, 70);
+        .accuracy(1, 70);
     for (Sample& sample : packed_attention_samples(false)) builder.sample(std::move(sample));
     return builder.build();
   }();

@@ -174,7 +174,7 @@ const Op& attention_backward_op() {
         .kernel(std::move(kernel))
         .reference(reference)
         .not_differentiable()
-        .accuracy(16, 70);
+        .accuracy(1, 70);
     for (Sample& sample : packed_attention_samples(true)) builder.sample(std::move(sample));
     return builder.build();
   }();

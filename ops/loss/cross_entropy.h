@@ -6,7 +6,7 @@
 namespace yiti {
 
 /// The label of a row that takes no part in the loss.
-inline constexpr int64_t kIgnoredLabel = -100;
+inline constexpr int32_t kIgnoredLabel = -100;
 
 const Op& cross_entropy_op();
 const Op& cross_entropy_backward_op();
