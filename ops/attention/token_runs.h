@@ -1,6 +1,7 @@
 // How attention is cut into tiles for the threads. The cut never changes a result.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <span>

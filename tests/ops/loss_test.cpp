@@ -59,6 +59,40 @@ TEST(Loss, ChunkedLossHasTheBitsOfLinearAndCrossEntropy) {
   }
 }
 
+// Blocks of a 16-bit scale and 32 codes.
+Tensor quantised(int64_t rows, int64_t columns, const DevicePtr& device) {
+  std::vector<std::byte> bytes;
+  const std::vector<double> codes = noise(rows * columns, 5);
+  for (size_t i = 0; i < codes.size(); ++i) {
+    if (i % 32 == 0) {
+      const Half scale = to_half(0.01f * static_cast<float>(1 + i % 7));
+      bytes.push_back(static_cast<std::byte>(scale.bits & 0xff));
+      bytes.push_back(static_cast<std::byte>(scale.bits >> 8));
+    }
+    bytes.push_back(static_cast<std::byte>(static_cast<int8_t>(127 * codes[i])));
+  }
+  return Tensor::from_bytes(bytes, {rows, columns}, DType::kQ8_0, device);
+}
+
+TEST(Loss, ChunksOfAQuantisedHeadHaveTheBitsOfLinear) {
+  const DevicePtr device = make_cpu_device({.threads = 2});
+  const Tensor x = noise_tensor({40, 96}, 1, DType::kF32, device);
+  const Tensor weight = quantised(301, 96, device);
+  const Tensor labels = labels_of(some_labels(40, 301), device);
+  for (bool exact : {false, true}) {
+    const Tensor logits = ops::linear(x, weight, {}, 0, exact);
+    const Tensor whole = ops::cross_entropy(logits, labels);
+    const LinearCrossEntropyAttrs attrs{16, exact};
+    const std::vector<Tensor> in = {x, weight, labels};
+    EXPECT_TRUE(same_bits(linear_cross_entropy_op()(in, attrs)[0], whole));
+    const Tensor ones = Tensor::full({40}, 1, DType::kF32, device);
+    const Tensor lse = cross_entropy_op().reference(std::vector<Tensor>{logits, labels}, {})[1];
+    const std::vector<Tensor> all = {x, weight, labels, lse, ones};
+    const Op& backward = linear_cross_entropy_backward_input_op();
+    EXPECT_LE(relative_error(backward(all, attrs)[0], backward.reference(all, attrs)[0]), 3e-6);
+  }
+}
+
 TEST(Loss, GradientsDoNotDependOnThreads) {
   const auto run = [](int threads) {
     const DevicePtr device = make_cpu_device({.threads = threads});
