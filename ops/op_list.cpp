@@ -7,6 +7,8 @@
 #include "ops/attention/attention_paged.h"
 #include "ops/attention/kv_write.h"
 #include "ops/attention/rope.h"
+#include "ops/conv/conv2d.h"
+#include "ops/conv/pool2d.h"
 #include "ops/elementwise/binary.h"
 #include "ops/elementwise/compare.h"
 #include "ops/elementwise/scale.h"
@@ -131,6 +133,12 @@ std::span<const Op* const> all_ops() {
       &linear_cross_entropy_op(),
       &linear_cross_entropy_backward_input_op(),
       &linear_cross_entropy_backward_op(),
+      &conv2d_op(),
+      &conv2d_backward_input_op(),
+      &conv2d_backward_weight_op(),
+      &max_pool2d_op(),
+      &avg_pool2d_op(),
+      &avg_pool2d_backward_op(),
   };
   return list;
 }

@@ -101,7 +101,7 @@ std::optional<Case> make_rows(const Op& op, size_t index, int64_t rows, DType fl
                               const DevicePtr& device) {
   Sample sample = op.samples[index];
   const std::string name = leading(op.inputs[0].dims);
-  if ((name != "..." && name != "T") || op.variadic) return std::nullopt;
+  if ((name != "..." && name != "T" && name != "B") || op.variadic) return std::nullopt;
   if (sample.make) {
     auto c = fill(op, sample, index, floats, device);
     if (!c || !has_rows(op, op.inputs[0].dims, c->in[0].rank())) return std::nullopt;

@@ -21,7 +21,8 @@ struct Case {
 std::optional<Case> make_case(const Op& op, size_t index, DType floats, const DevicePtr& device);
 
 /// As sample `index`, but with `rows` rows: the first size of each input whose dimension string
-/// starts as the first input's does. Nullopt where the op or the sample has no rows.
+/// starts as the first input's does. A leading "...", "T" (tokens) or "B" (a batch) says that rows
+/// are computed alone. Nullopt where the op or the sample has no rows.
 std::optional<Case> make_rows(const Op& op, size_t index, int64_t rows, DType floats,
                               const DevicePtr& device);
 /// Whether the dimension string of this input or output starts with rows, in a tensor of `rank`.

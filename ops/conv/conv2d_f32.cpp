@@ -1,0 +1,172 @@
+// Convolution as matrix products: the windows of some images are laid out as rows [places, taps],
+// which the gemm of ops/linear multiplies. It computes each row alone, so an image's bits do not
+// depend on its batch. Memory beside inputs and outputs: one block of rows, of about 8 MiB.
+#include "core/error.h"
+#include "ops/conv/conv2d_shape.h"
+#include "ops/linear/gemm.h"
+#include "ops/shape/contiguous.h"
+
+namespace yiti::cpu {
+namespace {
+
+constexpr int64_t kBlockFloats = int64_t{1} << 21;
+
+int64_t images_in_block(const Conv2dShape& s) {
+  const int64_t floats = s.windows.places() * (s.taps() + s.group_outputs());
+  return std::clamp<int64_t>(kBlockFloats / std::max<int64_t>(1, floats), 1,
+                             std::max<int64_t>(1, s.images));
+}
+
+MatrixView dense(const float* data, int64_t rows, int64_t cols) {
+  MatrixView view;
+  view.data = reinterpret_cast<const std::byte*>(data);
+  view.rows = rows;
+  view.cols = cols;
+  view.row_stride = cols;
+  return view;
+}
+
+// One group of channels of some images.
+class Block {
+ public:
+  Block(const Conv2dShape& shape, Device& device)
+      : s_(shape),
+        device_(device),
+        capacity_(images_in_block(shape) * shape.windows.places()),
+        taps_(Tensor::empty({capacity_, s_.taps()}, DType::kF32, device.shared_from_this())),
+        results_(Tensor::empty({capacity_, s_.group_outputs()}, DType::kF32,
+                               device.shared_from_this())) {}
+
+  /// Calls f(group) for each block of images and group of channels.
+  template <class F>
+  void for_each(const F& f) {
+    const int64_t step = images_in_block(s_);
+    for (first_ = 0; first_ < s_.images; first_ += step) {
+      count_ = std::min(step, s_.images - first_);
+      for (group_ = 0; group_ < s_.groups; ++group_) f(group_);
+    }
+  }
+  int64_t rows() const { return count_ * s_.windows.places(); }
+  float* taps() const { return taps_.data<float>(); }
+  float* results() const { return results_.data<float>(); }
+  MatrixView tap_rows() const { return dense(taps(), rows(), s_.taps()); }
+  MatrixView result_rows() const { return dense(results(), rows(), s_.group_outputs()); }
+  /// The group's weights as [outputs, taps].
+  MatrixView weights(const float* weight) const {
+    return dense(weight + group_ * s_.group_outputs() * s_.taps(), s_.group_outputs(), s_.taps());
+  }
+
+  /// Lays the windows of x out as rows; what lies outside the image is 0.
+  void read_windows(const float* x) const {
+    const Windows& w = s_.windows;
+    each_row(64, [&](int64_t image, int64_t place, int64_t row) {
+      float* target = taps() + row * s_.taps();
+      std::fill_n(target, s_.taps(), 0.0f);
+      for (int64_t c = 0; c < s_.group_channels(); ++c) {
+        const float* plane = x + plane_of(image, c);
+        w.for_window(place,
+                     [&](int64_t tap, int64_t at) { target[c * w.area() + tap] = plane[at]; });
+      }
+    });
+  }
+  /// Adds the rows to where their windows lie in dx. An image is one task: its order is fixed.
+  void add_windows(float* dx) const {
+    const Windows& w = s_.windows;
+    each_row(w.places(), [&](int64_t image, int64_t place, int64_t row) {
+      const float* source = taps() + row * s_.taps();
+      for (int64_t c = 0; c < s_.group_channels(); ++c) {
+        float* plane = dx + plane_of(image, c);
+        w.for_window(place,
+                     [&](int64_t tap, int64_t at) { plane[at] += source[c * w.area() + tap]; });
+      }
+    });
+  }
+  /// results -> y, and y -> results.
+  void write_results(float* y) const {
+    each_row(64, [&](int64_t image, int64_t place, int64_t row) {
+      for (int64_t o = 0; o < s_.group_outputs(); ++o) {
+        y[output_of(image, o) + place] = results()[row * s_.group_outputs() + o];
+      }
+    });
+  }
+  void read_results(const float* y) const {
+    each_row(64, [&](int64_t image, int64_t place, int64_t row) {
+      for (int64_t o = 0; o < s_.group_outputs(); ++o) {
+        results()[row * s_.group_outputs() + o] = y[output_of(image, o) + place];
+      }
+    });
+  }
+
+ private:
+  int64_t plane_of(int64_t image, int64_t c) const {
+    return (image * s_.channels + group_ * s_.group_channels() + c) * s_.windows.plane();
+  }
+  int64_t output_of(int64_t image, int64_t o) const {
+    return (image * s_.outputs + group_ * s_.group_outputs() + o) * s_.windows.places();
+  }
+  template <class F>
+  void each_row(int64_t grain, const F& f) const {
+    const int64_t places = s_.windows.places();
+    device_.threads().parallel_for(rows(), grain, [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) f(first_ + row / places, row % places, row);
+    });
+  }
+
+  const Conv2dShape s_;
+  Device& device_;
+  int64_t capacity_, first_ = 0, count_ = 0, group_ = 0;
+  Tensor taps_, results_;
+};
+
+}  // namespace
+
+void run_conv2d(const KernelArgs& args) {
+  const Conv2dShape s =
+      conv2d_shape(args.in[0].shape(), args.in[1].shape(), args.attrs.as<Conv2dAttrs>(), "conv2d");
+  const Tensor x = ops::contiguous(args.in[0]), weight = ops::contiguous(args.in[1]);
+  const Tensor bias = args.in[2].defined() ? ops::contiguous(args.in[2]) : Tensor();
+  Block block(s, args.device);
+  block.for_each([&](int64_t group) {
+    GemmOptions options;
+    if (bias.defined()) options.bias = bias.data<float>() + group * s.group_outputs();
+    block.read_windows(x.data<float>());
+    gemm(args.device, block.tap_rows(), block.weights(weight.data<float>()).t(), block.results(),
+         s.group_outputs(), options);
+    block.write_results(args.out[0].data<float>());
+  });
+}
+
+void run_conv2d_backward_input(const KernelArgs& args) {
+  const Tensor dy = ops::contiguous(args.in[0]), weight = ops::contiguous(args.in[1]);
+  const Conv2dShape s = conv2d_shape(args.out[0].shape(), weight.shape(),
+                                     args.attrs.as<Conv2dBackwardAttrs>(), "conv2d_backward_input");
+  float* dx = args.out[0].data<float>();
+  std::fill_n(dx, args.out[0].numel(), 0.0f);
+  Block block(s, args.device);
+  block.for_each([&](int64_t) {
+    block.read_results(dy.data<float>());
+    gemm(args.device, block.result_rows(), block.weights(weight.data<float>()), block.taps(),
+         s.taps());
+    block.add_windows(dx);
+  });
+}
+
+void run_conv2d_backward_weight(const KernelArgs& args) {
+  const Tensor dy = ops::contiguous(args.in[0]), x = ops::contiguous(args.in[1]);
+  const Conv2dShape s =
+      conv2d_shape(x.shape(), args.out[0].shape(), args.attrs.as<Conv2dBackwardAttrs>(),
+                   "conv2d_backward_weight");
+  float* dweight = args.out[0].data<float>();
+  std::fill_n(dweight, args.out[0].numel(), 0.0f);
+  Block block(s, args.device);
+  block.for_each([&](int64_t group) {
+    GemmOptions options;
+    options.accumulate = true;
+    block.read_windows(x.data<float>());
+    block.read_results(dy.data<float>());
+    gemm(args.device, block.result_rows().t(), block.tap_rows(),
+         dweight + group * s.group_outputs() * s.taps(), s.taps(), options);
+  });
+}
+
+}  // namespace yiti::cpu

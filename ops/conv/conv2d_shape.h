@@ -1,0 +1,61 @@
+// The sizes of a convolution, checked.
+#pragma once
+
+#include "ops/conv/conv2d.h"
+
+namespace yiti {
+
+struct Conv2dShape {
+  int64_t images, channels, outputs, groups;
+  Windows windows;
+
+  int64_t group_channels() const { return channels / groups; }
+  int64_t group_outputs() const { return outputs / groups; }
+  /// Inputs of one output: the inner size of the matrix product.
+  int64_t taps() const { return group_channels() * windows.area(); }
+  Shape x() const { return {images, channels, windows.height, windows.width}; }
+  Shape weight() const { return {outputs, group_channels(), windows.kernel_h, windows.kernel_w}; }
+  Shape y() const { return {images, outputs, windows.out_h, windows.out_w}; }
+};
+
+/// Throws kInvalidArgument naming `op`.
+Conv2dShape conv2d_shape(const Shape& x, const Shape& weight, const Conv2dAttrs& attrs,
+                         std::string_view op);
+
+/// The attributes of the backward ops: those of the convolution, and the shape that the gradient
+/// has where its other input does not tell it.
+struct Conv2dBackwardAttrs : Conv2dAttrs {
+  int64_t height = 1, width = 1;  ///< of the image, or of the kernel
+  void visit(AttrVisitor& v) {
+    Conv2dAttrs::visit(v);
+    v.field("height", height);
+    v.field("width", width);
+  }
+};
+
+namespace ops {
+
+/// dx [B, C, height, width] from dy [B, O, H', W'] and weight.
+Tensor conv2d_backward_input(const Tensor& dy, const Tensor& weight,
+                             const Conv2dBackwardAttrs& attrs);
+/// dweight [O, C / groups, height, width] from dy and x.
+Tensor conv2d_backward_weight(const Tensor& dy, const Tensor& x, const Conv2dBackwardAttrs& attrs);
+
+}  // namespace ops
+
+namespace cpu {
+
+// f32 by matrix products over rows of windows; see conv2d_f32.cpp.
+void run_conv2d(const KernelArgs& args);
+void run_conv2d_backward_input(const KernelArgs& args);
+void run_conv2d_backward_weight(const KernelArgs& args);
+
+}  // namespace cpu
+
+// By plain loops in f64.
+std::vector<Tensor> conv2d_reference(std::span<const Tensor> in, const Attrs& attrs);
+std::vector<Tensor> conv2d_backward_input_reference(std::span<const Tensor> in, const Attrs& attrs);
+std::vector<Tensor> conv2d_backward_weight_reference(std::span<const Tensor> in,
+                                                     const Attrs& attrs);
+
+}  // namespace yiti
