@@ -280,8 +280,15 @@ Tensor GgufFile::tensor(std::string_view name) const {
     fail(Code::kUnimplemented, source_.name, "tensor {} is of type {}; supported are {}",
          printable(name), info.type->name, supported_ggml_types());
   }
-  std::vector<float> values(static_cast<size_t>(info.shape.numel()));
-  dequantise_block_type(*info.type, source_.bytes.subspan(info.offset, info.bytes), values);
+  const std::span<const std::byte> blocks = source_.bytes.subspan(info.offset, info.bytes);
+  const size_t count = static_cast<size_t>(info.shape.numel());
+  if (device_->host_accessible()) {
+    const Tensor tensor = Tensor::empty(info.shape, DType::kF32, device_);
+    dequantise_block_type(*info.type, blocks, {tensor.data<float>(), count});
+    return tensor;
+  }
+  std::vector<float> values(count);
+  dequantise_block_type(*info.type, blocks, values);
   return Tensor::from(values, info.shape, device_);
 }
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
@@ -84,6 +85,27 @@ TEST(MappedFile, ShowsTheBytesAlsoAfterLettingPagesGo) {
   file->advise_dontneed(1, 9999);
   EXPECT_EQ(std::memcmp(file->bytes().data(), contents.data(), contents.size()), 0);
   message_of([&] { file->advise_dontneed(1, 10000); }, Code::kOutOfRange);
+}
+
+// Bytes of mapped files that this process holds in memory.
+size_t resident_file_bytes() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("RssFile:")) return std::stoul(line.substr(8)) * 1024;
+  }
+  return 0;
+}
+
+TEST(MappedFile, LetsThePagesInARangeGo) {
+  if (resident_file_bytes() == 0) GTEST_SKIP() << "no RssFile in /proc/self/status";
+  const TemporaryFolder folder;
+  const size_t size = size_t{16} << 20;
+  write_file_atomically(folder / "file", std::string(size, 'x'));
+  const auto file = MappedFile::open(folder / "file");
+  ASSERT_EQ(std::ranges::count(file->bytes(), std::byte{'x'}), static_cast<std::ptrdiff_t>(size));
+  const size_t before = resident_file_bytes();
+  file->advise_dontneed(size / 2 - 1, size / 2);
+  EXPECT_LT(resident_file_bytes() + size / 4, before);
 }
 
 TEST(MappedFile, SaysWhyItCannotMap) {
