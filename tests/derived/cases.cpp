@@ -118,6 +118,20 @@ std::optional<Case> make_rows(const Op& op, size_t index, int64_t rows, DType fl
   return fill(op, sample, index, floats, device);
 }
 
+std::optional<Case> make_longer(const Op& op, size_t index, int64_t factor, DType floats,
+                                const DevicePtr& device) {
+  Sample sample = op.samples[index];
+  if (sample.make) return std::nullopt;
+  for (auto& shape : sample.shapes) {
+    if (shape && shape->rank() > 0) shape->set(0, (*shape)[0] * factor);
+  }
+  try {
+    return fill(op, sample, index, floats, device);
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
 Tensor copy_of(const Tensor& tensor) {
   if (!tensor.defined()) return tensor;
   const Tensor flat = tensor.contiguous();

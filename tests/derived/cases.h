@@ -25,6 +25,10 @@ std::optional<Case> make_case(const Op& op, size_t index, DType floats, const De
 /// are computed alone. Nullopt where the op or the sample has no rows.
 std::optional<Case> make_rows(const Op& op, size_t index, int64_t rows, DType floats,
                               const DevicePtr& device);
+/// As sample `index`, but with the first size of every input `factor` times as long; nullopt where
+/// the op does not take that, or the sample makes its own inputs.
+std::optional<Case> make_longer(const Op& op, size_t index, int64_t factor, DType floats,
+                                const DevicePtr& device);
 /// Whether the dimension string of this input or output starts with rows, in a tensor of `rank`.
 bool has_rows(const Op& op, const std::string& dims, int rank);
 

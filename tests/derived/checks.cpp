@@ -247,18 +247,57 @@ Findings check_layouts(const Op& op) {
   if (is_updating(op)) return findings;
   for_each_case(op, make_cpu_device(), kFloats, findings, [&](const Case& c) {
     const std::vector<Tensor> wanted = op(c.in, c.attrs);
-    for (int layout : {0, 1}) {
+    const auto compare = [&](auto&& change, const char* what) {
       std::vector<Tensor> in;
-      for (const Tensor& tensor : c.in) in.push_back(laid_out(tensor, layout));
+      for (size_t i = 0; i < c.in.size(); ++i) in.push_back(change(c.in[i], i));
       const std::vector<Tensor> got = op(in, c.attrs);
       for (size_t i = 0; i < wanted.size(); ++i) {
         if (!same_bits(got[i], wanted[i])) {
-          findings.failures.push_back(fmt::format("{}: other bits from strided inputs ({})",
-                                                  c.label, layout == 0 ? "permuted" : "sliced"));
+          findings.failures.push_back(fmt::format("{}: other bits from {}", c.label, what));
+        }
+      }
+    };
+    compare([](const Tensor& t, size_t) { return laid_out(t, 0); }, "strided inputs (permuted)");
+    compare([](const Tensor& t, size_t) { return laid_out(t, 1); }, "strided inputs (sliced)");
+    compare(
+        [&](const Tensor& t, size_t i) {
+          const Op::Input& input = op.inputs[std::min(i, op.inputs.size() - 1)];
+          const bool index = t.defined() && input.kind == Kind::kIndex;
+          return index ? of_doubles(to_doubles(t), t.shape(), DType::kI32, t.device()) : t;
+        },
+        "indices in i32");
+  });
+  return findings;
+}
+
+Findings check_threads(const Op& op) {
+  Findings findings;
+  if (op.view) return findings;
+  for (size_t i = 0; i < op.samples.size(); ++i) {
+    for (const bool rows : {false, true}) {
+      std::vector<Tensor> first;
+      for (int threads : {1, 2, 4}) {
+        CpuOptions options;
+        options.threads = threads;
+        const DevicePtr device = make_cpu_device(options);
+        try {
+          const auto c = rows ? make_rows(op, i, 300, DType::kF32, device)
+                              : make_longer(op, i, 97, DType::kF32, device);
+          if (!c || accepting(op, *c, *device).empty()) continue;
+          const std::vector<Tensor> out = op(c->in, c->attrs);
+          if (first.empty()) first = out;
+          for (size_t j = 0; j < out.size(); ++j) {
+            if (!same_bits(out[j], first[j])) {
+              findings.failures.push_back(
+                  fmt::format("{}: other bits on {} threads", c->label, threads));
+            }
+          }
+        } catch (const std::exception& error) {
+          findings.failures.push_back(fmt::format("a long sample {} throws: {}", i, error.what()));
         }
       }
     }
-  });
+  }
   return findings;
 }
 
@@ -267,23 +306,8 @@ Findings check_rows(const Op& op) {
   if (is_updating(op) || op.view) return findings;
   for (size_t i = 0; i < op.samples.size(); ++i) {
     try {
-      const auto few = make_rows(op, i, 37, DType::kF32, make_cpu_device());
-      if (!few) continue;
-      compare_rows(op, *few, findings);
-      std::vector<Tensor> first;
-      for (int threads : {1, 2, 4}) {
-        CpuOptions options;
-        options.threads = threads;
-        const auto many = make_rows(op, i, 300, DType::kF32, make_cpu_device(options));
-        const std::vector<Tensor> out = op(many->in, many->attrs);
-        if (first.empty()) first = out;
-        for (size_t j = 0; j < out.size(); ++j) {
-          if (!same_bits(out[j], first[j])) {
-            findings.failures.push_back(
-                fmt::format("{}: other bits on {} threads", many->label, threads));
-          }
-        }
-      }
+      const auto c = make_rows(op, i, 37, DType::kF32, make_cpu_device());
+      if (c) compare_rows(op, *c, findings);
     } catch (const std::exception& error) {
       findings.failures.push_back(
           fmt::format("sample {} with other rows throws: {}", i, error.what()));

@@ -22,9 +22,11 @@ Findings check_rejections(const Op& op);
 /// Every kernel on every instruction set against the reference; guard bytes; the same bits again,
 /// and on all instruction sets.
 Findings check_kernels(const Op& op);
-/// Strided inputs give the same bits as contiguous ones.
+/// Strided inputs give the same bits as contiguous ones, i32 indices the same as i64 ones.
 Findings check_layouts(const Op& op);
-/// One thread or four, the same bits; a row alone, the same bits as in a batch.
+/// One thread, two or four: the same bits, with inputs long enough to be split.
+Findings check_threads(const Op& op);
+/// A row alone has the same bits as in a batch.
 Findings check_rows(const Op& op);
 /// Gradients of floating inputs against central differences, in f64.
 Findings check_gradients(const Op& op);

@@ -24,6 +24,7 @@ TEST_P(EveryOp, IsDeclaredInFull) { report(check_declaration(*GetParam())); }
 TEST_P(EveryOp, RejectsWrongInputsByName) { report(check_rejections(*GetParam())); }
 TEST_P(EveryOp, AgreesWithItsReference) { report(check_kernels(*GetParam()), "error"); }
 TEST_P(EveryOp, TakesStridedInputs) { report(check_layouts(*GetParam())); }
+TEST_P(EveryOp, GivesTheSameBitsOnAnyThreads) { report(check_threads(*GetParam())); }
 TEST_P(EveryOp, ComputesRowsAlone) { report(check_rows(*GetParam())); }
 TEST_P(EveryOp, HasTheGradientOfItsValues) {
   report(check_gradients(*GetParam()), "gradient error");

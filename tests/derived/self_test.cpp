@@ -71,10 +71,26 @@ void looking_at_neighbours(const KernelArgs& args) {
   each(args, [&](float x, int64_t) { return 2 * x + 1e-9f * rows; });
 }
 
+void splitting_a_sum(const KernelArgs& args) {
+  // Each thread's share gets its own number: the result depends on how the work was split.
+  const Tensor x = args.in[0].contiguous();
+  args.device.threads().parallel_for(x.numel(), 16, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      args.out[0].data<float>()[i] =
+          2 * x.data<float>()[i] + 1e-9f * static_cast<float>(end - begin);
+    }
+  });
+}
+
+TEST(DerivedTests, CatchAKernelThatDependsOnItsThreads) {
+  EXPECT_THAT(check_threads(twice(&splitting_a_sum).build()).failures,
+              Contains(HasSubstr("threads")));
+}
+
 TEST(DerivedTests, PassARightOp) {
   const Op op = twice(&right).build();
   for (const auto check : {&check_declaration, &check_rejections, &check_kernels, &check_layouts,
-                           &check_rows, &check_gradients}) {
+                           &check_threads, &check_rows, &check_gradients}) {
     EXPECT_THAT(check(op).failures, IsEmpty());
   }
 }
