@@ -47,8 +47,8 @@ class Block {
     }
   }
   int64_t rows() const { return count_ * s_.windows.places(); }
-  float* taps() const { return taps_.data<float>(); }
-  float* results() const { return results_.data<float>(); }
+  float* taps() const { return taps_data_; }
+  float* results() const { return results_data_; }
   MatrixView tap_rows() const { return dense(taps(), rows(), s_.taps()); }
   MatrixView result_rows() const { return dense(results(), rows(), s_.group_outputs()); }
   /// The group's weights as [outputs, taps].
@@ -61,11 +61,19 @@ class Block {
     const Windows& w = s_.windows;
     each_row(64, [&](int64_t image, int64_t place, int64_t row) {
       float* target = taps() + row * s_.taps();
-      std::fill_n(target, s_.taps(), 0.0f);
-      for (int64_t c = 0; c < s_.group_channels(); ++c) {
-        const float* plane = x + plane_of(image, c);
-        w.for_window(place,
-                     [&](int64_t tap, int64_t at) { target[c * w.area() + tap] = plane[at]; });
+      const int64_t top = place / w.out_w * w.a.stride_h - w.a.padding_h;
+      const int64_t left = place % w.out_w * w.a.stride_w - w.a.padding_w;
+      const Span down = inside(top, w.a.dilation_h, w.kernel_h, w.height);
+      const Span across = inside(left, w.a.dilation_w, w.kernel_w, w.width);
+      if (down.size() * across.size() < w.area()) std::fill_n(target, s_.taps(), 0.0f);
+      const float* plane = x + plane_of(image, 0);
+      for (int64_t c = 0; c < s_.group_channels(); ++c, plane += w.plane(), target += w.area()) {
+        for (int64_t i = down.begin; i < down.end; ++i) {
+          const float* line = plane + (top + i * w.a.dilation_h) * w.width + left;
+          for (int64_t k = across.begin; k < across.end; ++k) {
+            target[i * w.kernel_w + k] = line[k * w.a.dilation_w];
+          }
+        }
       }
     });
   }
@@ -83,26 +91,45 @@ class Block {
   }
   /// results -> y, and y -> results.
   void write_results(float* y) const {
-    each_row(64, [&](int64_t image, int64_t place, int64_t row) {
-      for (int64_t o = 0; o < s_.group_outputs(); ++o) {
-        y[output_of(image, o) + place] = results()[row * s_.group_outputs() + o];
-      }
-    });
+    each_result([&](float& result, int64_t at) { y[at] = result; });
   }
   void read_results(const float* y) const {
-    each_row(64, [&](int64_t image, int64_t place, int64_t row) {
-      for (int64_t o = 0; o < s_.group_outputs(); ++o) {
-        results()[row * s_.group_outputs() + o] = y[output_of(image, o) + place];
-      }
-    });
+    each_result([&](float& result, int64_t at) { result = y[at]; });
   }
 
  private:
+  struct Span {
+    int64_t begin, end;
+    int64_t size() const { return std::max<int64_t>(0, end - begin); }
+  };
+  // The taps i of a window whose places first + i * step lie in [0, size).
+  static Span inside(int64_t first, int64_t step, int64_t taps, int64_t size) {
+    const int64_t begin = first >= 0 ? 0 : (-first + step - 1) / step;
+    const int64_t end = first >= size ? 0 : (size - 1 - first) / step + 1;
+    return {std::min(begin, taps), std::min(end, taps)};
+  }
   int64_t plane_of(int64_t image, int64_t c) const {
     return (image * s_.channels + group_ * s_.group_channels() + c) * s_.windows.plane();
   }
   int64_t output_of(int64_t image, int64_t o) const {
     return (image * s_.outputs + group_ * s_.group_outputs() + o) * s_.windows.places();
+  }
+  // Calls f(result, index in y). Runs of places of one output are neighbours in y.
+  template <class F>
+  void each_result(const F& f) const {
+    const int64_t places = s_.windows.places();
+    device_.threads().parallel_for(rows(), 64, [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end;) {
+        const int64_t image = first_ + row / places, place = row % places;
+        const int64_t run = std::min({end - row, places - place, int64_t{64}});
+        for (int64_t o = 0; o < s_.group_outputs(); ++o) {
+          float* result = results() + row * s_.group_outputs() + o;
+          const int64_t at = output_of(image, o) + place;
+          for (int64_t i = 0; i < run; ++i) f(result[i * s_.group_outputs()], at + i);
+        }
+        row += run;
+      }
+    });
   }
   template <class F>
   void each_row(int64_t grain, const F& f) const {
@@ -116,6 +143,7 @@ class Block {
   Device& device_;
   int64_t capacity_, first_ = 0, count_ = 0, group_ = 0;
   Tensor taps_, results_;
+  float *taps_data_ = taps_.data<float>(), *results_data_ = results_.data<float>();
 };
 
 }  // namespace

@@ -7,37 +7,54 @@
 namespace yiti::cpu::YITI_ISA {
 namespace {
 
+// Whole vectors, or the last few elements: masked stores are slow on some processors.
+struct Whole {
+  Vec get(const float* p) const { return load(p); }
+  void put(float* p, Vec x) const { store(p, x); }
+};
+struct Part {
+  int count;
+  Vec get(const float* p) const { return load_n(p, count); }
+  void put(float* p, Vec x) const { store_n(p, x, count); }
+};
+
+// Calls f(i, Whole or Part) for the vectors of n elements.
+template <class F>
+void for_each_vector(int64_t n, F f) {
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) f(i, Whole{});
+  if (i < n) f(i, Part{static_cast<int>(n - i)});
+}
+
 void adamw(float* param, const float* grad, float* m, float* v, int64_t n, const AdamwScalars& s) {
   const Vec scale = set1(s.grad_scale), decay = set1(s.decay), mix1 = set1(s.mix1);
   const Vec beta2 = set1(s.beta2), mix2 = set1(s.mix2), root = set1(s.root_correction2);
   const Vec eps = set1(s.eps), step = set1(-s.step_size);
-  for (int64_t i = 0; i < n; i += kLanes) {
-    const int lanes = static_cast<int>(n - i < kLanes ? n - i : kLanes);
-    const Vec g = load_n(grad + i, lanes) * scale;
-    const Vec m0 = load_n(m + i, lanes);
+  for_each_vector(n, [&](int64_t i, auto lanes) {
+    const Vec g = lanes.get(grad + i) * scale;
+    const Vec m0 = lanes.get(m + i);
     const Vec m1 = m0 + mix1 * (g - m0);
-    const Vec v1 = load_n(v + i, lanes) * beta2 + mix2 * g * g;
+    const Vec v1 = lanes.get(v + i) * beta2 + mix2 * g * g;
     const Vec denominator = sqrt(v1) / root + eps;
-    store_n(param + i, load_n(param + i, lanes) * decay + step * m1 / denominator, lanes);
-    store_n(m + i, m1, lanes);
-    store_n(v + i, v1, lanes);
-  }
+    lanes.put(param + i, lanes.get(param + i) * decay + step * m1 / denominator);
+    lanes.put(m + i, m1);
+    lanes.put(v + i, v1);
+  });
 }
 
 void sgd(float* param, const float* grad, float* momentum, int64_t n, const SgdScalars& s) {
   const Vec scale = set1(s.grad_scale), decay = set1(s.weight_decay), keep = set1(s.momentum);
   const Vec step = set1(-s.lr);
-  for (int64_t i = 0; i < n; i += kLanes) {
-    const int lanes = static_cast<int>(n - i < kLanes ? n - i : kLanes);
-    const Vec p = load_n(param + i, lanes);
-    Vec g = load_n(grad + i, lanes) * scale + decay * p;
+  for_each_vector(n, [&](int64_t i, auto lanes) {
+    const Vec p = lanes.get(param + i);
+    Vec g = lanes.get(grad + i) * scale + decay * p;
     if (momentum != nullptr) {
-      const Vec buffer = load_n(momentum + i, lanes) * keep + g;
-      store_n(momentum + i, buffer, lanes);
+      const Vec buffer = lanes.get(momentum + i) * keep + g;
+      lanes.put(momentum + i, buffer);
       g = s.nesterov ? g + keep * buffer : buffer;
     }
-    store_n(param + i, p + step * g, lanes);
-  }
+    lanes.put(param + i, p + step * g);
+  });
 }
 
 }  // namespace
