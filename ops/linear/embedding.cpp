@@ -10,22 +10,29 @@
 namespace yiti {
 namespace {
 
-// The ids in row-major order, each checked.
-std::vector<int64_t> read_ids(const Tensor& ids, int64_t rows, std::string_view op) {
-  std::vector<int64_t> values;
-  if (ids.dtype() == DType::kI64) {
-    values = ids.to_vector<int64_t>();
-  } else {
-    const std::vector<int32_t> narrow = ids.to_vector<int32_t>();
-    values.assign(narrow.begin(), narrow.end());
-  }
-  for (size_t i = 0; i < values.size(); ++i) {
-    if (values[i] < 0 || values[i] >= rows) {
-      fail(Code::kOutOfRange, op, "id {} at position {}; wants 0 <= id < {}", values[i], i, rows);
+// The ids in row-major order, each checked; it allocates nothing where they are contiguous.
+class Ids {
+ public:
+  Ids(const Tensor& ids, int64_t rows, std::string_view op)
+      : ids_(ids.contiguous()), wide_(ids.dtype() == DType::kI64), data_(ids_.raw()) {
+    for (int64_t i = 0; i < size(); ++i) {
+      const int64_t id = (*this)[i];
+      if (id < 0 || id >= rows) {
+        fail(Code::kOutOfRange, op, "id {} at position {}; wants 0 <= id < {}", id, i, rows);
+      }
     }
   }
-  return values;
-}
+  int64_t size() const { return ids_.numel(); }
+  int64_t operator[](int64_t i) const {
+    return wide_ ? reinterpret_cast<const int64_t*>(data_)[i]
+                 : reinterpret_cast<const int32_t*>(data_)[i];
+  }
+
+ private:
+  Tensor ids_;
+  bool wide_;
+  const std::byte* data_;
+};
 
 std::vector<Tensor> infer(std::span<const Tensor> in, const Attrs&, const Op&) {
   Shape shape = in[0].shape();
@@ -44,62 +51,62 @@ float widen(T value) {
 }
 
 template <class T>
-void gather(Device& device, const Tensor& weight, const std::vector<int64_t>& ids, float* out) {
-  const T* source = weight.data<T>();
-  const int64_t width = weight.dim(1), row = weight.strides()[0], step = weight.strides()[1];
-  device.threads().parallel_for(static_cast<int64_t>(ids.size()), 16, [&](int64_t i, int64_t end) {
-    for (; i < end; ++i) {
-      const T* from = source + ids[static_cast<size_t>(i)] * row;
-      for (int64_t d = 0; d < width; ++d) out[i * width + d] = widen(from[d * step]);
-    }
-  });
+void copy_row(const Tensor& weight, int64_t row, float* out) {
+  const T* from = weight.data<T>() + row * weight.strides()[0];
+  for (int64_t d = 0; d < weight.dim(1); ++d) out[d] = widen(from[d * weight.strides()[1]]);
 }
 
 void forward_f32(const KernelArgs& args) {
   const Tensor& weight = args.in[1];
-  const std::vector<int64_t> ids = read_ids(args.in[0], weight.dim(0), "embedding");
+  const Ids ids(args.in[0], weight.dim(0), "embedding");
+  const MatrixView blocks = is_quantised(weight.dtype()) ? matrix(weight) : MatrixView{};
+  const int64_t width = weight.dim(1);
   float* out = args.out[0].data<float>();
-  switch (weight.dtype()) {
-    case DType::kF32: return gather<float>(args.device, weight, ids, out);
-    case DType::kF16: return gather<Half>(args.device, weight, ids, out);
-    case DType::kBF16: return gather<BFloat16>(args.device, weight, ids, out);
-    default:
-      gather_rows(args.device, matrix(weight), ids.data(), static_cast<int64_t>(ids.size()), out);
-  }
+  args.device.threads().parallel_for(ids.size(), 16, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      float* to = out + i * width;
+      switch (weight.dtype()) {
+        case DType::kF32: copy_row<float>(weight, ids[i], to); break;
+        case DType::kF16: copy_row<Half>(weight, ids[i], to); break;
+        case DType::kBF16: copy_row<BFloat16>(weight, ids[i], to); break;
+        default: dequantise_row(args.device.isa(), blocks, ids[i], to);
+      }
+    }
+  });
 }
 
 std::vector<Tensor> forward_reference(std::span<const Tensor> in, const Attrs& attrs) {
   const Tensor& weight = in[1];
-  const std::vector<int64_t> ids = read_ids(in[0], weight.dim(0), "embedding");
+  const Ids ids(in[0], weight.dim(0), "embedding");
   const std::vector<double> values =
       to_doubles(is_quantised(weight.dtype()) ? dequantise(weight) : weight);
   const Tensor meta = infer(in, attrs, embedding_op())[0];
   const int64_t width = weight.dim(1);
   std::vector<double> out;
-  for (int64_t id : ids) {
-    const auto from = values.begin() + id * width;
+  for (int64_t i = 0; i < ids.size(); ++i) {
+    const auto from = values.begin() + ids[i] * width;
     out.insert(out.end(), from, from + width);
   }
   return {of_doubles(out, meta.shape(), meta.dtype(), meta.device())};
 }
 
-std::vector<Tensor> infer_backward(std::span<const Tensor> in, const Attrs& attrs, const Op&) {
+std::vector<Tensor> infer_backward(std::span<const Tensor> in, const Attrs& attrs, const Op& op) {
   const int64_t rows = attrs.as<EmbeddingBackwardAttrs>().rows;
+  check(rows >= 0, op.name, "rows is {}; wants 0 or more", rows);
   return {Tensor::meta({rows, in[0].dim(-1)}, in[0].dtype(), in[0].device())};
 }
 
 // Each range of rows walks all positions in order and takes those that are its own.
 template <class T>
-void scatter(Device& device, const T* dy, const std::vector<int64_t>& ids, int64_t rows,
-             int64_t width, T* out) {
+void scatter(Device& device, const T* dy, const Ids& ids, int64_t rows, int64_t width, T* out) {
   const int64_t threads = device.threads().size();
   const int64_t grain = std::max<int64_t>(64, (rows + threads - 1) / threads);
   device.threads().parallel_for(rows, grain, [&](int64_t begin, int64_t end) {
     std::fill(out + begin * width, out + end * width, T{0});
-    for (size_t i = 0; i < ids.size(); ++i) {
+    for (int64_t i = 0; i < ids.size(); ++i) {
       if (ids[i] < begin || ids[i] >= end) continue;
       T* to = out + ids[i] * width;
-      const T* from = dy + static_cast<int64_t>(i) * width;
+      const T* from = dy + i * width;
       for (int64_t d = 0; d < width; ++d) to[d] += from[d];
     }
   });
@@ -108,18 +115,18 @@ void scatter(Device& device, const T* dy, const std::vector<int64_t>& ids, int64
 void backward_f32(const KernelArgs& args) {
   const int64_t rows = args.attrs.as<EmbeddingBackwardAttrs>().rows;
   const Tensor dy = args.in[0].contiguous();
-  const std::vector<int64_t> ids = read_ids(args.in[1], rows, "embedding_backward");
+  const Ids ids(args.in[1], rows, "embedding_backward");
   scatter(args.device, dy.data<float>(), ids, rows, dy.dim(-1), args.out[0].data<float>());
 }
 
 std::vector<Tensor> backward_reference(std::span<const Tensor> in, const Attrs& attrs) {
   const int64_t rows = attrs.as<EmbeddingBackwardAttrs>().rows, width = in[0].dim(-1);
   const std::vector<double> dy = to_doubles(in[0]);
-  const std::vector<int64_t> ids = read_ids(in[1], rows, "embedding_backward");
+  const Ids ids(in[1], rows, "embedding_backward");
   std::vector<double> out(static_cast<size_t>(rows * width), 0.0);
   for (size_t i = 0; i < dy.size(); ++i) {
     const size_t w = static_cast<size_t>(width);
-    out[static_cast<size_t>(ids[i / w] * width) + i % w] += dy[i];
+    out[static_cast<size_t>(ids[static_cast<int64_t>(i / w)] * width) + i % w] += dy[i];
   }
   return {of_doubles(out, {rows, width}, in[0].dtype(), in[0].device())};
 }
@@ -203,7 +210,7 @@ const Op& embedding_backward_op() {
                            .sample({Shape{2, 3, 8}, Shape{2, 3}}, EmbeddingBackwardAttrs{4}, 4)
                            .sample({Shape{131, 5}, Shape{131}}, EmbeddingBackwardAttrs{70}, 70)
                            .sample({Shape{0, 8}, Shape{0}}, EmbeddingBackwardAttrs{4}, 4)
-                           .accuracy(4, 6)
+                           .accuracy(1, 6)
                            .build();
   return op;
 }

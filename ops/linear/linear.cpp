@@ -138,7 +138,7 @@ const Op& linear_op() {
           .sample(quantised_linear_sample(DType::kQ4_1, true))
           .sample({Shape{0, 8}, Shape{3, 8}, Shape{3}})
           .sample({Shape{2, 0}, Shape{3, 0}, Shape{3}})
-          .accuracy(4, 128)
+          .accuracy(1, 128)
           .build();
   return op;
 }
@@ -158,7 +158,7 @@ const Op& linear_backward_input_op() {
                            .sample({Shape{2, 3, 32}, Shape{32, 64}})
                            .sample({Shape{7, 19}, Shape{19, 100}})
                            .sample({Shape{0, 3}, Shape{3, 8}})
-                           .accuracy(4, 32)
+                           .accuracy(1, 32)
                            .build();
   return op;
 }
@@ -176,7 +176,7 @@ const Op& linear_backward_weight_op() {
                            .sample({Shape{2, 3, 32}, Shape{2, 3, 64}})
                            .sample({Shape{131, 19}, Shape{131, 5}})
                            .sample({Shape{0, 3}, Shape{0, 8}})
-                           .accuracy(4, 131)
+                           .accuracy(1, 131)
                            .build();
   return op;
 }

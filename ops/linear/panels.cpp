@@ -140,27 +140,20 @@ void dequantise_into(Device& device, const MatrixView& weight, float* out) {
   });
 }
 
-void gather_rows(Device& device, const MatrixView& weight, const int64_t* ids, int64_t count,
-                 float* out) {
+void dequantise_row(Isa isa, const MatrixView& weight, int64_t row, float* out) {
   const BlockType type = block_type(weight.dtype);
-  const auto& table = cpu::quant_table_for(device.isa());
-  const int64_t blocks = weight.cols / cpu::kBlock;
-  device.threads().parallel_for(count, 16, [&](int64_t begin, int64_t end) {
-    std::array<uint8_t, kMaxBlockBytes> scratch;
-    BlockFloats values;
-    for (int64_t i = begin; i < end; ++i) {
-      // A row in panels is lane id % 16 of its panel; one in rows is made the only one of a panel.
-      const bool panels = weight.layout == Layout::kPanels;
-      const MatrixView one = panels ? weight : weight.row_range(ids[i], ids[i] + 1);
-      const int64_t row = panels ? ids[i] / kPanelRows * kPanelRows : 0;
-      const auto lane = static_cast<size_t>(panels ? ids[i] % kPanelRows : 0);
-      for (int64_t b = 0; b < blocks; ++b) {
-        table.dequantise(type, panel_block(one, row, b, scratch.data()), values.data());
-        float* to = out + i * weight.cols + b * cpu::kBlock;
-        for (size_t k = 0; k < cpu::kBlock; ++k) to[k] = values[k * 16 + lane];
-      }
-    }
-  });
+  const auto& table = cpu::quant_table_for(isa);
+  std::array<uint8_t, kMaxBlockBytes> scratch;
+  BlockFloats values;
+  // In panels it is one lane of 16; a row of a file is made the only one of a panel.
+  const bool panels = weight.layout == Layout::kPanels;
+  const MatrixView one = panels ? weight : weight.row_range(row, row + 1);
+  const int64_t first = panels ? row / kPanelRows * kPanelRows : 0;
+  const auto lane = static_cast<size_t>(panels ? row % kPanelRows : 0);
+  for (int64_t b = 0; b < weight.cols / cpu::kBlock; ++b) {
+    table.dequantise(type, panel_block(one, first, b, scratch.data()), values.data());
+    for (size_t k = 0; k < cpu::kBlock; ++k) *out++ = values[k * 16 + lane];
+  }
 }
 
 }  // namespace yiti

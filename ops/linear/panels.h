@@ -19,10 +19,8 @@ Tensor unpack_panels(const Tensor& panels);
 /// A quantised matrix [N, K] in either layout as f32.
 Tensor dequantise(const Tensor& weight);
 void dequantise_into(Device& device, const MatrixView& weight, float* out);
-/// Rows `ids[i]` of a quantised matrix in either layout as f32 into out [count, K]. The ids must be
-/// valid.
-void gather_rows(Device& device, const MatrixView& weight, const int64_t* ids, int64_t count,
-                 float* out);
+/// Row `row` of a quantised matrix in either layout as f32 into out [K].
+void dequantise_row(Isa isa, const MatrixView& weight, int64_t row, float* out);
 
 /// One block of a panel, from block `column` of `count` (up to 16) rows starting at row `row` of a
 /// matrix in either layout that is not transposed; `scratch` (panel_block_bytes) is used for rows.

@@ -139,6 +139,7 @@ void run_direct(const DirectRows& job) {
   point_to_rows(elements(Source{}, job.w), job.w_stride, job.out.columns, rows);
   float state[tile_state(M)];
   const float* x = job.x;
+  const int64_t next_panel = kPanelWidth * job.w_stride;
   int64_t at = 0;
   for (int s = 0; s < job.segment_count; ++s) {
     const LeafSegment& segment = job.segments[s];
@@ -148,6 +149,10 @@ void run_direct(const DirectRows& job) {
     for (; at + kColumns <= end; at += kColumns) {
       Vec column[kColumns];
       load_columns<Source>(rows, at, column);
+      // The memory is told of the next panel's part of these rows, once a cache line.
+      if (at * static_cast<int64_t>(sizeof(*rows[0])) % 64 == 0) {
+        for (const auto* row : rows) __builtin_prefetch(row + at + next_panel, 0, 2);
+      }
 #pragma GCC unroll 16
       for (int j = 0; j < kColumns; ++j) {
 #pragma GCC unroll 4

@@ -27,9 +27,19 @@ void quantise(const float* x, int64_t blocks, int8_t* codes, BlockScale* scales)
   for (int64_t b = 0; b < blocks; ++b) scales[b] = {poison, poison, 0};
 }
 
+// Keeps the compiler from holding the chains in registers across the integer part of a block, which
+// needs all of them.
+inline void forget_registers() { __asm__ volatile("" ::: "memory"); }
+
+// So few rows read weights faster than the memory gives them: it is told early. (Prefetching past
+// the end of the weights is harmless.)
+constexpr int kStreamingRows = 2;
+constexpr int64_t kPrefetchBytes = 2048;
+
 template <BlockType kType, int M>
 void run_tile(const QuantTile& tile) {
   float state[tile_state(M)];
+  float chains[M * kPanelWidth];
   const uint8_t* block = tile.panel;
   const int8_t* codes = tile.codes;
   const BlockScale* scales = tile.scales;
@@ -38,26 +48,34 @@ void run_tile(const QuantTile& tile) {
     const LeafSegment& segment = tile.segments[s];
     Vec chain[M];
     begin_segment<M>(segment, state, chain);
+    for (int m = 0; m < M; ++m) store(chains + m * kPanelWidth, chain[m]);
     for (int32_t i = 0; i < segment.length; ++i) {
+      forget_registers();
+      if constexpr (M <= kStreamingRows) {
+        for (int64_t at = 0; at < panel_block_bytes(kType); at += 64) {
+          __builtin_prefetch(block + at + kPrefetchBytes);
+        }
+      }
       IVec dots[M];
       block_dots<kType, M>(block + codes_offset(kType), codes, stride, scales, scale_stride, dots);
       const Vec weight_scale = load_half(reinterpret_cast<const uint16_t*>(block));
+      Vec minimum;
+      if constexpr (kType == BlockType::kQ4_1) {
+        minimum = load_half(reinterpret_cast<const uint16_t*>(block + 32));
+      }
 #pragma GCC unroll 8
       for (int m = 0; m < M; ++m) {
-        const Vec scale = weight_scale * set1(scales[m * scale_stride].scale);
-        chain[m] = fma(to_float(dots[m]), scale, chain[m]);
-      }
-      if constexpr (kType == BlockType::kQ4_1) {
-        const Vec minimum = load_half(reinterpret_cast<const uint16_t*>(block + 32));
-#pragma GCC unroll 8
-        for (int m = 0; m < M; ++m) {
-          chain[m] = fma(minimum, set1(scales[m * scale_stride].sum), chain[m]);
-        }
+        const BlockScale& x = scales[m * scale_stride];
+        float* slot = chains + m * kPanelWidth;
+        Vec sum = fma(to_float(dots[m]), weight_scale * set1(x.scale), load(slot));
+        if constexpr (kType == BlockType::kQ4_1) sum = fma(minimum, set1(x.sum), sum);
+        store(slot, sum);
       }
       block += panel_block_bytes(kType);
       codes += kBlock;
       ++scales;
     }
+    for (int m = 0; m < M; ++m) chain[m] = load(chains + m * kPanelWidth);
     end_segment<M>(segment, state, tile.out, chain);
   }
 }

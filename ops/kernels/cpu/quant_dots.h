@@ -70,6 +70,9 @@ inline __m256i load_bytes(const uint8_t* p) {
   return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
 }
 
+// Keeps the compiler from regrouping a sum of integers, for which it runs out of registers.
+inline void keep_order(__m256i& sum) { __asm__ volatile("" : "+x"(sum)); }
+
 // Sums of products of 4-bit weights fit 16 bits over a whole block: 16 * 15 * 127 < 2^15.
 template <BlockType kType, int M>
 inline void nibble_dots(const uint8_t* weights, const int8_t* codes, int64_t stride,
@@ -84,13 +87,19 @@ inline void nibble_dots(const uint8_t* weights, const int8_t* codes, int64_t str
     const __m256i high_b = _mm256_and_si256(_mm256_srli_epi16(pb, 4), nibble);
 #pragma GCC unroll 4
     for (int m = 0; m < M; ++m) {
-      const __m256i x = _mm256_set1_epi32(four_codes(codes + m * stride + 4 * g));
-      const __m256i y = _mm256_set1_epi32(four_codes(codes + m * stride + 4 * g + 16));
-      const __m256i la = _mm256_maddubs_epi16(low_a, x), lb = _mm256_maddubs_epi16(low_b, x);
+      const int8_t* row = codes + m * stride + 4 * g;
+      const __m256i x = _mm256_set1_epi32(four_codes(row));
+      const __m256i la = _mm256_maddubs_epi16(low_a, x);
       a[m] = g == 0 ? la : _mm256_add_epi16(a[m], la);
+      keep_order(a[m]);
+      const __m256i lb = _mm256_maddubs_epi16(low_b, x);
       b[m] = g == 0 ? lb : _mm256_add_epi16(b[m], lb);
+      keep_order(b[m]);
+      const __m256i y = _mm256_set1_epi32(four_codes(row + 16));
       a[m] = _mm256_add_epi16(a[m], _mm256_maddubs_epi16(high_a, y));
+      keep_order(a[m]);
       b[m] = _mm256_add_epi16(b[m], _mm256_maddubs_epi16(high_b, y));
+      keep_order(b[m]);
     }
   }
 #pragma GCC unroll 4
@@ -120,6 +129,8 @@ inline void byte_dots(const uint8_t* weights, const int8_t* codes, int64_t strid
       const __m256i pa = _mm256_maddubs_epi16(size_a, _mm256_sign_epi8(x, wa));
       const __m256i pb = _mm256_maddubs_epi16(size_b, _mm256_sign_epi8(x, wb));
       dots[m] = dots[m] + IVec{_mm256_madd_epi16(pa, ones), _mm256_madd_epi16(pb, ones)};
+      keep_order(dots[m].a);
+      keep_order(dots[m].b);
     }
   }
 }
