@@ -208,7 +208,8 @@ TokenizedChat TextModel::tokenize_chat(const ordered_json& messages,
       chat_of(*this).render_with_spans(messages, {.variables = variables, .now_unix_s = {}});
   TokenizedChat out;
   auto span = rendered.assistant.begin();
-  for (const TokenSpan& token : tokenizer.encode_with_spans(rendered.text, {.add_special = false})) {
+  for (const TokenSpan& token :
+       tokenizer.encode_with_spans(rendered.text, {.add_special = false})) {
     while (span != rendered.assistant.end() && span->end <= token.begin) ++span;
     const bool said = span != rendered.assistant.end() && token.end > span->begin;
     out.ids.push_back(token.id);

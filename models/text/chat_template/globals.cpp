@@ -63,7 +63,7 @@ Value make_namespace(Interpreter& in, Arguments& args) {
   for (auto& [name, value] : fields_from("namespace", args)) {
     check(!name.starts_with('_'), kWhere, "a namespace has no attribute \"{}\"", name);
     in.budget()->create(64);
-    std::erase_if(space.fields, [&name](const auto& field) { return field.first == name; });
+    std::erase_if(space.fields, [&own = name](const auto& field) { return field.first == own; });
     space.fields.emplace_back(name, std::move(value));
   }
   return in.make_namespace(std::move(space));

@@ -168,8 +168,9 @@ bool compared(Operator op, const Value& a, const Value& b, Budget* budget) {
     case Operator::kNotIn: return !contains(b, a, budget);
     case Operator::kLess: return less(a, b, budget);
     case Operator::kGreater: return less(b, a, budget);
-    case Operator::kLessEqual: return equal(a, b, budget) || less(a, b, budget);
-    default: return equal(a, b, budget) || less(b, a, budget);
+    case Operator::kLessEqual:
+      return less(a, b, budget) || equal(a, b, budget);  // first what may have no order
+    default: return less(b, a, budget) || equal(a, b, budget);
   }
 }
 

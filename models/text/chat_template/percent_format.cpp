@@ -26,7 +26,8 @@ class PercentFormatter {
     } else {
       values_.push_back(values);
     }
-    optional_ = values.dict() != nullptr;  // as Python: a mapping need not be used
+    // As in Python, what could be a mapping need not be used.
+    optional_ = values.dict() != nullptr || (values.list() != nullptr && !tuple);
   }
 
   std::string run() {

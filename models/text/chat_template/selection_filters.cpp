@@ -22,6 +22,7 @@ const Value* named(const Arguments& args, std::string_view name) {
 
 Value map(Interpreter& in, const Value& input, Arguments& args) {
   std::vector<Value> out;
+  if (!input.truth()) return Value::list({});  // Jinja does not look further then
   const auto list = items_of(input, in.budget());
   in.budget()->create(static_cast<int64_t>(list->items.size() * sizeof(Value)));
   if (const Value* attribute = args.positional.empty() ? named(args, "attribute") : nullptr) {
@@ -45,7 +46,9 @@ Value chosen(Interpreter& in, const Value& input, Arguments& args, bool wanted,
              const Value* attribute) {
   const std::string name = args.positional.empty() ? "" : take_name("select", args);
   std::vector<Value> out;
-  for (const Value& item : items_of(input, in.budget())->items) {
+  if (!input.truth()) return Value::list({});
+  const auto list = items_of(input, in.budget());
+  for (const Value& item : list->items) {
     in.budget()->create(sizeof(Value));
     const Value value = attribute != nullptr ? path_of(item, *attribute, in.budget()) : item;
     Arguments own = args;

@@ -67,7 +67,8 @@ Value join(Interpreter& in, const Value& input, Arguments& args) {
   const bool by_attribute = reader.get(1) != nullptr && !reader.get(1)->is_none();
   std::string out;
   bool is_first = true;
-  for (const Value& item : items_of(input, in.budget())->items) {
+  const auto list = items_of(input, in.budget());
+  for (const Value& item : list->items) {
     in.budget()->create(static_cast<int64_t>(separator.size()));
     if (!is_first) out += separator;
     is_first = false;
@@ -155,7 +156,8 @@ Value sum(Interpreter& in, const Value& input, Arguments& args) {
   const ArgReader reader("sum", args, {"attribute", "start"});
   Value total = reader.get(1) != nullptr ? *reader.get(1) : Value(int64_t{0});
   const bool by_attribute = reader.get(0) != nullptr && !reader.get(0)->is_none();
-  for (const Value& item : items_of(input, in.budget())->items) {
+  const auto list = items_of(input, in.budget());
+  for (const Value& item : list->items) {
     total = computed(Operator::kAdd, total,
                      by_attribute ? path_of(item, *reader.get(0), in.budget()) : item, in.budget());
   }

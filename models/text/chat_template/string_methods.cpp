@@ -137,7 +137,8 @@ Value join(Interpreter& in, const std::string& self, Arguments& args) {
   const ArgReader reader("join", args, {"iterable"});
   std::string out;
   bool first = true;
-  for (const Value& item : items_of(reader.required(0), in.budget())->items) {
+  const auto list = items_of(reader.required(0), in.budget());
+  for (const Value& item : list->items) {
     const std::string& text = text_input("join", item);
     in.budget()->create(static_cast<int64_t>(self.size() + text.size()));
     if (!first) out += self;

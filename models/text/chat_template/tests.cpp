@@ -29,14 +29,17 @@ bool is_iterable(const Value& v) {
   return v.is_undefined() || v.string() || v.list() || v.dict() || v.loop();
 }
 bool is_sequence(const Value& v) { return v.is_undefined() || v.string() || v.list() || v.dict(); }
-bool is_callable(const Value& v) { return v.callable() != nullptr; }
+bool is_callable(const Value& v) { return v.callable() || v.loop(); }
 
-bool is_lower(const Value& v) {
-  const std::string& text = text_input("lower", v);
+bool is_lower(Interpreter& in, const Value& input, Arguments& args) {
+  const ArgReader reader("lower", args, {});
+  const std::string text = text_of(input, in.budget());
   return lower(text) == text && upper(text) != text;
 }
-bool is_upper(const Value& v) {
-  const std::string& text = text_input("upper", v);
+
+bool is_upper(Interpreter& in, const Value& input, Arguments& args) {
+  const ArgReader reader("upper", args, {});
+  const std::string text = text_of(input, in.budget());
   return upper(text) == text && lower(text) != text;
 }
 
@@ -105,7 +108,7 @@ constexpr NamedTest kTests[] = {
     {"iterable", plain<is_iterable>},
     {"le", relation<Operator::kLessEqual>},
     {"lessthan", relation<Operator::kLess>},
-    {"lower", plain<is_lower>},
+    {"lower", is_lower},
     {"lt", relation<Operator::kLess>},
     {"mapping", plain<is_mapping>},
     {"ne", relation<Operator::kNotEqual>},
@@ -118,7 +121,7 @@ constexpr NamedTest kTests[] = {
     {"test", is_test},
     {"true", plain<is_true>},
     {"undefined", plain<is_undefined>},
-    {"upper", plain<is_upper>},
+    {"upper", is_upper},
 };
 
 }  // namespace

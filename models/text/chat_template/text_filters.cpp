@@ -62,7 +62,7 @@ Value replace(Interpreter& in, const Value& input, Arguments& args) {
 
 Value indent(Interpreter& in, const Value& input, Arguments& args) {
   const ArgReader reader("indent", args, {"width", "first", "blank"});
-  const std::string text = text_of_input(in, input);
+  const std::string& text = text_input("indent", input);
   std::string prefix;
   if (reader.get(0) != nullptr && reader.get(0)->string() != nullptr) {
     prefix = *reader.get(0)->string();
@@ -174,6 +174,7 @@ Value round_filter(Interpreter&, const Value& input, Arguments& args) {
   if (method == "ceil") return Value(std::ceil(scaled) / scale);
   if (method == "floor") return Value(std::floor(scaled) / scale);
   check(method == "common", kWhere, "round has no method \"{}\"", method);
+  if (input.is_integer() && digits >= 0) return Value(input.integer());
   return Value(std::nearbyint(scaled) / scale);
 }
 
@@ -188,13 +189,6 @@ Value format_filter(Interpreter& in, const Value& input, Arguments& args) {
   check(args.named.empty(), kWhere, "format with names is not supported");
   return Value(percent_format(text_input("format", input),
                               Value::list(std::move(args.positional), true), in.budget()));
-}
-
-Value word_count(Interpreter& in, const Value& input, Arguments& args) {
-  const ArgReader reader("wordcount", args, {});
-  const std::string text = text_of_input(in, input);
-  in.budget()->create(static_cast<int64_t>(text.size()) * 16);
-  return Value(static_cast<int64_t>(split_space(text, -1).size()));
 }
 
 }  // namespace
@@ -216,8 +210,7 @@ std::vector<NamedFilter> text_filters() {
           {"title", mapped_text<title_case>},
           {"tojson", to_json_filter},
           {"trim", trim},
-          {"upper", mapped_text<upper>},
-          {"wordcount", word_count}};
+          {"upper", mapped_text<upper>}};
 }
 
 }  // namespace yiti::jinja

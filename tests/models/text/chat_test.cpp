@@ -153,6 +153,19 @@ TEST(ChatTemplate, ScopesNamesAsJinja) {
       "123");
 }
 
+TEST(ChatTemplate, GoesThroughTheCharactersOfTexts) {
+  EXPECT_EQ(rendered("{{ 'añc'|join('-') }} {{ 'ab'|map('upper')|list }} {{ 'aba'|unique|list }}"),
+            "a-ñ-c ['A', 'B'] ['a', 'b']");
+  EXPECT_EQ(rendered("{{ '-'.join('añc') }} {{ 'ab'|select('eq', 'b')|list }}"), "a-ñ-c ['b']");
+}
+
+TEST(ChatTemplate, TakesWrongValuesAsJinja) {
+  EXPECT_EQ(rendered("{{ none|map('upper')|list }}{{ 1 is lower }}{{ 3|round }}"), "[]False3");
+  EXPECT_THROW(rendered("{{ a >= b }}"), Error);
+  EXPECT_THROW(rendered("{{ 1|indent }}"), Error);
+  EXPECT_THROW(rendered("{{ none[1:] }}"), Error);
+}
+
 class MalformedTemplate : public testing::TestWithParam<const char*> {};
 
 TEST_P(MalformedTemplate, IsRefusedWithItsLine) {
