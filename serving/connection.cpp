@@ -20,6 +20,7 @@ using std::chrono::milliseconds;
 // What a client may send ahead of its answer; reading pauses there.
 constexpr size_t kMaxAhead = 64 << 10;
 constexpr milliseconds kLingerTime{2'000};
+constexpr milliseconds kLingerTimeStopping{200};
 constexpr milliseconds kShutDownTime{1'000};
 
 std::string_view view(boost::beast::string_view text) { return {text.data(), text.size()}; }
@@ -58,6 +59,7 @@ void Connection::start() {
 void Connection::drain() {
   post([this] {
     if (state_ == State::kIdle && input_.empty()) close();
+    if (state_ == State::kLingering) set_deadline(kLingerTimeStopping);
   });
 }
 
@@ -75,6 +77,8 @@ void Connection::shut_down() {
 void Connection::abandon() {
   const std::shared_ptr<Activity> activity = std::exchange(activity_, nullptr);
   if (activity != nullptr) activity->client_gone();
+  ErrorCode ignored;
+  socket_.close(ignored);
 }
 
 void Connection::post(std::function<void()> work) {
@@ -306,7 +310,7 @@ void Connection::linger() {
   input_.clear();
   ErrorCode ignored;
   socket_.shutdown(Socket::shutdown_send, ignored);
-  set_deadline(kLingerTime);
+  set_deadline(context_.stopping ? kLingerTimeStopping : kLingerTime);
   read();
 }
 
@@ -336,8 +340,6 @@ void Connection::close() {
   abandon();
   ++deadline_id_;
   deadline_.cancel();
-  ErrorCode ignored;
-  socket_.close(ignored);
   context_.closed(shared_from_this());
 }
 

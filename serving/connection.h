@@ -42,7 +42,7 @@ class Connection : public Exchange, public std::enable_shared_from_this<Connecti
   void drain();
   /// Ends with an error for the request under way. From any thread.
   void shut_down();
-  /// Lets go of the request. On the strand, or when no thread runs it any more.
+  /// Lets go of the request and of the socket. On the strand, or when no thread runs it any more.
   void abandon();
 
   void respond(HttpResponse response) override;

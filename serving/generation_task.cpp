@@ -146,9 +146,7 @@ void GenerationTask::on_done(Choice& choice, Result<Generation> result) {
   if (generation.finish == Finish::kCancelled && !choice.text.hit_stop_string()) {
     return fail_with(Error(Code::kCancelled, "generation", "it was cancelled"));
   }
-  if (fingerprint_.find(generation.fingerprint) == std::string::npos) {
-    fingerprint_ += (fingerprint_.empty() ? "" : ",") + generation.fingerprint;
-  }
+  fingerprints_.insert(generation.fingerprint);
   const ReplyChoice last = choice.text.finish(generation.finish);
   usage_.completion_tokens += choice.text.tokens();
   if (choice.text.index() % static_cast<int64_t>(choices_per_prompt_) == 0) {
@@ -201,8 +199,9 @@ void GenerationTask::send(const std::string& json) {
 }
 
 void GenerationTask::complete() {
+  const std::string fingerprint = fmt::format("{}", fmt::join(fingerprints_, ","));
   if (stream_) {
-    if (include_usage_) send(usage_chunk_json(head_, usage_, fingerprint_));
+    if (include_usage_) send(usage_chunk_json(head_, usage_, fingerprint));
     send("[DONE]");
     if (exchange_ != nullptr) exchange_->finish();
   } else {
@@ -210,7 +209,7 @@ void GenerationTask::complete() {
     for (Choice& choice : choices_) replies.push_back(std::move(choice.reply));
     HttpResponse response;
     response.headers.emplace_back("X-Request-Id", head_.id);
-    response.body = reply_json(head_, replies, usage_, fingerprint_);
+    response.body = reply_json(head_, replies, usage_, fingerprint);
     exchange_->respond(std::move(response));
   }
   let_go();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -64,7 +65,7 @@ class GenerationTask : public Activity, public std::enable_shared_from_this<Gene
   size_t choices_done_ = 0;
   bool stream_begun_ = false;
   Usage usage_;
-  std::string fingerprint_;  // of all choices; several are joined by commas
+  std::set<std::string> fingerprints_;  // more than one if a version came between two choices
 };
 
 }  // namespace yiti::serving

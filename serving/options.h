@@ -22,7 +22,7 @@ struct ServedModel {
   const TextModel* text = nullptr;
   /// What a request leaves out; unset: the text model's. In both, temperature 0 stands for "no
   /// recommendation", and requests without a temperature then get 1, as with OpenAI.
-  std::optional<Sampling> sampling;
+  std::optional<Sampling> sampling = {};
   int64_t created_unix_s = 0;
   std::string owned_by = "yiti";
 };
@@ -30,9 +30,9 @@ struct ServedModel {
 struct ServerOptions {
   std::string host = "127.0.0.1";
   uint16_t port = 0;  ///< 0: any free one
-  std::vector<ServedModel> models;
+  std::vector<ServedModel> models = {};
   JobRunner* jobs = nullptr;  ///< null: no fine-tuning routes; must outlive the server
-  std::string api_key;        ///< empty: none is asked for
+  std::string api_key = {};   ///< empty: none is asked for
 
   int io_threads = 2;
   int64_t max_header_bytes = 16 << 10;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -70,6 +71,8 @@ struct Server::Impl {
   const serving::Router router;
   serving::ConnectionContext context{options, router};
   asio::io_context io;
+  // Without it the threads would leave when all connections wait for generators only.
+  asio::executor_work_guard<asio::io_context::executor_type> work{io.get_executor()};
   asio::strand<asio::io_context::executor_type> accept_strand{io.get_executor()};
   tcp::acceptor acceptor{accept_strand};
   asio::steady_timer retry{accept_strand};

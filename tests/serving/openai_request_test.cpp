@@ -129,7 +129,7 @@ TEST(ApiRequestTest, RejectsValuesOutOfRange) {
                            R"({"stop": ["a","b","c","d","e"]})",
                            R"({"stop": ""})",
                            R"({"stop": [1]})",
-                           R"({"logprobs": true, "top_logprobs": 21})",
+                           R"({"top_logprobs": 21, "logprobs": true})",
                            R"({"top_logprobs": 2})",
                            R"({"seed": 1.5})",
                            R"({"seed": 99999999999999999999})",

@@ -36,7 +36,8 @@ class ServerTest : public ::testing::Test {
 
   void start() {
     server = std::make_unique<Server>(options);
-    ASSERT_EQ(server->start().value(), server->port());
+    const uint16_t port = server->start().value();
+    ASSERT_EQ(port, server->port());
   }
   std::string log() {
     const std::lock_guard lock(log_mutex_);
