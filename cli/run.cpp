@@ -70,7 +70,8 @@ class RunCommand {
   Reply reply(std::vector<int32_t> prompt) {
     GenerateRequest request{.prompt = std::move(prompt),
                             .max_tokens = options_.sampling.max_tokens,
-                            .sampling = options_.sampling.over(text_.sampling)};
+                            .sampling = options_.sampling.over(text_.sampling),
+                            .stop_tokens = {}};
     Reply given = generate_text(scheduler_, text_, std::move(request),
                                 [](std::string_view piece) { print(piece); });
     print("\n");

@@ -55,9 +55,11 @@ int serve(ServeOptions& options) {
   note(fmt::format("Serving {} at http://{}:{} (Ctrl-C stops)", name, options.host,
                    server.port()));
   if (trains) {
-    job.start({.published = [](const VersionPtr& version) {
+    FineTuneEvents events;
+    events.published = [](const VersionPtr& version) {
       note(fmt::format("Published version {}", version->number()));
-    }});
+    };
+    job.start(std::move(events));
   }
   while (!interrupt_flag()) std::this_thread::sleep_for(std::chrono::milliseconds(100));
   note("Stopping");

@@ -17,10 +17,10 @@
 namespace yiti {
 
 struct SchedulerOptions {
-  SessionOptions session;
+  SessionOptions session = {};
   size_t max_queue = 1024;  ///< requests waiting for a place
   /// Told when there is work and when there is none, so that training can yield; may be null.
-  std::shared_ptr<Gate> gate;
+  std::shared_ptr<Gate> gate = nullptr;
 };
 
 /// Runs a session in a thread of its own. A request pins the newest parameter version when it

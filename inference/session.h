@@ -17,7 +17,7 @@ struct SessionOptions {
   int64_t max_sequences = 16;       ///< at once
   int64_t max_batch_tokens = 512;   ///< in one step: a longer prefill is cut into chunks
   int64_t context_length = 0;       ///< of one sequence; 0: the model's, at most max_tokens
-  PassOptions passes;
+  PassOptions passes = {};
 };
 
 /// A sequence's place in a session.

@@ -22,10 +22,15 @@ constexpr std::string_view kWhere = "adapter_config.json";
 constexpr std::string_view kPrefix = "base_model.model.";
 constexpr size_t kMaxConfigBytes = size_t{1} << 20;
 
+// A flag that may be left out or null.
+bool is_true(const Json& json, const char* flag) {
+  return json.contains(flag) && !json[flag].is_null() && json[flag].get<bool>();
+}
+
 // Features that would change what the adapter computes.
 void refuse_features(const Json& json) {
   for (const char* flag : {"use_dora", "fan_in_fan_out", "lora_bias", "use_qalora", "use_bdlora"}) {
-    if (json.value(flag, false)) fail(Code::kUnimplemented, kWhere, "{} is not supported", flag);
+    if (is_true(json, flag)) fail(Code::kUnimplemented, kWhere, "{} is not supported", flag);
   }
   for (const char* key : {"modules_to_save", "layer_replication", "trainable_token_indices",
                           "target_parameters", "megatron_config"}) {
@@ -84,7 +89,7 @@ ModelPtr load_peft(const LanguageModel& base, const std::string& folder) {
             path, pair["a"].shape().str());
       const double rank = static_cast<double>(pair["a"].dim(0));
       const double alpha = patterned(json, "alpha_pattern", path, json.at("lora_alpha").get<double>());
-      const double scale = alpha / (json.value("use_rslora", false) ? std::sqrt(rank) : rank);
+      const double scale = alpha / (is_true(json, "use_rslora") ? std::sqrt(rank) : rank);
       layers.push_back({path, pair["a"], pair["b"], scale});
     }
   } catch (const Json::exception& error) {

@@ -18,6 +18,8 @@ struct Case {
   int64_t tokens;
 };
 
+void PrintTo(const Case& test, std::ostream* out) { *out << test.name; }
+
 std::vector<Case> cases() {
   std::vector<Case> all;
   for (const char* name :
@@ -169,7 +171,7 @@ TEST_P(Parity, NoPassChangesABit) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, Parity, testing::ValuesIn(cases()),
-                         [](const auto& info) { return info.param.name; });
+                         [](const auto& test) { return test.param.name; });
 
 }  // namespace
 }  // namespace yiti

@@ -25,13 +25,14 @@ class TinyFixture : public testing::TestWithParam<const char*> {
                         const std::string& name_prefix) const {
     int count = 0;
     for (const std::string& name : trainer.names()) {
+      if (expected_->find(prefix + name_prefix + name) == nullptr) continue;
       const std::vector<float> wanted = expected(prefix + name_prefix + name);
       std::vector<float> got = trainer.last_gradient(name).to_vector<float>();
       for (float& x : got) x /= static_cast<float>(batch_.trained_tokens);
       EXPECT_LE(largest_difference(got, wanted), 1e-4f * largest_magnitude(wanted)) << name;
       ++count;
     }
-    EXPECT_GT(count, 0);
+    EXPECT_GE(count, 11);  // the fixtures hold a model's gradients, or an adapter's first layer's
   }
 
   // Ten steps of AdamW, with the losses before each update.

@@ -6,12 +6,10 @@
 #include <span>
 #include <vector>
 
+#include "ops/loss/cross_entropy.h"
 #include "training/data/examples.h"
 
 namespace yiti {
-
-/// The label of a position that the loss does not count.
-inline constexpr int32_t kIgnoredLabel = -100;
 
 /// Documents one after the other in one axis of T tokens.
 struct Batch {
