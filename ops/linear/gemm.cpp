@@ -17,7 +17,7 @@ namespace {
 
 using cpu::kPanelWidth;
 
-constexpr int64_t kRunSteps = 512;    // of k at once
+constexpr int64_t kRunSteps = 256;    // of k at once
 constexpr int64_t kBlockPanels = 12;  // of B at once
 constexpr int64_t kBlockTiles = 96;   // of A at once, where their sums must wait
 
@@ -28,7 +28,9 @@ struct Buffers {
 
   Buffers(const cpu::GemmTable& table, int64_t m, int64_t n, int64_t k) {
     run = std::min(k, kRunSteps);
-    panels = std::min((n + kPanelWidth - 1) / kPanelWidth, kBlockPanels);
+    // With few rows reading B takes as long as using it: each panel is fetched while one is used.
+    const int64_t most = m <= 4 * table.rows ? 1 : kBlockPanels;
+    panels = std::min((n + kPanelWidth - 1) / kPanelWidth, most);
     // Without a wait one state serves all tiles in turn; a leaf that fits a run may still wait.
     tiles = std::min((m + table.rows - 1) / table.rows, kBlockTiles);
     b = panels * run * kPanelWidth;

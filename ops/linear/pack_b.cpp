@@ -29,7 +29,7 @@ void pack_floats(const cpu::GemmTable& gemm, const MatrixView& b, int64_t k0, in
 void pack_along_blocks(const cpu::QuantTable& quant, const MatrixView& weight, int64_t k0,
                        int64_t k, int64_t n0, float* panel) {
   const cpu::BlockType type = block_type(weight.dtype);
-  BlockBytes scratch;
+  alignas(64) BlockBytes scratch;
   for (int64_t i = 0; i < k; i += kBlock) {
     quant.dequantise(type, panel_block(weight, n0, (k0 + i) / kBlock, scratch.data()),
                      panel + i * kPanelWidth);
@@ -40,7 +40,7 @@ void pack_along_blocks(const cpu::QuantTable& quant, const MatrixView& weight, i
 void pack_across_rows(const cpu::GemmTable& gemm, const cpu::QuantTable& quant,
                       const MatrixView& weight, int64_t k0, int64_t k, int64_t n0, float* panel) {
   const cpu::BlockType type = block_type(weight.dtype);
-  BlockBytes scratch;
+  alignas(64) BlockBytes scratch;
   BlockFloats values;
   const float* columns = values.data() + n0 % kBlock * kPanelWidth;
   for (int64_t i = 0; i < k; i += kPanelRows) {

@@ -127,7 +127,7 @@ void dequantise_into(Device& device, const MatrixView& weight, float* out) {
   const int64_t blocks = weight.cols / cpu::kBlock;
   const int64_t count = (weight.rows + kPanelRows - 1) / kPanelRows;
   device.threads().parallel_for(count, 1, [&](int64_t begin, int64_t end) {
-    std::array<uint8_t, kMaxBlockBytes> scratch;
+    alignas(64) std::array<uint8_t, kMaxBlockBytes> scratch;
     BlockFloats values;
     for (int64_t i = begin * blocks; i < end * blocks; ++i) {
       const int64_t row = i / blocks * kPanelRows, column = i % blocks;
@@ -143,7 +143,7 @@ void dequantise_into(Device& device, const MatrixView& weight, float* out) {
 void dequantise_row(Isa isa, const MatrixView& weight, int64_t row, float* out) {
   const BlockType type = block_type(weight.dtype);
   const auto& table = cpu::quant_table_for(isa);
-  std::array<uint8_t, kMaxBlockBytes> scratch;
+  alignas(64) std::array<uint8_t, kMaxBlockBytes> scratch;
   BlockFloats values;
   // In panels it is one lane of 16; a row of a file is made the only one of a panel.
   const bool panels = weight.layout == Layout::kPanels;

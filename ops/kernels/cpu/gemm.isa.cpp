@@ -82,6 +82,13 @@ void point_to_rows(const T* first, int64_t stride, int count, const T* (&rows)[1
   for (int i = 0; i < 16; ++i) rows[i] = first + (i < count ? i : count - 1) * stride;
 }
 
+// Tells the memory, once a cache line, of the part of the next panel that lies as this one's.
+template <class T>
+void prefetch_next_panel(const T* const (&rows)[16], int64_t at, int64_t stride) {
+  if (at * static_cast<int64_t>(sizeof(T)) % 64 != 0) return;
+  for (const T* row : rows) __builtin_prefetch(row + at + kPanelWidth * stride, 0, 2);
+}
+
 void pack_strided(FloatSource type, const void* b, int64_t k_stride, int64_t n_stride, int columns,
                   int64_t k, float* panel) {
   with_source(type, [&](auto source) {
@@ -103,6 +110,7 @@ void pack_rows(FloatSource type, const void* w, int64_t stride, int columns, int
     for (; i + kColumns <= k; i += kColumns) {
       Vec column[kColumns];
       load_columns<Source>(rows, i, column);
+      prefetch_next_panel(rows, i, stride);
 #pragma GCC unroll 16
       for (int j = 0; j < kColumns; ++j) store(panel + (i + j) * kPanelWidth, column[j]);
     }
@@ -139,7 +147,6 @@ void run_direct(const DirectRows& job) {
   point_to_rows(elements(Source{}, job.w), job.w_stride, job.out.columns, rows);
   float state[tile_state(M)];
   const float* x = job.x;
-  const int64_t next_panel = kPanelWidth * job.w_stride;
   int64_t at = 0;
   for (int s = 0; s < job.segment_count; ++s) {
     const LeafSegment& segment = job.segments[s];
@@ -149,10 +156,7 @@ void run_direct(const DirectRows& job) {
     for (; at + kColumns <= end; at += kColumns) {
       Vec column[kColumns];
       load_columns<Source>(rows, at, column);
-      // The memory is told of the next panel's part of these rows, once a cache line.
-      if (at * static_cast<int64_t>(sizeof(*rows[0])) % 64 == 0) {
-        for (const auto* row : rows) __builtin_prefetch(row + at + next_panel, 0, 2);
-      }
+      prefetch_next_panel(rows, at, job.w_stride);
 #pragma GCC unroll 16
       for (int j = 0; j < kColumns; ++j) {
 #pragma GCC unroll 4
