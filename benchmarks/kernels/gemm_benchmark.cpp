@@ -132,19 +132,24 @@ void sizes(benchmark::internal::Benchmark* b) {
   b->Args({1, 49152, 576})->Args({8, 49152, 576});
 }
 
+// The last two are LoRA's matrices of rank 8.
 void training_sizes(benchmark::internal::Benchmark* b) {
-  for (const auto& [n, k] : {std::pair{576, 576}, {192, 576}, {1536, 576}, {576, 1536}}) {
+  for (const auto& [n, k] :
+       {std::pair{576, 576}, {192, 576}, {1536, 576}, {576, 1536}, {8, 576}, {576, 8}}) {
     b->Args({512, n, k});
   }
 }
 
 BENCHMARK_CAPTURE(linear, f32, DType::kF32)->Apply(sizes);
+BENCHMARK_CAPTURE(linear, lora, DType::kF32)->Args({512, 8, 576})->Args({512, 576, 8});
 BENCHMARK_CAPTURE(linear, bf16, DType::kBF16)->Apply(sizes);
 BENCHMARK_CAPTURE(linear, q4_1, DType::kQ4_1)->Apply(sizes);
 BENCHMARK_CAPTURE(linear, q8_0, DType::kQ8_0)->Apply(sizes);
 BENCHMARK_CAPTURE(linear, q4_0, DType::kQ4_0)->Args({1, 1536, 576})->Args({512, 1536, 576});
 BENCHMARK_CAPTURE(input_gradient, f32, DType::kF32)->Apply(training_sizes);
-BENCHMARK_CAPTURE(input_gradient, q4_1, DType::kQ4_1)->Apply(training_sizes);
+BENCHMARK_CAPTURE(input_gradient, q4_1, DType::kQ4_1)
+    ->Args({512, 1536, 576})
+    ->Args({512, 576, 1536});
 BENCHMARK(weight_gradient)->Apply(training_sizes);
 BENCHMARK(quantise_activations)->Args({1, 576})->Args({512, 576});
 BENCHMARK_CAPTURE(pack, q4_1, DType::kQ4_1);
