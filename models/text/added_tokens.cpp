@@ -33,8 +33,8 @@ AddedTokenFinder::AddedTokenFinder(std::vector<Entry> entries)
       trie_(trie_capacity(entries_)),
       entry_at_node_{-1},
       begins_(256),
-      word_(R"([\p{L}\p{N}\p{M}\p{Pc}\x{200c}\x{200d}])"),
-      space_(R"(\s)") {
+      word_(R"([\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}])"),
+      space_(R"([\p{Z}\t-\r\x{85}])") {
   for (size_t i = 0; i < entries_.size(); ++i) {
     const std::string& text = entries_[i].text;
     check(!text.empty() && text.size() <= kMaxTokenBytes, "tokenizer",

@@ -70,6 +70,66 @@ constexpr Named kNamed[] = {
     {"tekken", {kTekken}},
 };
 
+// Tokenizer files write for Oniguruma. There \s has no U+180E, which PCRE2's has, and classes may
+// hold classes and intersections, which PCRE2 would read as plain characters.
+class PatternTranslator {
+ public:
+  explicit PatternTranslator(std::string_view pattern) : pattern_(pattern) {}
+
+  std::string run() {
+    for (at_ = 0; at_ < pattern_.size(); ++at_) {
+      if (pattern_[at_] == '\\' && at_ + 1 < pattern_.size()) {
+        escape(pattern_[++at_]);
+        continue;
+      }
+      const size_t size = in_class_ ? class_part() : outer_part();
+      out_.append(pattern_.substr(at_, size));
+      at_ += size - 1;
+    }
+    return std::move(out_);
+  }
+
+ private:
+  static constexpr std::string_view kSpaces = R"(\p{Z}\t-\r\x{85})";
+
+  void escape(char c) {
+    if (c == 's') {
+      out_ += in_class_ ? std::string(kSpaces) : fmt::format("[{}]", kSpaces);
+    } else if (c == 'S' && !in_class_) {
+      out_ += fmt::format("[^{}]", kSpaces);
+    } else {
+      out_ += {'\\', c};
+    }
+  }
+
+  // Each gives how many bytes to take over from here.
+  size_t outer_part() {
+    if (pattern_[at_] == '[') {
+      in_class_ = true;
+      first_ = at_ + 1 + (pattern_.substr(at_ + 1).starts_with('^') ? 1 : 0);
+    }
+    return 1;
+  }
+
+  size_t class_part() {
+    const std::string_view rest = pattern_.substr(at_);
+    const size_t end = rest.starts_with("[:") ? rest.find(":]") : std::string_view::npos;
+    if (end != std::string_view::npos) return end + 2;
+    if (rest[0] == '[' || rest.starts_with("&&")) {
+      fail(Code::kUnimplemented, "tokenizer",
+           "a pre-tokenizer pattern with classes in classes is not supported: {:.100}", pattern_);
+    }
+    if (rest[0] == ']' && at_ != first_) in_class_ = false;
+    return 1;
+  }
+
+  std::string_view pattern_;
+  size_t at_ = 0;
+  size_t first_ = 0;  // where ] would be a character of the class
+  bool in_class_ = false;
+  std::string out_;
+};
+
 // Matches and what lies between them, in order.
 struct Part {
   std::string_view text;
@@ -136,7 +196,7 @@ std::vector<PreTokenizerStep> pre_tokenizer_steps(std::string_view name) {
 
 PreTokenizer::PreTokenizer(const std::vector<PreTokenizerStep>& steps) {
   for (const PreTokenizerStep& step : steps) {
-    steps_.push_back({step.kind, step.invert, Regex(step.pattern)});
+    steps_.push_back({step.kind, step.invert, Regex(PatternTranslator(step.pattern).run())});
   }
 }
 

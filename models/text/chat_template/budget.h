@@ -14,7 +14,8 @@ inline constexpr int kMaxExpressionDepth = 100;  ///< nesting of expressions in 
 inline constexpr int kMaxStatementDepth = 50;    ///< nesting of statements in the source
 inline constexpr int kMaxRunDepth = 500;         ///< expressions and statements under way
 inline constexpr int kMaxValueDepth = 100;       ///< lists and mappings in each other
-inline constexpr int64_t kMaxSteps = 10'000'000;
+inline constexpr int64_t kMaxSteps = 3'000'000;
+inline constexpr int64_t kMaxValueBytes = int64_t{64} << 20;     ///< one value
 inline constexpr int64_t kMaxCreatedBytes = int64_t{256} << 20;  ///< all values made, together
 inline constexpr int64_t kMaxOutputBytes = int64_t{64} << 20;
 inline constexpr int64_t kMaxRange = 100'000;
@@ -32,9 +33,9 @@ class Budget {
   void create(int64_t bytes) {
     step(1 + bytes / 64);
     created_ += bytes;
-    if (bytes > kMaxCreatedBytes || created_ > kMaxCreatedBytes) {
-      fail(Code::kResourceExhausted, kWhere, "makes values of more than {} bytes",
-           kMaxCreatedBytes);
+    if (bytes > kMaxValueBytes || created_ > kMaxCreatedBytes) {
+      fail(Code::kResourceExhausted, kWhere, "makes values of more than {} bytes, or {} together",
+           kMaxValueBytes, kMaxCreatedBytes);
     }
   }
 

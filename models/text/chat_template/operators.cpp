@@ -91,6 +91,7 @@ Value repeated(const Value& what, int64_t count, Budget* budget) {
   if (const std::string* text = what.string()) {
     charge(text->size());
     std::string out;
+    out.reserve(text->size() * static_cast<size_t>(count));
     for (int64_t i = 0; i < (text->empty() ? 0 : count); ++i) out += *text;
     return Value(std::move(out));
   }

@@ -145,6 +145,20 @@ TEST(Tokenizer, NamesWhatItDoesNotSupport) {
               HasSubstr("Metaspace"));
 }
 
+TEST(Tokenizer, ReadsPatternsAsOniguruma) {
+  TokenizerSpec spec = parse_hf_tokenizer(read_data("tokenizers/gpt2.json"));
+  const auto with = [&spec](const std::string& pattern) {
+    spec.steps = {{PreTokenizerStep::Kind::kIsolate, pattern, false}};
+    return Tokenizer(spec);
+  };
+  // U+180E is no white space, so it is dropped from neither side of the split.
+  spec.steps = {{PreTokenizerStep::Kind::kRemove, R"(\s|[\s]|[[:digit:]])", false}};
+  EXPECT_EQ(Tokenizer(spec).decode(Tokenizer(spec).encode("a 1\u180e b")), "a\u180eb");
+  EXPECT_THROW(with("[a-z&&[^x]]"), Error);
+  EXPECT_THROW(with("[a[b]]"), Error);
+  EXPECT_NO_THROW(with(R"([]a\[&]+|\[[^]]\S)"));
+}
+
 TEST(Tokenizer, RefusesMalformedFiles) {
   const std::string head = R"({"pre_tokenizer": {"type": "ByteLevel"}, "model": {"type": "BPE", )";
   for (const std::string& json : {
