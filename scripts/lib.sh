@@ -9,8 +9,8 @@ jobs=${YITI_JOBS:-$(nproc)}
 model=${YITI_SMOLLM2:-$cache/models/SmolLM2-135M-Instruct.Q4_1.gguf}
 python=$cache/venv/bin/python
 
-# Objects are shared between the build folders of the presets.
-export CCACHE_NOHASHDIR=1
+# Objects are shared between the build folders of the presets, and between checkouts.
+export CCACHE_NOHASHDIR=1 CCACHE_BASEDIR=$root
 
 say() { printf '\n==> %s\n' "$*"; }
 die() {
