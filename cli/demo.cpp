@@ -74,7 +74,7 @@ class Traffic {
             ++replies_;
             if (answer.fingerprint != last) on_new_version(answer);
             last = answer.fingerprint;
-            std::this_thread::sleep_for(std::chrono::milliseconds(500));
+            pause();
           }
         }) {}
   ~Traffic() {
@@ -84,6 +84,13 @@ class Traffic {
   int replies() const { return replies_; }
 
  private:
+  // Between two requests, so that training gets the processor too.
+  void pause() const {
+    for (int i = 0; i < 30 && !stop_; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    }
+  }
+
   std::atomic<bool> stop_{false};
   std::atomic<int> replies_{0};
   std::thread thread_;
@@ -214,6 +221,7 @@ void add_demo(CLI::App& app, Action& action) {
   FineTuneOptions& run = options->training.run;
   run.output = "build/demo";
   run.eval_fraction = 0;
+  run.batch_tokens = 512;
   run.publish_every = 10;
   run.eval_every = 20;
   CLI::App* command = app.add_subcommand(

@@ -14,7 +14,8 @@ struct ThreadPool::Arena {
 };
 
 ThreadPool::ThreadPool(int threads)
-    : threads_(threads > 0 ? threads : tbb::info::default_concurrency()),
+    : threads_(std::min(threads > 0 ? threads : tbb::info::default_concurrency(),
+                        tbb::info::default_concurrency())),
       arena_(std::make_unique<Arena>(threads_)) {}
 
 ThreadPool::~ThreadPool() = default;

@@ -24,7 +24,7 @@ class RangeFn {
 /// At most `threads` threads at once, the caller's among them. Safe to use from several threads.
 class ThreadPool {
  public:
-  /// `threads` <= 0 means one per processor that this process may use.
+  /// `threads` <= 0, or more than there are, means one per processor that this process may use.
   explicit ThreadPool(int threads = 0);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
