@@ -138,7 +138,7 @@ class Demo {
   void start(Server& server, const ServerOptions& wanted) {
     server.start().value();
     note(fmt::format("== Serving {} as \"{}\" at http://{}:{}; while this runs, try\n"
-                     "   curl -s http://{}:{}/v1/chat/completions -d '{{\"model\": \"{}\", "
+                     "   curl -s http://{}:{}/v1/chat/completions -H 'Content-Type: application/json' -d '{{\"model\": \"{}\", "
                      "\"messages\": [{{\"role\": \"user\", \"content\": \"What is yiti?\"}}]}}'",
                      loaded_.name, kModelName, wanted.host, server.port(), wanted.host,
                      server.port(), kModelName));

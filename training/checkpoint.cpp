@@ -52,7 +52,6 @@ void save_checkpoint(const fs::path& folder, const Trainer& trainer, const RunSt
   manifest.set_numeric_profile(trainer.model()->profile().str());
   manifest.set_base_fingerprint(trainer.base_fingerprint());
   manifest.set_data_hash(state.data_hash);
-  manifest.set_config_json(state.config_json);
   if (state.best_eval_loss > 0) manifest.set_best_eval_loss(state.best_eval_loss);
   proto::TensorFile& file = *manifest.add_files();
   file.set_name(kTensors);
@@ -82,7 +81,6 @@ Resumed load_checkpoint(const fs::path& folder, Trainer& trainer) {
   resumed.state.tokens_seen = manifest.tokens_seen();
   resumed.state.best_eval_loss = manifest.best_eval_loss();
   resumed.state.data_hash = manifest.data_hash();
-  resumed.state.config_json = manifest.config_json();
   const std::string profile = trainer.model()->profile().str();
   if (manifest.numeric_profile() != profile) {
     resumed.warnings.push_back(

@@ -16,7 +16,6 @@ struct RunState {
   int64_t tokens_seen = 0;
   double best_eval_loss = 0;  ///< 0: not evaluated yet
   std::string data_hash;      ///< of the training examples
-  std::string config_json;    ///< the run's options, as the caller writes them
 };
 
 /// Writes `folder`/checkpoint.pb and the tensors beside it. The folder appears whole or not at all:
