@@ -14,6 +14,9 @@
 #include "ops/elementwise/scale.h"
 #include "ops/elementwise/unary.h"
 #include "ops/elementwise/where.h"
+#include "ops/fused/add_rms_norm.h"
+#include "ops/fused/linear3.h"
+#include "ops/fused/linear_swiglu.h"
 #include "ops/linear/dequantise.h"
 #include "ops/linear/embedding.h"
 #include "ops/linear/linear.h"
@@ -122,6 +125,9 @@ std::span<const Op* const> all_ops() {
       &log_softmax_backward_op(),
       &swiglu_op(),
       &swiglu_backward_op(),
+      &add_rms_norm_op(),
+      &linear_swiglu_op(),
+      &linear3_op(),
       &rope_table_op(),
       &rope_op(),
       &kv_write_op(),

@@ -16,6 +16,9 @@ struct RowMoments {
 struct NormTable {
   /// y = x * rstd * weight; returns rstd = 1 / sqrt(mean(x²) + eps).
   float (*rms_row)(const float* x, const float* weight, float eps, float* y, int64_t n);
+  /// sum = x + y, normed = rms_row of it in the same pass.
+  void (*add_rms_row)(const float* x, const float* y, const float* weight, float eps, float* sum,
+                      float* normed, int64_t n);
   /// dx of a row.
   void (*rms_row_grad)(const float* x, const float* weight, float rstd, const float* dy, float* dx,
                        int64_t n);

@@ -10,17 +10,33 @@ float mean_of(float total, int64_t n) { return n == 0 ? 0.0f : total / static_ca
 
 float reciprocal_root(float x) { return 1.0f / __builtin_sqrtf(x); }
 
-float rms_row(const float* x, const float* weight, float eps, float* y, int64_t n) {
-  const float squares = sum_row(n, [x](Vec acc, int64_t i, int count) {
-    const Vec v = load_some(x + i, count);
-    return fma(v, v, acc);
-  });
+// y = x * rstd * weight, where `squares` is the sum of x²; returns rstd.
+float scale_row(const float* x, const float* weight, float squares, float eps, float* y,
+                int64_t n) {
   const float rstd = reciprocal_root(mean_of(squares, n) + eps);
   const Vec r = set1(rstd);
   for_lanes(n, [=](int64_t i, int count) {
     store_some(y + i, load_some(x + i, count) * r * load_some(weight + i, count), count);
   });
   return rstd;
+}
+
+float rms_row(const float* x, const float* weight, float eps, float* y, int64_t n) {
+  const float squares = sum_row(n, [x](Vec acc, int64_t i, int count) {
+    const Vec v = load_some(x + i, count);
+    return fma(v, v, acc);
+  });
+  return scale_row(x, weight, squares, eps, y, n);
+}
+
+void add_rms_row(const float* x, const float* y, const float* weight, float eps, float* sum,
+                 float* normed, int64_t n) {
+  const float squares = sum_row(n, [=](Vec acc, int64_t i, int count) {
+    const Vec v = load_some(x + i, count) + load_some(y + i, count);
+    store_some(sum + i, v, count);
+    return fma(v, v, acc);
+  });
+  scale_row(sum, weight, squares, eps, normed, n);
 }
 
 // dx = rstd (g - xhat mean(g xhat)) with g = dy weight and xhat = x rstd.
@@ -102,6 +118,7 @@ void weight_grad(const float* x, RowMoments moments, const float* dy, float* dwe
 }  // namespace
 
 extern const NormTable norm_table;
-const NormTable norm_table = {rms_row, rms_row_grad, layer_row, layer_row_grad, weight_grad};
+const NormTable norm_table = {rms_row,   add_rms_row,    rms_row_grad,
+                              layer_row, layer_row_grad, weight_grad};
 
 }  // namespace yiti::cpu::YITI_ISA

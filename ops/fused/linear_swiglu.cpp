@@ -1,0 +1,194 @@
+#include "ops/fused/linear_swiglu.h"
+
+#include <algorithm>
+
+#include "ops/fused/fused_samples.h"
+#include "ops/kernels/cpu/swiglu.h"
+#include "ops/linear/quantised_rows.h"
+#include "ops/norm/norm_rows.h"
+#include "ops/norm/swiglu.h"
+
+namespace yiti {
+namespace {
+
+using cpu::kPanelWidth;
+
+bool runs_quantised(const MatrixView& gate, const MatrixView& up, const LinearAttrs& attrs) {
+  return is_quantised(gate.dtype) && is_quantised(up.dtype) && !attrs.exact_activations;
+}
+
+// Panel p of gate and of up meets each tile of rows; only the gated result is stored.
+class TiledSwiglu {
+ public:
+  TiledSwiglu(Device& device, int64_t m, const MatrixView& gate, const MatrixView& up)
+      : device_(device),
+        m_(m),
+        gate_(gate),
+        up_(up),
+        grid_(QuantisedRows::grid(device, m, gate.cols, 2 * gate.rows, panel_count(gate))),
+        tile_bytes_(cpu::quant_table_for(device.isa()).rows * kPanelWidth *
+                    static_cast<int64_t>(sizeof(float))),
+        task_bytes_(2 * tile_bytes_ + panel_scratch(gate) + panel_scratch(up)) {}
+
+  size_t workspace() const {
+    return QuantisedRows::bytes(m_, gate_.cols) + static_cast<size_t>(grid_.count() * task_bytes_);
+  }
+
+  void run(const MatrixView& x, float* y, const LinearOptions& options,
+           std::byte* workspace) const {
+    const QuantisedRows rows(device_, x, options, workspace);
+    std::byte* tasks = workspace + QuantisedRows::bytes(m_, gate_.cols);
+    device_.threads().parallel_for(grid_.count(), 1, [&](int64_t begin, int64_t end) {
+      for (int64_t task = begin; task < end; ++task) {
+        run_task(task, rows, y, tasks + task * task_bytes_);
+      }
+    });
+  }
+
+ private:
+  void run_task(int64_t task, const QuantisedRows& rows, float* y, std::byte* memory) const {
+    const auto& table = cpu::swiglu_table_for(device_.isa());
+    auto* gate_tile = reinterpret_cast<float*>(memory);
+    auto* up_tile = reinterpret_cast<float*>(memory + tile_bytes_);
+    auto* gate_scratch = reinterpret_cast<uint8_t*>(memory + 2 * tile_bytes_);
+    uint8_t* up_scratch = gate_scratch + panel_scratch(gate_);
+    const TaskGrid::Range tiles = grid_.row_part(task, rows.tiles());
+    const TaskGrid::Range panels = grid_.column_part(task, panel_count(gate_));
+    for (int64_t p = panels.begin; p < panels.end; ++p) {
+      const WeightPanel gate = weight_panel(gate_, p, gate_scratch);
+      const WeightPanel up = weight_panel(up_, p, up_scratch);
+      const int columns = panel_columns(gate_, p);
+      for (int64_t t = tiles.begin; t < tiles.end; ++t) {
+        rows.multiply(t, gate, tile_output(gate_tile, columns));
+        rows.multiply(t, up, tile_output(up_tile, columns));
+        const TaskGrid::Range range = rows.tile_rows(t);
+        for (int64_t m = range.begin; m < range.end; ++m) {
+          const int64_t at = (m - range.begin) * kPanelWidth;
+          table.row(gate_tile + at, up_tile + at, y + m * gate_.rows + p * kPanelWidth, columns);
+        }
+      }
+    }
+  }
+
+  static cpu::TileOutput tile_output(float* tile, int columns) {
+    return {.c = tile,
+            .c_stride = kPanelWidth,
+            .columns = columns,
+            .bias = nullptr,
+            .accumulate = false};
+  }
+
+  Device& device_;
+  int64_t m_;
+  const MatrixView& gate_;
+  const MatrixView& up_;
+  TaskGrid grid_;
+  int64_t tile_bytes_, task_bytes_;
+};
+
+// Gate goes to y, up to the workspace; then y is gated in place.
+struct PlainSwiglu {
+  size_t up_bytes = 0, linear_bytes = 0;
+
+  PlainSwiglu(Device& device, int64_t m, const MatrixView& gate, const MatrixView& up, bool exact)
+      : up_bytes((static_cast<size_t>(m * up.rows) * sizeof(float) + 63) / 64 * 64),
+        linear_bytes(std::max(linear_workspace(device, m, gate, exact),
+                              linear_workspace(device, m, up, exact))) {}
+
+  void run(Device& device, const MatrixView& x, const MatrixView& gate, const MatrixView& up,
+           float* y, const LinearOptions& options, std::byte* workspace) const {
+    auto* other = reinterpret_cast<float*>(workspace);
+    std::byte* rest = workspace + up_bytes;
+    const int64_t n = gate.rows;
+    linear_into(device, x, gate, y, n, options, rest);
+    linear_into(device, x, up, other, n, options, rest);
+    const auto& table = cpu::swiglu_table_for(device.isa());
+    device.threads().parallel_for(x.rows, cpu::row_grain(4 * n), [&](int64_t begin, int64_t end) {
+      table.row(y + begin * n, other + begin * n, y + begin * n, (end - begin) * n);
+    });
+  }
+};
+
+int64_t row_count(const Tensor& x) {
+  return Shape(x.shape().dims().first(static_cast<size_t>(x.rank() - 1))).numel();
+}
+
+void run(const KernelArgs& args) {
+  const LinearAttrs& attrs = args.attrs.as<LinearAttrs>();
+  Tensor keep;
+  const MatrixView x = as_rows(args.in[0], keep);
+  const MatrixView gate = matrix(args.in[1]), up = matrix(args.in[2]);
+  if (x.rows == 0 || gate.rows == 0) return;
+  const LinearOptions options{.leaf_unit = attrs.leaf_unit,
+                              .exact_activations = attrs.exact_activations};
+  float* y = args.out[0].data<float>();
+  if (x.cols > 0 && runs_quantised(gate, up, attrs)) {
+    return TiledSwiglu(args.device, x.rows, gate, up).run(x, y, options, args.workspace);
+  }
+  PlainSwiglu(args.device, x.rows, gate, up, attrs.exact_activations)
+      .run(args.device, x, gate, up, y, options, args.workspace);
+}
+
+size_t workspace(std::span<const Tensor> in, const Attrs& attributes, Device& device) {
+  const LinearAttrs& attrs = attributes.as<LinearAttrs>();
+  const int64_t m = row_count(in[0]);
+  const MatrixView gate = matrix(in[1]), up = matrix(in[2]);
+  if (m == 0 || gate.rows == 0) return 0;
+  if (gate.cols > 0 && runs_quantised(gate, up, attrs)) {
+    return TiledSwiglu(device, m, gate, up).workspace();
+  }
+  const PlainSwiglu plain(device, m, gate, up, attrs.exact_activations);
+  return plain.up_bytes + plain.linear_bytes;
+}
+
+std::vector<Tensor> reference(std::span<const Tensor> in, const Attrs& attributes) {
+  const auto& [unit, exact] = attributes.as<LinearAttrs>();
+  return {ops::swiglu(ops::linear(in[0], in[1], {}, unit, exact),
+                      ops::linear(in[0], in[2], {}, unit, exact))};
+}
+
+Kernel f32_kernel() {
+  return {.name = "cpu.f32",
+          .device_kind = "cpu",
+          .refuses = [](std::span<const Tensor> in, const Attrs&) -> std::optional<std::string> {
+            for (const Tensor& tensor : in) {
+              if (tensor.dtype() == DType::kF64) return "takes no f64";
+            }
+            return std::nullopt;
+          },
+          .run = run,
+          .workspace = workspace};
+}
+
+}  // namespace
+
+const Op& linear_swiglu_op() {
+  static const Op op =
+      OpBuilder("linear_swiglu")
+          .doc("silu(x gate_weightᵀ) * (x up_weightᵀ), without storing both factors whole.")
+          .source("Two linear ops, then swiglu (Shazeer 2020, GLU Variants Improve Transformer)")
+          .attrs(LinearAttrs{})
+          .input("x", "[..., K]")
+          .input("gate_weight", "[N, K]", Kind::kWeight)
+          .input("up_weight", "[N, K]", Kind::kWeight)
+          .output("y", "[..., N]")
+          .kernel(f32_kernel())
+          .reference(reference)
+          .sample({Shape{2, 3, 64}, Shape{32, 64}, Shape{32, 64}})
+          .sample({Shape{7, 100}, Shape{19, 100}, Shape{19, 100}})
+          .sample(quantised_group_sample(5, {DType::kQ4_1, DType::kQ4_1}, {19, 19}, true))
+          .sample(quantised_group_sample(3, {DType::kQ8_0, DType::kQ4_0}, {33, 33}, false))
+          .sample({Shape{0, 8}, Shape{3, 8}, Shape{3, 8}})
+          .sample({Shape{2, 0}, Shape{3, 0}, Shape{3, 0}})
+          .accuracy(0)
+          .build();
+  return op;
+}
+
+Tensor ops::linear_swiglu(const Tensor& x, const Tensor& gate_weight, const Tensor& up_weight,
+                          int64_t leaf_unit, bool exact_activations) {
+  return linear_swiglu_op()({x, gate_weight, up_weight},
+                            LinearAttrs{leaf_unit, exact_activations})[0];
+}
+
+}  // namespace yiti

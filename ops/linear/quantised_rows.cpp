@@ -1,0 +1,148 @@
+// Each panel of weights, which stays in the first-level cache, meets all rows.
+#include "ops/linear/quantised_rows.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "ops/linear/panels.h"
+
+namespace yiti {
+namespace {
+
+using cpu::BlockScale, cpu::kBlock, cpu::kPanelWidth;
+
+int64_t aligned(int64_t bytes) { return (bytes + 63) / 64 * 64; }
+
+int64_t code_bytes(int64_t rows, int64_t cols) { return aligned(rows * cols); }
+
+void quantise(Device& device, const cpu::QuantTable& table, const MatrixView& x, int8_t* codes,
+              BlockScale* scales) {
+  const int64_t blocks = x.cols / kBlock;
+  const int64_t grain = std::max<int64_t>(1, 32768 / std::max<int64_t>(x.cols, 1));
+  device.threads().parallel_for(x.rows, grain, [&](int64_t begin, int64_t end) {
+    std::vector<float> adjacent(x.col_stride == 1 ? 0 : static_cast<size_t>(x.cols));
+    for (int64_t m = begin; m < end; ++m) {
+      const float* row = reinterpret_cast<const float*>(x.data) + m * x.row_stride;
+      for (size_t k = 0; k < adjacent.size(); ++k) {
+        adjacent[k] = row[static_cast<int64_t>(k) * x.col_stride];
+      }
+      table.quantise(adjacent.empty() ? row : adjacent.data(), blocks, codes + m * x.cols,
+                     scales + m * blocks);
+    }
+  });
+}
+
+// All panels of all targets, one after the other.
+struct GroupSize {
+  int64_t panels = 0, rows = 0, scratch = 0;
+  explicit GroupSize(std::span<const LinearTarget> targets) {
+    for (const LinearTarget& target : targets) {
+      panels += panel_count(target.weight);
+      rows += target.weight.rows;
+      scratch = std::max(scratch, panel_scratch(target.weight));
+    }
+  }
+};
+
+}  // namespace
+
+int64_t panel_scratch(const MatrixView& weight) {
+  if (weight.layout == Layout::kPanels) return 0;
+  return weight.cols / kBlock * cpu::panel_block_bytes(block_type(weight.dtype));
+}
+
+WeightPanel weight_panel(const MatrixView& weight, int64_t p, uint8_t* scratch) {
+  const cpu::BlockType type = block_type(weight.dtype);
+  if (weight.layout == Layout::kPanels) {
+    return {type, panel_block(weight, p * kPanelRows, 0, nullptr)};
+  }
+  const int64_t bytes = cpu::panel_block_bytes(type);
+  for (int64_t b = 0; b < weight.cols / kBlock; ++b) {
+    panel_block(weight, p * kPanelRows, b, scratch + b * bytes);
+  }
+  return {type, scratch};
+}
+
+size_t QuantisedRows::bytes(int64_t rows, int64_t cols) {
+  const auto scale = static_cast<int64_t>(sizeof(BlockScale));
+  return static_cast<size_t>(code_bytes(rows, cols) + aligned(rows * (cols / kBlock) * scale));
+}
+
+TaskGrid QuantisedRows::grid(Device& device, int64_t rows, int64_t cols, int64_t weight_rows,
+                             int64_t panels) {
+  const int64_t tile = cpu::quant_table_for(device.isa()).rows;
+  // A multiply-add of codes costs about a quarter of one of floats.
+  return make_task_grid(device.threads().size(), (rows + tile - 1) / tile, panels,
+                        rows * weight_rows * cols / 4);
+}
+
+QuantisedRows::QuantisedRows(Device& device, const MatrixView& x, const LinearOptions& options,
+                             std::byte* memory)
+    : table_(cpu::quant_table_for(device.isa())),
+      rows_(x.rows),
+      cols_(x.cols),
+      tiles_((x.rows + table_.rows - 1) / table_.rows),
+      codes_(reinterpret_cast<int8_t*>(memory)),
+      scales_(reinterpret_cast<BlockScale*>(memory + code_bytes(x.rows, x.cols))),
+      segments_(plan_leaves(x.cols, options.leaf_unit, options.max_leaves), 0, x.cols, kBlock) {
+  quantise(device, table_, x, codes_, scales_);
+}
+
+void QuantisedRows::multiply(int64_t tile, const WeightPanel& panel,
+                             const cpu::TileOutput& out) const {
+  const TaskGrid::Range rows = tile_rows(tile);
+  const int64_t blocks = cols_ / kBlock;
+  const cpu::QuantTile job = {.type = panel.type,
+                              .panel = panel.bytes,
+                              .codes = codes_ + rows.begin * cols_,
+                              .scales = scales_ + rows.begin * blocks,
+                              .blocks = blocks,
+                              .segments = segments_.items.data(),
+                              .segment_count = segments_.count,
+                              .out = out};
+  table_.tile(job, static_cast<int>(rows.end - rows.begin));
+}
+
+size_t linear_group_workspace(Device& device, int64_t m, std::span<const LinearTarget> targets) {
+  const GroupSize size(targets);
+  const int64_t cols = targets[0].weight.cols;
+  const int64_t tasks = QuantisedRows::grid(device, m, cols, size.rows, size.panels).count();
+  return QuantisedRows::bytes(m, cols) + static_cast<size_t>(tasks * size.scratch);
+}
+
+void linear_group_into(Device& device, const MatrixView& x, std::span<const LinearTarget> targets,
+                       const LinearOptions& options, std::byte* workspace) {
+  const GroupSize size(targets);
+  const TaskGrid grid = QuantisedRows::grid(device, x.rows, x.cols, size.rows, size.panels);
+  const QuantisedRows rows(device, x, options, workspace);
+  auto* scratch = reinterpret_cast<uint8_t*>(workspace) + QuantisedRows::bytes(x.rows, x.cols);
+  const auto run_panel = [&](const LinearTarget& target, int64_t p, TaskGrid::Range tiles,
+                             uint8_t* task_scratch) {
+    const WeightPanel panel = weight_panel(target.weight, p, task_scratch);
+    const int64_t n0 = p * kPanelWidth;
+    for (int64_t t = tiles.begin; t < tiles.end; ++t) {
+      rows.multiply(t, panel,
+                    {.c = target.y + rows.tile_rows(t).begin * target.y_stride + n0,
+                     .c_stride = target.y_stride,
+                     .columns = panel_columns(target.weight, p),
+                     .bias = target.bias == nullptr ? nullptr : target.bias + n0,
+                     .accumulate = false});
+    }
+  };
+  const auto run = [&](int64_t task) {
+    const TaskGrid::Range tiles = grid.row_part(task, rows.tiles());
+    TaskGrid::Range mine = grid.column_part(task, size.panels);
+    for (const LinearTarget& target : targets) {
+      const int64_t panels = panel_count(target.weight);
+      for (int64_t p = std::max<int64_t>(mine.begin, 0); p < std::min(mine.end, panels); ++p) {
+        run_panel(target, p, tiles, scratch + task * size.scratch);
+      }
+      mine = {mine.begin - panels, mine.end - panels};
+    }
+  };
+  device.threads().parallel_for(grid.count(), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t task = begin; task < end; ++task) run(task);
+  });
+}
+
+}  // namespace yiti

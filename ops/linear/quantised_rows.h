@@ -1,0 +1,78 @@
+// Activations as 8-bit codes, quantised once to meet any number of quantised weights: what linear
+// and the fused ops with several weights are made of.
+#pragma once
+
+#include <array>
+#include <span>
+
+#include "ops/kernels/cpu/quant.h"
+#include "ops/linear/gemm.h"
+#include "ops/linear/leaf_segments.h"
+#include "ops/linear/task_grid.h"
+
+namespace yiti {
+
+/// Rows [16 p, 16 p + 16) of a quantised weight as the kernels read them.
+struct WeightPanel {
+  cpu::BlockType type;
+  const uint8_t* bytes;
+};
+
+/// Panels that `weight` has.
+inline int64_t panel_count(const MatrixView& weight) {
+  return (weight.rows + cpu::kPanelWidth - 1) / cpu::kPanelWidth;
+}
+/// How many of the 16 columns of panel `p` exist.
+inline int panel_columns(const MatrixView& weight, int64_t p) {
+  return static_cast<int>(std::min<int64_t>(cpu::kPanelWidth, weight.rows - p * cpu::kPanelWidth));
+}
+/// Bytes of scratch that weight_panel wants: none for a weight in panels.
+int64_t panel_scratch(const MatrixView& weight);
+/// Panel `p`: the weight's own memory, or assembled in `scratch`.
+WeightPanel weight_panel(const MatrixView& weight, int64_t p, uint8_t* scratch);
+
+/// X [M, K], K a multiple of 32, as codes and scales in memory of the caller's.
+class QuantisedRows {
+ public:
+  /// Bytes that the memory must have.
+  static size_t bytes(int64_t rows, int64_t cols);
+  /// How products with panels of `weight_rows` rows in all are shared out.
+  static TaskGrid grid(Device& device, int64_t rows, int64_t cols, int64_t weight_rows,
+                       int64_t panels);
+
+  /// Quantises x in parallel. `options` gives the leaves of the reduction.
+  QuantisedRows(Device& device, const MatrixView& x, const LinearOptions& options,
+                std::byte* memory);
+
+  /// Tiles of rows that meet a panel at once, and their rows.
+  int64_t tiles() const { return tiles_; }
+  TaskGrid::Range tile_rows(int64_t tile) const {
+    return {tile * rows_ / tiles_, (tile + 1) * rows_ / tiles_};
+  }
+  /// The product of a tile with a panel.
+  void multiply(int64_t tile, const WeightPanel& panel, const cpu::TileOutput& out) const;
+
+ private:
+  const cpu::QuantTable& table_;
+  int64_t rows_, cols_, tiles_;
+  int8_t* codes_;
+  cpu::BlockScale* scales_;
+  SegmentList segments_;
+};
+
+/// One of several products with the same X.
+struct LinearTarget {
+  MatrixView weight;  ///< quantised
+  float* y;           ///< rows lie `y_stride` floats apart
+  int64_t y_stride;
+  const float* bias = nullptr;  ///< [N]
+};
+
+/// linear_into for each target, its bias instead of that of `options`: the activations are
+/// quantised once, and all products share one parallel region.
+void linear_group_into(Device& device, const MatrixView& x, std::span<const LinearTarget> targets,
+                       const LinearOptions& options, std::byte* workspace);
+/// Looks at the targets' weights only.
+size_t linear_group_workspace(Device& device, int64_t m, std::span<const LinearTarget> targets);
+
+}  // namespace yiti
