@@ -1,0 +1,137 @@
+// The sampler draws from the distribution that its parameters describe.
+#include "inference/sampler.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <numeric>
+
+#include "core/error.h"
+
+namespace yiti {
+namespace {
+
+// 64 logits without ties, in no order.
+std::vector<float> some_logits(int salt) {
+  std::vector<float> logits;
+  for (int i = 0; i < 64; ++i) {
+    logits.push_back(static_cast<float>((i * 37 + salt * 11) % 64) * 0.11f - 3);
+  }
+  return logits;
+}
+
+std::vector<int32_t> draw(const Sampling& sampling, int count) {
+  Sampler sampler(sampling, 64, {});
+  std::vector<int32_t> tokens;
+  for (int i = 0; i < count; ++i) tokens.push_back(sampler.next(some_logits(i)));
+  return tokens;
+}
+
+// How often each token is drawn from the same logits.
+std::vector<double> frequencies(const Sampling& sampling, const std::vector<float>& logits) {
+  constexpr int kDraws = 20000;
+  Sampler sampler(sampling, static_cast<int64_t>(logits.size()), {});
+  std::vector<double> share(logits.size());
+  for (int i = 0; i < kDraws; ++i) {
+    share[static_cast<size_t>(sampler.next(logits))] += 1.0 / kDraws;
+  }
+  return share;
+}
+
+std::vector<double> softmax(const std::vector<float>& logits, double temperature) {
+  std::vector<double> p;
+  for (float logit : logits) p.push_back(std::exp(static_cast<double>(logit) / temperature));
+  const double total = std::accumulate(p.begin(), p.end(), 0.0);
+  for (double& x : p) x /= total;
+  return p;
+}
+
+void expect_near(const std::vector<double>& got, const std::vector<double>& wanted) {
+  // Four standard deviations of a share of 20000 draws are at most 0.0142.
+  for (size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], wanted[i], 0.0142) << i;
+}
+
+const std::vector<float> kLogits = {0.5f, 2.0f, -1.0f, 1.5f, 0.0f};
+
+TEST(Sampler, OneCandidateIsTheGreedyOne) {
+  const std::vector<int32_t> greedy = draw({}, 50);
+  EXPECT_EQ(draw({.temperature = 1.3, .top_k = 1, .seed = 5}, 50), greedy);
+  EXPECT_EQ(draw({.temperature = 1.3, .top_p = 1e-6, .seed = 5}, 50), greedy);
+  EXPECT_EQ(draw({.temperature = 1.3, .min_p = 1, .seed = 5}, 50), greedy);
+}
+
+TEST(Sampler, TheSeedDecidesTheDraws) {
+  const Sampling sampling{.temperature = 1, .seed = 3};
+  EXPECT_EQ(draw(sampling, 50), draw(sampling, 50));
+  EXPECT_NE(draw(sampling, 50), draw({.temperature = 1, .seed = 4}, 50));
+}
+
+TEST(Sampler, TemperatureShapesTheDistribution) {
+  for (const double temperature : {0.5, 1.0, 2.0}) {
+    expect_near(frequencies({.temperature = temperature, .seed = 9}, kLogits),
+                softmax(kLogits, temperature));
+  }
+}
+
+TEST(Sampler, TopKKeepsTheBest) {
+  const std::vector<double> share = frequencies({.temperature = 1, .top_k = 2, .seed = 1}, kLogits);
+  const double first = 1 / (1 + std::exp(-0.5));
+  expect_near(share, {0, first, 0, 1 - first, 0});
+  EXPECT_EQ(share[0] + share[2] + share[4], 0);
+}
+
+// The probabilities are 0.50, 0.30, 0.11, 0.07, 0.02.
+TEST(Sampler, TopPKeepsTheFewestThatReachIt) {
+  const std::vector<double> share =
+      frequencies({.temperature = 1, .top_p = 0.7, .seed = 1}, kLogits);
+  const double first = 1 / (1 + std::exp(-0.5));
+  expect_near(share, {0, first, 0, 1 - first, 0});
+  EXPECT_EQ(share[0] + share[2] + share[4], 0);
+}
+
+TEST(Sampler, MinPKeepsWhatIsLikelyEnoughBesideTheBest) {
+  // exp(-0.5) = 0.61, exp(-1.5) = 0.22, exp(-2) = 0.14, exp(-3) = 0.05
+  const std::vector<double> share =
+      frequencies({.temperature = 1, .min_p = 0.2, .seed = 1}, kLogits);
+  EXPECT_GT(share[0], 0);
+  EXPECT_EQ(share[2] + share[4], 0);
+}
+
+TEST(Sampler, PenaltiesCountWhatWasSeen) {
+  Sampler repetition({.repetition_penalty = 2}, 5, std::vector<int32_t>{1});
+  EXPECT_EQ(repetition.next(kLogits), 3);  // 2.0 / 2 < 1.5
+  EXPECT_EQ(repetition.next(kLogits), 1);  // 1.0 > 1.5 / 2
+  Sampler presence({.presence_penalty = 1}, 5, std::vector<int32_t>{1});
+  EXPECT_EQ(presence.next(kLogits), 1);  // the prompt does not count
+  EXPECT_EQ(presence.next(kLogits), 3);
+  EXPECT_EQ(presence.next(kLogits), 1);
+}
+
+TEST(Sampler, RefusesParametersOutOfRangeByName) {
+  const auto refused = [](const Sampling& sampling) {
+    try {
+      check_sampling(sampling);
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  EXPECT_NE(refused({.temperature = -1}).find("temperature"), std::string::npos);
+  EXPECT_NE(refused({.top_p = 0}).find("top_p"), std::string::npos);
+  EXPECT_NE(refused({.min_p = std::nan("")}).find("min_p"), std::string::npos);
+  EXPECT_NE(refused({.repetition_penalty = 0}).find("repetition_penalty"), std::string::npos);
+}
+
+TEST(Sampler, LogProbabilitiesAreThoseOfSoftmax) {
+  std::vector<TokenLogprob> top;
+  const float chosen = log_probabilities(kLogits, 0, 2, top);
+  const std::vector<double> p = softmax(kLogits, 1);
+  EXPECT_NEAR(static_cast<double>(chosen), std::log(p[0]), 1e-6);
+  ASSERT_EQ(top.size(), 2u);
+  EXPECT_EQ(top[0].token, 1);
+  EXPECT_EQ(top[1].token, 3);
+  EXPECT_NEAR(static_cast<double>(top[1].logprob), std::log(p[3]), 1e-6);
+}
+
+}  // namespace
+}  // namespace yiti

@@ -1,0 +1,231 @@
+// What the scheduler does with requests that end early, do not fit, or draw at random.
+#include "inference/scheduler.h"
+
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include "tests/training/fixture.h"
+
+namespace yiti {
+namespace {
+
+// A request under way, whose first token the test may hold back.
+class Client {
+ public:
+  explicit Client(bool held = false) : open_(!held) {}
+
+  void submit(Generator& generator, GenerateRequest request) {
+    handle_ = generator.submit(
+        std::move(request),
+        [this](const GeneratedToken&) {
+          std::unique_lock lock(mutex_);
+          ++tokens_;
+          changed_.notify_all();
+          changed_.wait(lock, [this] { return open_; });
+          return true;
+        },
+        [this](Result<Generation> result) {
+          const std::lock_guard lock(mutex_);
+          result_.emplace(std::move(result));
+          changed_.notify_all();
+        });
+  }
+  void wait_for_token() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return tokens_ > 0; });
+  }
+  void release() {
+    const std::lock_guard lock(mutex_);
+    open_ = true;
+    changed_.notify_all();
+  }
+  void cancel() { handle_->cancel(); }
+  Result<Generation> result() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return result_.has_value(); });
+    return *result_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool open_;
+  int tokens_ = 0;
+  std::optional<Result<Generation>> result_;
+  std::shared_ptr<GenerationHandle> handle_;
+};
+
+class Scheduler : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    model_ = load_model(YITI_TEST_DATA "/tiny/llama-gqa-tied", make_cpu_device({.threads = 2}))
+                 .value()
+                 .model;
+  }
+  static void TearDownTestSuite() { model_ = nullptr; }
+
+  static BatchScheduler make(int64_t sequences, size_t max_queue = 1024) {
+    return BatchScheduler(
+        model_, {.session = {.max_tokens = 2048, .max_sequences = sequences, .context_length = 128},
+                 .max_queue = max_queue});
+  }
+
+  static GenerateRequest request(int64_t max_tokens) {
+    GenerateRequest wanted;
+    wanted.prompt = {62, 10, 18, 68, 28, 116, 156, 104};
+    wanted.max_tokens = max_tokens;
+    return wanted;
+  }
+
+  static ModelPtr model_;
+};
+
+ModelPtr Scheduler::model_;
+
+TEST_F(Scheduler, CancelsARunningRequestAndKeepsItsTokens) {
+  BatchScheduler scheduler = make(2);
+  Client client(true);
+  client.submit(scheduler, request(100));
+  client.wait_for_token();
+  client.cancel();
+  client.release();
+  const Generation done = client.result().value();
+  EXPECT_EQ(done.finish, Finish::kCancelled);
+  EXPECT_EQ(done.tokens.size(), 1u);
+}
+
+TEST_F(Scheduler, CancelsAQueuedRequestBeforeItsFirstToken) {
+  BatchScheduler scheduler = make(1);
+  Client first(true), second;
+  first.submit(scheduler, request(5));
+  first.wait_for_token();
+  second.submit(scheduler, request(5));
+  second.cancel();
+  first.release();
+  EXPECT_EQ(first.result().value().tokens.size(), 5u);
+  const Generation done = second.result().value();
+  EXPECT_EQ(done.finish, Finish::kCancelled);
+  EXPECT_TRUE(done.tokens.empty());
+}
+
+TEST_F(Scheduler, ATokenCallbackStopsItsRequest) {
+  BatchScheduler scheduler = make(1);
+  const Generation done =
+      scheduler.generate(request(50), [](const GeneratedToken& token) { return token.index < 3; })
+          .value();
+  EXPECT_EQ(done.finish, Finish::kCancelled);
+  EXPECT_EQ(done.tokens.size(), 4u);
+}
+
+TEST_F(Scheduler, AnswersEveryRequestWhenItEnds) {
+  Client running(true), queued;
+  std::thread release;
+  {
+    BatchScheduler scheduler = make(1);
+    running.submit(scheduler, request(100));
+    running.wait_for_token();
+    queued.submit(scheduler, request(100));
+    release = std::thread([&] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+      running.release();
+    });
+  }
+  release.join();
+  EXPECT_TRUE(running.result().ok());
+  EXPECT_TRUE(queued.result().ok());
+}
+
+TEST_F(Scheduler, RefusesAPromptThatFillsTheContext) {
+  BatchScheduler scheduler = make(1);
+  GenerateRequest wanted = request(10);
+  wanted.prompt.assign(128, 7);
+  const Result<Generation> refused = scheduler.generate(wanted);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code(), Code::kInvalidArgument);
+  wanted.prompt.pop_back();
+  const Generation done = scheduler.generate(wanted).value();
+  EXPECT_EQ(done.tokens.size(), 1u);
+  EXPECT_EQ(done.finish, Finish::kLength);
+}
+
+TEST_F(Scheduler, RefusesTokensOutsideTheVocabularyAndEmptyPrompts) {
+  BatchScheduler scheduler = make(1);
+  for (const std::vector<int32_t>& prompt :
+       {std::vector<int32_t>{}, std::vector<int32_t>{-1}, std::vector<int32_t>{160}}) {
+    GenerateRequest wanted;
+    wanted.prompt = prompt;
+    const Result<Generation> refused = scheduler.generate(wanted);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.error().code(), Code::kInvalidArgument);
+  }
+}
+
+TEST_F(Scheduler, RefusesMoreThanTheQueueHolds) {
+  BatchScheduler scheduler = make(1, 1);
+  Client running(true), queued, refused;
+  running.submit(scheduler, request(5));
+  running.wait_for_token();
+  queued.submit(scheduler, request(5));
+  refused.submit(scheduler, request(5));
+  const Result<Generation> result = refused.result();
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.error().code(), Code::kResourceExhausted);
+  running.release();
+  EXPECT_TRUE(running.result().ok());
+  EXPECT_TRUE(queued.result().ok());
+}
+
+TEST_F(Scheduler, EndsAtAStopTokenAndLeavesItOut) {
+  BatchScheduler scheduler = make(1);
+  const std::vector<int32_t> whole = scheduler.generate(request(16)).value().tokens;
+  GenerateRequest wanted = request(16);
+  wanted.stop_tokens = {whole[5]};
+  const Generation done = scheduler.generate(wanted).value();
+  const auto end = std::find(whole.begin(), whole.end(), whole[5]);
+  EXPECT_EQ(done.finish, Finish::kStop);
+  EXPECT_EQ(done.tokens, std::vector<int32_t>(whole.begin(), end));
+}
+
+TEST_F(Scheduler, GivesLogProbabilitiesOfTheTokensItChose) {
+  BatchScheduler scheduler = make(1);
+  GenerateRequest wanted = request(8);
+  wanted.top_logprobs = 3;
+  const auto done = scheduler.generate(wanted, [](const GeneratedToken& token) {
+    EXPECT_EQ(token.top.size(), 3u);
+    EXPECT_EQ(token.top[0].token, token.token);
+    EXPECT_EQ(token.top[0].logprob, token.logprob);
+    EXPECT_LE(token.top[1].logprob, token.top[0].logprob);
+    EXPECT_LE(token.logprob, 0);
+    return true;
+  });
+  EXPECT_TRUE(done.ok());
+}
+
+TEST_F(Scheduler, ASeedGivesTheSameTextInAnyBatch) {
+  BatchScheduler scheduler = make(8);
+  const auto sampled = [](uint64_t seed) {
+    GenerateRequest wanted = request(60);
+    wanted.prompt.push_back(static_cast<int32_t>(seed));
+    wanted.sampling = {.temperature = 1.5, .top_p = 0.95, .seed = seed};
+    return wanted;
+  };
+  std::vector<std::vector<int32_t>> alone;
+  for (uint64_t seed = 0; seed < 12; ++seed) {
+    alone.push_back(scheduler.generate(sampled(seed)).value().tokens);
+  }
+  std::vector<std::unique_ptr<Client>> clients;
+  for (uint64_t seed = 0; seed < 12; ++seed) {
+    clients.push_back(std::make_unique<Client>());
+    clients.back()->submit(scheduler, sampled(seed));
+  }
+  for (size_t seed = 0; seed < 12; ++seed) {
+    EXPECT_EQ(clients[seed]->result().value().tokens, alone[seed]) << seed;
+    EXPECT_NE(alone[seed], alone[(seed + 1) % 12]);
+  }
+}
+
+}  // namespace
+}  // namespace yiti
