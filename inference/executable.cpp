@@ -36,19 +36,7 @@ Executable::Executable(Program program, const PassOptions& options) : program_(s
   if (options.strip_gradients) strip_gradients(program_);
   if (options.fuse) fuse(program_, all_fusions());
   kernels_ = select_kernels(program_);
-  plan_ = yiti::plan_memory(program_, kernels_);
-  if (!options.plan_memory) {
-    size_t next = 0;
-    for (size_t v = 0; v < program_.values.size(); ++v) {
-      if (plan_.offsets[v] == MemoryPlan::kNone) continue;
-      plan_.offsets[v] = next;
-      next += (program_.values[v].meta.bytes() + 63) / 64 * 64;
-    }
-    for (size_t& offset : plan_.workspace_offsets) {
-      if (offset != MemoryPlan::kNone) offset = next;
-    }
-    plan_.arena_bytes = next + plan_.arena_bytes;
-  }
+  plan_ = yiti::plan_memory(program_, kernels_, options.plan_memory);
   arena_ = Storage::allocate(program_.device, std::max<size_t>(plan_.arena_bytes, 64));
   for (int id : program_.inputs) {
     const Tensor& meta = program_.values[static_cast<size_t>(id)].meta;
@@ -58,14 +46,7 @@ Executable::Executable(Program program, const PassOptions& options) : program_(s
 
 Executable::~Executable() = default;
 
-void Executable::bind_value(Bound& bound, int id, const Shape& shape) {
-  const size_t v = static_cast<size_t>(id);
-  const ProgramValue& value = program_.values[v];
-  bound.values[v] = Tensor::of_storage(arena_, plan_.offsets[v], shape, value.meta.dtype(),
-                                       value.meta.layout());
-}
-
-std::unique_ptr<Executable::Bound> Executable::make_bound(std::span<const int64_t> sizes) {
+void Executable::check_sizes(std::span<const int64_t> sizes) const {
   check(sizes.size() == program_.symbols.size(), program_.name, "got {} sizes; has {} symbols",
         sizes.size(), program_.symbols.size());
   for (size_t s = 0; s < sizes.size(); ++s) {
@@ -73,67 +54,87 @@ std::unique_ptr<Executable::Bound> Executable::make_bound(std::span<const int64_
     check(sizes[s] >= 0 && sizes[s] <= symbol.bound, program_.name, "{} is {}; wants 0 to {}",
           symbol.name, sizes[s], symbol.bound);
   }
-  auto bound = std::make_unique<Bound>();
-  bound->sizes.assign(sizes.begin(), sizes.end());
-  bound->values.resize(program_.values.size());
+}
+
+// The values that exist before the first node: inputs at these sizes, constants, state. Parameters
+// have shapes only, until a run names their version.
+void Executable::bind_sources(Bound& bound) const {
   for (size_t i = 0; i < program_.inputs.size(); ++i) {
     const size_t v = static_cast<size_t>(program_.inputs[i]);
     Shape shape;
     for (const Dim& dim : program_.values[v].dims) {
-      shape.push_back(dim.symbol < 0 ? dim.constant : sizes[static_cast<size_t>(dim.symbol)]);
+      shape.push_back(dim.symbol < 0 ? dim.constant : bound.sizes[static_cast<size_t>(dim.symbol)]);
     }
-    bound->values[v] = Tensor::of_storage(input_memory_[i].storage(), 0, shape,
-                                          input_memory_[i].dtype());
+    bound.values[v] =
+        Tensor::of_storage(input_memory_[i].storage(), 0, shape, input_memory_[i].dtype());
   }
   for (size_t v = 0; v < program_.values.size(); ++v) {
     const ProgramValue& value = program_.values[v];
     if (value.kind == ProgramValue::Kind::kConstant || value.kind == ProgramValue::Kind::kState) {
-      bound->values[v] = value.tensor;
+      bound.values[v] = value.tensor;
     } else if (value.kind == ProgramValue::Kind::kParameter) {
-      bound->values[v] = value.meta;
+      bound.values[v] = value.meta;
     }
   }
+}
+
+void Executable::bind_view(Bound& bound, const ProgramNode& node) const {
+  const Tensor& in = bound.values[static_cast<size_t>(node.in[0])];
+  if (!in.has_storage()) {
+    fail(Code::kUnimplemented, node.op->name, "a view of a parameter in program {}", program_.name);
+  }
+  bound.values[static_cast<size_t>(node.out[0])] = node.op->view(in, node.attrs);
+}
+
+void Executable::bind_outputs(Bound& bound, const ProgramNode& node,
+                              std::span<const Tensor> in) const {
+  const std::vector<Tensor> metas = node.op->infer(in, node.attrs);
+  for (size_t i = 0; i < node.out.size(); ++i) {
+    if (node.out[i] < 0) continue;
+    const size_t v = static_cast<size_t>(node.out[i]);
+    const int alias = node.op->outputs[i].alias;
+    bound.values[v] = alias >= 0 ? in[static_cast<size_t>(alias)]
+                                 : Tensor::of_storage(arena_, plan_.offsets[v], metas[i].shape(),
+                                                      metas[i].dtype(), metas[i].layout());
+  }
+}
+
+void Executable::bind_call(Bound& bound, size_t n) const {
+  const ProgramNode& node = program_.nodes[n];
+  const size_t first = bound.operands.size();
+  std::vector<Tensor> in;
+  for (int id : node.in) {
+    in.push_back(id < 0 ? Tensor() : bound.values[static_cast<size_t>(id)]);
+    if (id < 0) continue;
+    const ProgramValue& value = program_.values[static_cast<size_t>(id)];
+    if (value.kind == ProgramValue::Kind::kParameter) {
+      bound.parameter_uses.push_back({first + in.size() - 1, value.parameter});
+    }
+  }
+  bind_outputs(bound, node, in);
+  bound.operands.insert(bound.operands.end(), in.begin(), in.end());
+  for (int id : node.out) {
+    bound.operands.push_back(id < 0 ? Tensor() : bound.values[static_cast<size_t>(id)]);
+  }
+  std::byte* workspace = plan_.workspace_offsets[n] == MemoryPlan::kNone
+                             ? nullptr
+                             : arena_->data() + plan_.workspace_offsets[n];
+  bound.calls.push_back(
+      {kernels_[n], &node.attrs, first, in.size(), first + in.size(), node.out.size(), workspace});
+}
+
+std::unique_ptr<Executable::Bound> Executable::make_bound(std::span<const int64_t> sizes) const {
+  check_sizes(sizes);
+  auto bound = std::make_unique<Bound>();
+  bound->sizes.assign(sizes.begin(), sizes.end());
+  bound->values.resize(program_.values.size());
+  bind_sources(*bound);
   for (size_t n = 0; n < program_.nodes.size(); ++n) {
-    const ProgramNode& node = program_.nodes[n];
-    Bound::Call call{kernels_[n], &node.attrs, bound->operands.size(), node.in.size(), 0,
-                     node.out.size(), nullptr};
-    std::vector<Tensor> in;
-    for (int id : node.in) {
-      in.push_back(id < 0 ? Tensor() : bound->values[static_cast<size_t>(id)]);
-      const bool parameter = id >= 0 && program_.values[static_cast<size_t>(id)].kind ==
-                                            ProgramValue::Kind::kParameter;
-      if (parameter) {
-        bound->parameter_uses.push_back({bound->operands.size() + in.size() - 1,
-                                         program_.values[static_cast<size_t>(id)].parameter});
-      }
+    if (program_.nodes[n].op->view) {
+      bind_view(*bound, program_.nodes[n]);
+    } else {
+      bind_call(*bound, n);
     }
-    if (node.op->view) {
-      if (!in[0].has_storage()) {
-        fail(Code::kUnimplemented, node.op->name, "a view of a parameter in program {}",
-             program_.name);
-      }
-      bound->values[static_cast<size_t>(node.out[0])] = node.op->view(in[0], node.attrs);
-      continue;
-    }
-    const std::vector<Tensor> metas = node.op->infer(in, node.attrs);
-    for (size_t i = 0; i < node.out.size(); ++i) {
-      if (node.out[i] < 0) continue;
-      const int alias = node.op->outputs[i].alias;
-      if (alias >= 0) {
-        bound->values[static_cast<size_t>(node.out[i])] = in[static_cast<size_t>(alias)];
-      } else {
-        bind_value(*bound, node.out[i], metas[i].shape());
-      }
-    }
-    bound->operands.insert(bound->operands.end(), in.begin(), in.end());
-    call.out = bound->operands.size();
-    for (int id : node.out) {
-      bound->operands.push_back(id < 0 ? Tensor() : bound->values[static_cast<size_t>(id)]);
-    }
-    if (plan_.workspace_offsets[n] != MemoryPlan::kNone) {
-      call.workspace = arena_->data() + plan_.workspace_offsets[n];
-    }
-    bound->calls.push_back(call);
   }
   for (int id : program_.outputs) bound->outputs.push_back(bound->values[static_cast<size_t>(id)]);
   return bound;

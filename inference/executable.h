@@ -43,15 +43,19 @@ class Executable {
  private:
   struct Bound;
   Bound& bind(std::span<const int64_t> sizes);
-  std::unique_ptr<Bound> make_bound(std::span<const int64_t> sizes);
-  void bind_value(Bound& bound, int id, const Shape& shape);
+  std::unique_ptr<Bound> make_bound(std::span<const int64_t> sizes) const;
+  void check_sizes(std::span<const int64_t> sizes) const;
+  void bind_sources(Bound& bound) const;
+  void bind_view(Bound& bound, const ProgramNode& node) const;
+  void bind_outputs(Bound& bound, const ProgramNode& node, std::span<const Tensor> in) const;
+  void bind_call(Bound& bound, size_t n) const;
   void set_parameters(Bound& bound, const ParameterVersion& version);
 
   Program program_;
   std::vector<const Kernel*> kernels_;
   MemoryPlan plan_;
   std::shared_ptr<Storage> arena_;
-  std::vector<Tensor> input_memory_;  // per program input, at its bound
+  std::vector<Tensor> input_memory_;            // per program input, at its bound
   std::vector<std::unique_ptr<Bound>> bounds_;  // most recently used first
   Bound* last_ = nullptr;
 };

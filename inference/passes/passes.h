@@ -44,14 +44,16 @@ struct MemoryPlan {
   std::vector<size_t> offsets;            ///< per value, in bytes; kNone: not in the arena
   std::vector<size_t> workspace_offsets;  ///< per node
   size_t arena_bytes = 0;
-  size_t naive_bytes = 0;                 ///< every temporary and workspace on its own
-  size_t peak_live_bytes = 0;             ///< the most that is alive at one node
+  size_t naive_bytes = 0;      ///< every temporary and workspace on its own
+  size_t peak_live_bytes = 0;  ///< the most that is alive at one node
 };
 
 /// Chooses each node's kernel. Throws kUnimplemented naming the node's op, with the reasons.
 std::vector<const Kernel*> select_kernels(Program& program);
 
-/// Packs the temporaries at their largest sizes, by lifetime. Outputs live to the end.
-MemoryPlan plan_memory(Program& program, const std::vector<const Kernel*>& kernels);
+/// Packs the temporaries and workspaces at their largest sizes, by lifetime; outputs live to the
+/// end. Without `share` each has memory of its own.
+MemoryPlan plan_memory(Program& program, const std::vector<const Kernel*>& kernels,
+                       bool share = true);
 
 }  // namespace yiti

@@ -54,17 +54,27 @@ size_t place(std::vector<Block>& blocks) {
     }
     *block.offset = offset;
     arena = std::max(arena, offset + block.bytes);
-    const auto after = std::upper_bound(
-        placed.begin(), placed.end(), offset,
-        [](size_t value, const Block* other) { return value < *other->offset; });
+    const auto after =
+        std::upper_bound(placed.begin(), placed.end(), offset,
+                         [](size_t value, const Block* other) { return value < *other->offset; });
     placed.insert(after, &block);
   }
   return arena;
 }
 
+// One after the other.
+size_t place_apart(std::vector<Block>& blocks) {
+  size_t next = 0;
+  for (Block& block : blocks) {
+    *block.offset = next;
+    next += block.bytes;
+  }
+  return next;
+}
+
 }  // namespace
 
-MemoryPlan plan_memory(Program& program, const std::vector<const Kernel*>& kernels) {
+MemoryPlan plan_memory(Program& program, const std::vector<const Kernel*>& kernels, bool share) {
   MemoryPlan plan;
   plan.offsets.assign(program.values.size(), MemoryPlan::kNone);
   plan.workspace_offsets.assign(program.nodes.size(), MemoryPlan::kNone);
@@ -92,7 +102,7 @@ MemoryPlan plan_memory(Program& program, const std::vector<const Kernel*>& kerne
     for (int n = block.first; n <= block.last; ++n) live[static_cast<size_t>(n)] += block.bytes;
   }
   plan.peak_live_bytes = *std::max_element(live.begin(), live.end());
-  plan.arena_bytes = place(blocks);
+  plan.arena_bytes = share ? place(blocks) : place_apart(blocks);
   program.reports.push_back(
       {"plan_memory",
        fmt::format("{} blocks in an arena of {} bytes; {} bytes at the peak, {} without sharing",
