@@ -1,9 +1,11 @@
 #include "inference/program_file.h"
 
+#include <algorithm>
+
 #include "core/error.h"
 #include "core/io/files.h"
-#include "ops/op_list.h"
 #include "core/io/proto/yiti.pb.h"
+#include "ops/op_list.h"
 
 namespace yiti {
 namespace {
@@ -12,21 +14,27 @@ constexpr uint32_t kFormatVersion = 1;
 constexpr size_t kMaxFileBytes = size_t{1} << 30;
 constexpr int64_t kMaxStateBytes = int64_t{1} << 36;
 
-using Attributes = google::protobuf::Map<std::string, proto::Attribute>;
+using Attributes = google::protobuf::RepeatedPtrField<proto::NamedAttribute>;
 
 class AttributeWriter final : public AttrVisitor {
  public:
   explicit AttributeWriter(Attributes& out) : out_(out) {}
-  void field(const char* name, int64_t& value) override { out_[name].set_int_value(value); }
-  void field(const char* name, double& value) override { out_[name].set_double_value(value); }
-  void field(const char* name, bool& value) override { out_[name].set_bool_value(value); }
-  void field(const char* name, std::string& value) override { out_[name].set_string_value(value); }
+  void field(const char* name, int64_t& value) override { add(name).set_int_value(value); }
+  void field(const char* name, double& value) override { add(name).set_double_value(value); }
+  void field(const char* name, bool& value) override { add(name).set_bool_value(value); }
+  void field(const char* name, std::string& value) override { add(name).set_string_value(value); }
   void field(const char* name, std::vector<int64_t>& value) override {
-    auto* list = out_[name].mutable_int_list();
+    auto* list = add(name).mutable_int_list();
     for (int64_t item : value) list->add_values(item);
   }
 
  private:
+  proto::Attribute& add(const char* name) {
+    proto::NamedAttribute& attribute = *out_.Add();
+    attribute.set_name(name);
+    return *attribute.mutable_value();
+  }
+
   Attributes& out_;
 };
 
@@ -52,11 +60,13 @@ class AttributeReader final : public AttrVisitor {
 
  private:
   const proto::Attribute& at(const char* name, proto::Attribute::KindCase kind) const {
-    const auto found = in_.find(name);
-    if (found == in_.end() || found->second.kind_case() != kind) {
+    const auto found = std::find_if(in_.begin(), in_.end(), [&](const proto::NamedAttribute& item) {
+      return item.name() == name;
+    });
+    if (found == in_.end() || found->value().kind_case() != kind) {
       fail(Code::kDataLoss, "program", "{}: attribute {} is missing or of another type", op_, name);
     }
-    return found->second;
+    return found->value();
   }
   const Attributes& in_;
   std::string_view op_;
@@ -168,7 +178,8 @@ class Reader {
 
   void read_parameter(ProgramValue& value) const {
     value.kind = ProgramValue::Kind::kParameter;
-    if (store_ == nullptr) fail(Code::kNotFound, "program", "no parameters given for {}", value.name);
+    if (store_ == nullptr)
+      fail(Code::kNotFound, "program", "no parameters given for {}", value.name);
     value.parameter = store_->at(value.name);
     const Tensor& tensor = (*store_->current())[value.parameter];
     check(tensor.shape() == value.meta.shape() && tensor.dtype() == value.meta.dtype() &&
@@ -194,8 +205,8 @@ class Reader {
   }
 
   void read_node(const proto::Node& in) {
-    const Op* op = in.op() == save_for_backward_op().name ? &save_for_backward_op()
-                                                          : find_op(in.op());
+    const Op* op =
+        in.op() == save_for_backward_op().name ? &save_for_backward_op() : find_op(in.op());
     if (op == nullptr) fail(Code::kNotFound, "program", "there is no op \"{}\"", in.op());
     ProgramNode node{op, {}, {}, {}};
     AttributeReader attributes(in.attributes(), op->name);
@@ -224,15 +235,16 @@ class Reader {
   }
 
   ProgramValue::Kind kind(int id) const {
-    require(id >= 0 && static_cast<size_t>(id) < program_.values.size(), "there is no value {}", id);
+    require(id >= 0 && static_cast<size_t>(id) < program_.values.size(), "there is no value {}",
+            id);
     return program_.values[static_cast<size_t>(id)].kind;
   }
 
   // A value that exists by now.
   int made(int id) const {
     kind(id);
-    require(program_.values[static_cast<size_t>(id)].meta.defined(), "value {} is used before it is made",
-            id);
+    require(program_.values[static_cast<size_t>(id)].meta.defined(),
+            "value {} is used before it is made", id);
     return id;
   }
 

@@ -21,11 +21,13 @@ TEST(Proto, KeepsAProgramsNodes) {
   node.set_op("add");
   node.add_inputs(0);
   node.add_inputs(-1);
-  (*node.mutable_attributes())["axis"].set_int_value(-1);
+  yiti::proto::NamedAttribute& axis = *node.add_attributes();
+  axis.set_name("axis");
+  axis.mutable_value()->set_int_value(-1);
   yiti::proto::Program back;
   ASSERT_TRUE(back.ParseFromString(program.SerializeAsString()));
   EXPECT_EQ(back.nodes(0).inputs(1), -1);
-  EXPECT_EQ(back.nodes(0).attributes().at("axis").int_value(), -1);
+  EXPECT_EQ(back.nodes(0).attributes(0).value().int_value(), -1);
 }
 
 }  // namespace
