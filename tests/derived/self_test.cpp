@@ -2,7 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "ops/elementwise/operators.h"
+#include "ops/fused/add_rms_norm.h"
 #include "ops/host_values.h"
 #include "tests/derived/checks.h"
 
@@ -103,6 +106,19 @@ TEST(DerivedTests, CatchAWrongGradient) {
 TEST(DerivedTests, CatchAKernelThatIsALittleOff) {
   EXPECT_THAT(check_kernels(twice(&inexact).build()).failures,
               Contains(HasSubstr("times the allowed error")));
+}
+
+TEST(DerivedTests, CatchAFusionThatIsABitOff) {
+  Op broken = add_rms_norm_op();
+  broken.kernels[0].run = [](const KernelArgs& args) {
+    add_rms_norm_op().kernels[0].run(args);
+    if (args.out[1].numel() > 0) {
+      float& last = args.out[1].data<float>()[args.out[1].numel() - 1];
+      last = std::nextafter(last, 2.0f);
+    }
+  };
+  EXPECT_THAT(check_kernels(add_rms_norm_op()).failures, IsEmpty());
+  EXPECT_THAT(check_kernels(broken).failures, Contains(HasSubstr("normed is inf times")));
 }
 
 TEST(DerivedTests, CatchAWriteBehindTheOutput) {
