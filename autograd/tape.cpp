@@ -50,8 +50,8 @@ int64_t Tape::id_of(const Tensor& tensor) const {
 }
 
 Tensor Tape::watch(const Tensor& tensor) {
-  check(is_floating(tensor.dtype()), "autograd", "cannot watch {}: only floating types have gradients",
-        name(tensor.dtype()));
+  check(is_floating(tensor.dtype()), "autograd",
+        "cannot watch {}: only floating types have gradients", name(tensor.dtype()));
   Tensor watched = tensor;
   trace(watched, next_id_++);
   return watched;
@@ -142,8 +142,7 @@ void Tape::run_node(Node node) {
   if (!any) return;
   std::vector<bool> wanted;
   for (int64_t id : node.in_ids) wanted.push_back(id >= 0);
-  std::vector<Tensor> grads =
-      node.backward({node.in, node.out, grad_out, node.attrs, wanted});
+  std::vector<Tensor> grads = node.backward({node.in, node.out, grad_out, node.attrs, wanted});
   grad_out.clear();
   node.out.clear();
   if (grads.size() != node.in.size()) {

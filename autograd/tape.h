@@ -49,8 +49,8 @@ class Tape final : public Recorder, public std::enable_shared_from_this<Tape> {
     std::string name;
     Backward backward;
     Attrs attrs;
-    std::vector<Tensor> in, out;            // saved, or shape only; never traced
-    std::vector<int64_t> in_ids, out_ids;   // -1: not followed
+    std::vector<Tensor> in, out;           // saved, or shape only; never traced
+    std::vector<int64_t> in_ids, out_ids;  // -1: not followed
   };
 
   Tape() = default;

@@ -70,7 +70,8 @@ Batch some_batch(const BenchOptions& options, int64_t vocab) {
   return batch;
 }
 
-void bench_inference(const BenchOptions& options, const ModelPtr& model, nlohmann::ordered_json& out) {
+void bench_inference(const BenchOptions& options, const ModelPtr& model,
+                     nlohmann::ordered_json& out) {
   Session session(model, {.max_tokens = options.prefill + options.decode + 64,
                           .max_sequences = 1,
                           .max_batch_tokens = std::min<int64_t>(options.prefill, 512)});

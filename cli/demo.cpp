@@ -37,8 +37,8 @@ struct Answer {
 };
 
 Answer ask(uint16_t port, const Json& messages) {
-  const Json body = {{"model", kModelName}, {"messages", messages}, {"temperature", 0},
-                     {"max_tokens", 64}};
+  const Json body = {
+      {"model", kModelName}, {"messages", messages}, {"temperature", 0}, {"max_tokens", 64}};
   const HttpReply reply = post_json(port, "/v1/chat/completions", body.dump());
   if (reply.status != 200) fail(Code::kUnavailable, "demo", "the server said {}", reply.body);
   const Json json = Json::parse(reply.body);
@@ -51,7 +51,8 @@ std::vector<Json> held_out_questions(const std::filesystem::path& file, int coun
   std::vector<Json> questions;
   const std::vector<DataRow> rows = read_jsonl(file);
   const size_t stride = std::max<size_t>(1, rows.size() / static_cast<size_t>(count));
-  for (size_t i = 0; i < rows.size() && questions.size() < static_cast<size_t>(count); i += stride) {
+  for (size_t i = 0; i < rows.size() && questions.size() < static_cast<size_t>(count);
+       i += stride) {
     Json messages = Json::array();
     for (const RowMessage& message : rows[i].messages) {
       if (message.role == "assistant") break;
@@ -99,14 +100,17 @@ class Traffic {
 class Demo {
  public:
   explicit Demo(DemoOptions& options)
-      : options_(options), run_(options.training.run), loaded_(load(options)), text_(text_of(loaded_)) {}
+      : options_(options),
+        run_(options.training.run),
+        loaded_(load(options)),
+        text_(text_of(loaded_)) {}
 
   int run() {
     const auto gate = std::make_shared<Gate>();
     run_.trainer.gate = gate;
     BatchScheduler scheduler(
-        loaded_.model,
-        {.session = {.max_tokens = 8192, .max_sequences = 8, .context_length = 2048}, .gate = gate});
+        loaded_.model, {.session = {.max_tokens = 8192, .max_sequences = 8, .context_length = 2048},
+                        .gate = gate});
     LocalJob job(loaded_.model, text_, run_, kModelName);
     ServerOptions wanted;
     wanted.port = options_.port;
@@ -114,8 +118,7 @@ class Demo {
     wanted.jobs = &job;
     Server server(wanted);
     start(server, wanted);
-    const std::vector<Json> questions =
-        held_out_questions(run_.eval_data, options_.questions);
+    const std::vector<Json> questions = held_out_questions(run_.eval_data, options_.questions);
     note("\n== Before: what the model says about a subject that it does not know");
     const std::vector<Answer> before = ask_all(server.port(), questions);
     note("\n== Fine-tuning in this process, while requests keep arriving");
@@ -137,11 +140,13 @@ class Demo {
 
   void start(Server& server, const ServerOptions& wanted) {
     server.start().value();
-    note(fmt::format("== Serving {} as \"{}\" at http://{}:{}; while this runs, try\n"
-                     "   curl -s http://{}:{}/v1/chat/completions -H 'Content-Type: application/json' -d '{{\"model\": \"{}\", "
-                     "\"messages\": [{{\"role\": \"user\", \"content\": \"What is yiti?\"}}]}}'",
-                     loaded_.name, kModelName, wanted.host, server.port(), wanted.host,
-                     server.port(), kModelName));
+    note(
+        fmt::format("== Serving {} as \"{}\" at http://{}:{}; while this runs, try\n"
+                    "   curl -s http://{}:{}/v1/chat/completions -H 'Content-Type: "
+                    "application/json' -d '{{\"model\": \"{}\", "
+                    "\"messages\": [{{\"role\": \"user\", \"content\": \"What is yiti?\"}}]}}'",
+                    loaded_.name, kModelName, wanted.host, server.port(), wanted.host,
+                    server.port(), kModelName));
   }
 
   static std::vector<Answer> ask_all(uint16_t port, const std::vector<Json>& questions) {
@@ -192,17 +197,20 @@ class Demo {
     note(fmt::format("\n== Training loss {}  {:.3f} -> {:.3f}", sparkline(losses_, 40),
                      result.first_loss, result.last_loss));
     if (result.eval_before && result.eval_after) {
-      note(fmt::format("   Held-out loss {:.3f} -> {:.3f}", *result.eval_before, *result.eval_after));
+      note(fmt::format("   Held-out loss {:.3f} -> {:.3f}", *result.eval_before,
+                       *result.eval_after));
     }
-    note(fmt::format("   {} steps in {:.0f} s, {} versions published, {} requests answered meanwhile",
-                     result.steps, result.seconds, published_.size(), replies_));
-    note(fmt::format("\nThe adapter is in {}, the loss curve in {}. Go on with\n"
-                     "  yiti run {} --adapter {}\n"
-                     "  yiti serve {} --adapter {} --port {}\n"
-                     "  yiti finetune {} YOUR.jsonl",
-                     result.adapter.string(), result.curve.string(), options_.model.path,
-                     result.adapter.string(), options_.model.path, result.adapter.string(), port,
-                     options_.model.path));
+    note(fmt::format(
+        "   {} steps in {:.0f} s, {} versions published, {} requests answered meanwhile",
+        result.steps, result.seconds, published_.size(), replies_));
+    note(
+        fmt::format("\nThe adapter is in {}, the loss curve in {}. Go on with\n"
+                    "  yiti run {} --adapter {}\n"
+                    "  yiti serve {} --adapter {} --port {}\n"
+                    "  yiti finetune {} YOUR.jsonl",
+                    result.adapter.string(), result.curve.string(), options_.model.path,
+                    result.adapter.string(), options_.model.path, result.adapter.string(), port,
+                    options_.model.path));
   }
 
   DemoOptions& options_;

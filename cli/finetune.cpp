@@ -76,7 +76,8 @@ void add_finetune(CLI::App& app, Action& action) {
       ->capture_default_str();
   command->add_option("--checkpoint-every", run.checkpoint_every, "Steps; 0: no checkpoints")
       ->capture_default_str();
-  command->add_flag("--resume", run.resume, "Go on from the latest checkpoint in the output folder");
+  command->add_flag("--resume", run.resume,
+                    "Go on from the latest checkpoint in the output folder");
   command->add_flag("--ignore-memory", run.allow_memory_shortage,
                     "Start even when the plan does not fit");
   command->add_flag("--full", options->training.full,

@@ -77,10 +77,11 @@ void inspect_model(const std::string& path, const DevicePtr& device) {
     return;
   }
   const ModelConfig& c = loaded.value().model->config();
-  print(fmt::format("model {} ({}): {} layers, hidden {}, {} heads of {} ({} for keys and values), "
-                    "vocabulary {}, context {}\n",
-                    loaded.value().name, c.architecture, c.layers, c.hidden_size, c.heads,
-                    c.head_dim, c.kv_heads, c.vocab_size, c.context_length));
+  print(
+      fmt::format("model {} ({}): {} layers, hidden {}, {} heads of {} ({} for keys and values), "
+                  "vocabulary {}, context {}\n",
+                  loaded.value().name, c.architecture, c.layers, c.hidden_size, c.heads, c.head_dim,
+                  c.kv_heads, c.vocab_size, c.context_length));
   if (!loaded.value().text) print(fmt::format("  no tokenizer: {}\n", loaded.value().text_error));
   const Session session(loaded.value().model, {.max_tokens = 2048});
   print(session.explain());
@@ -102,8 +103,8 @@ void add_inspect(CLI::App& app, Action& action) {
     action = [options] {
       const DevicePtr device = make_cpu_device();
       const bool folder = std::filesystem::is_directory(options->path);
-      const bool safetensors = folder || options->path.ends_with(".safetensors") ||
-                               options->path.ends_with(".json");
+      const bool safetensors =
+          folder || options->path.ends_with(".safetensors") || options->path.ends_with(".json");
       if (safetensors) {
         inspect_safetensors(options->path, device, options->tensors);
       } else {

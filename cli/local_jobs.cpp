@@ -55,8 +55,8 @@ void LocalJob::run(FineTuneEvents events) {
       job_.total_steps = progress.total_steps;
       job_.loss = progress.loss;
       job_.held_out_loss = progress.eval_loss;
-      add_event(fmt::format("Step {}/{}: training loss {:.4f}", progress.step,
-                            progress.total_steps, progress.loss),
+      add_event(fmt::format("Step {}/{}: training loss {:.4f}", progress.step, progress.total_steps,
+                            progress.loss),
                 progress.step, progress.loss);
     }
     if (outer.step) outer.step(progress);

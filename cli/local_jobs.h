@@ -38,9 +38,9 @@ class LocalJob final : public JobRunner {
   const FineTuneOptions options_;
   std::atomic<bool> stop_{false};
   std::mutex mutex_;
-  FineTuneJob job_;                                // with mutex_
-  std::vector<JobEvent> events_;                   // with mutex_
-  std::optional<Result<FineTuneResult>> result_;   // set by the thread, read after joining it
+  FineTuneJob job_;                               // with mutex_
+  std::vector<JobEvent> events_;                  // with mutex_
+  std::optional<Result<FineTuneResult>> result_;  // set by the thread, read after joining it
   std::thread thread_;
 };
 

@@ -37,9 +37,7 @@ void ContextOptions::add(CLI::App& command) {
 }
 
 SessionOptions ContextOptions::session() const {
-  return {.max_tokens = context * sequences,
-          .max_sequences = sequences,
-          .context_length = context};
+  return {.max_tokens = context * sequences, .max_sequences = sequences, .context_length = context};
 }
 
 void SamplingOptions::add(CLI::App& command) {

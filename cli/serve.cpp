@@ -52,8 +52,7 @@ int serve(ServeOptions& options) {
   if (!options.quiet) wanted.log = [](std::string_view line) { note(line); };
   Server server(wanted);
   server.start().value();
-  note(fmt::format("Serving {} at http://{}:{} (Ctrl-C stops)", name, options.host,
-                   server.port()));
+  note(fmt::format("Serving {} at http://{}:{} (Ctrl-C stops)", name, options.host, server.port()));
   if (trains) {
     FineTuneEvents events;
     events.published = [](const VersionPtr& version) {

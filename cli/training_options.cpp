@@ -14,7 +14,8 @@ TrainingOptions::TrainingOptions() {
 void TrainingOptions::add(CLI::App& command) {
   command.add_option("--lr", run.schedule.lr, "Learning rate at its peak")->capture_default_str();
   command.add_option("--schedule", schedule, "constant, linear or cosine")->capture_default_str();
-  command.add_option("--warmup-ratio", run.schedule.warmup_ratio, "Part of the steps that warms up")
+  command
+      .add_option("--warmup-ratio", run.schedule.warmup_ratio, "Part of the steps that warms up")
       ->capture_default_str();
   command.add_option("--epochs", run.epochs, "Times through the data")->capture_default_str();
   command.add_option("--max-steps", run.max_steps, "Steps; 0: as many as the epochs have")
@@ -39,8 +40,9 @@ void TrainingOptions::add(CLI::App& command) {
   command.add_option("--alpha", lora.alpha, "Scale of the adapter, divided by its rank")
       ->capture_default_str();
   command.add_flag("--rslora", lora.rslora, "Divide alpha by the rank's square root instead");
-  command.add_option("--targets", lora.targets,
-                     "Layers to adapt, such as q_proj or *.mlp.*; left out: all linear layers")
+  command
+      .add_option("--targets", lora.targets,
+                  "Layers to adapt, such as q_proj or *.mlp.*; left out: all linear layers")
       ->delimiter(',');
 }
 

@@ -33,7 +33,7 @@ class Attrs {
  public:
   Attrs() : Attrs(NoAttrs{}) {}
   template <class A>
-    requires requires(A a, AttrVisitor& v) { a.visit(v); }
+  requires requires(A a, AttrVisitor& v) { a.visit(v); }
   Attrs(A value)  // NOLINT: implicit on purpose
       : value_(std::make_shared<A>(std::move(value))), type_(&kType<A>) {}
 

@@ -78,8 +78,12 @@ class CpuDevice final : public Device {
   bool host_accessible() const override { return true; }
   ThreadPool& threads() override { return threads_; }
   Isa isa() const override { return isa_; }
-  size_t live_bytes() const override { return with_lock([&] { return live_; }); }
-  size_t peak_bytes() const override { return with_lock([&] { return peak_; }); }
+  size_t live_bytes() const override {
+    return with_lock([&] { return live_; });
+  }
+  size_t peak_bytes() const override {
+    return with_lock([&] { return peak_; });
+  }
   void reset_peak() override {
     with_lock([&] { return peak_ = live_; });
   }

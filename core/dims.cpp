@@ -76,7 +76,8 @@ Shape DimBindings::resolve(std::string_view dims) const {
       shape.push_back(std::stoll(std::string(part)));
     } else {
       const auto bound = names_.find(part);
-      if (bound == names_.end()) fail(Code::kInternal, "dims", "no input bound {} of {}", part, dims);
+      if (bound == names_.end())
+        fail(Code::kInternal, "dims", "no input bound {} of {}", part, dims);
       shape.push_back(bound->second.size);
     }
   }

@@ -56,7 +56,8 @@ Half to_half(float value) {
     const float aligned = std::bit_cast<float>(rest) + 0.5f;
     return {static_cast<uint16_t>(sign | (std::bit_cast<uint32_t>(aligned) - 0x3f000000u))};
   }
-  return {static_cast<uint16_t>(sign | ((rest - (112u << 23) + 0xfffu + ((rest >> 13) & 1u)) >> 13))};
+  return {
+      static_cast<uint16_t>(sign | ((rest - (112u << 23) + 0xfffu + ((rest >> 13) & 1u)) >> 13))};
 }
 
 }  // namespace yiti

@@ -15,7 +15,8 @@ void Gate::leave() {
 void Gate::yield(int max_wait_ms) {
   if (serving_.load(std::memory_order_relaxed) == 0) return;
   std::unique_lock lock(mutex_);
-  idle_.wait_for(lock, std::chrono::milliseconds(max_wait_ms), [&] { return serving_.load() == 0; });
+  idle_.wait_for(lock, std::chrono::milliseconds(max_wait_ms),
+                 [&] { return serving_.load() == 0; });
 }
 
 }  // namespace yiti

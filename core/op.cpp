@@ -40,7 +40,8 @@ const Op::Input& spec_of(const Op& op, size_t i) {
 }
 
 void check_inputs(const Op& op, std::span<const Tensor> in) {
-  const bool count_fits = op.variadic ? in.size() >= op.inputs.size() : in.size() == op.inputs.size();
+  const bool count_fits =
+      op.variadic ? in.size() >= op.inputs.size() : in.size() == op.inputs.size();
   check(count_fits, op.name, "got {} inputs; wants {}{}", in.size(), op.inputs.size(),
         op.variadic ? " or more" : "");
   const Device* device = nullptr;
@@ -164,7 +165,8 @@ const Kernel* Op::choose_kernel(std::span<const Tensor> in, const Attrs& attrs, 
       reason = kernel.refuses(in, attrs);
     }
     if (!reason) return &kernel;
-    if (why != nullptr) *why += fmt::format("{}{}: {}", why->empty() ? "" : "; ", kernel.name, *reason);
+    if (why != nullptr)
+      *why += fmt::format("{}{}: {}", why->empty() ? "" : "; ", kernel.name, *reason);
   }
   return nullptr;
 }
@@ -216,7 +218,8 @@ OpBuilder& OpBuilder::optional_input(std::string name, std::string dims, Kind ki
 }
 
 OpBuilder& OpBuilder::output(std::string name, std::string dims, int like) {
-  op_.outputs.push_back({.name = std::move(name), .dims = std::move(dims), .like = like, .dtype = {}});
+  op_.outputs.push_back(
+      {.name = std::move(name), .dims = std::move(dims), .like = like, .dtype = {}});
   return *this;
 }
 
@@ -267,19 +270,18 @@ OpBuilder& OpBuilder::sample(std::vector<std::optional<Shape>> shapes, Attrs att
 }
 
 Kernel cpu_kernel(std::string name, DType dtype, void (*run)(const KernelArgs&)) {
-  return {.name = std::move(name),
-          .device_kind = "cpu",
-          .refuses = [dtype](std::span<const Tensor> in,
-                             const Attrs&) -> std::optional<std::string> {
-            for (const Tensor& tensor : in) {
-              if (tensor.defined() && is_floating(tensor.dtype()) && tensor.dtype() != dtype) {
-                return fmt::format("takes {}; got {}", yiti::name(dtype),
-                                   yiti::name(tensor.dtype()));
-              }
-            }
-            return std::nullopt;
-          },
-          .run = run};
+  return {
+      .name = std::move(name),
+      .device_kind = "cpu",
+      .refuses = [dtype](std::span<const Tensor> in, const Attrs&) -> std::optional<std::string> {
+        for (const Tensor& tensor : in) {
+          if (tensor.defined() && is_floating(tensor.dtype()) && tensor.dtype() != dtype) {
+            return fmt::format("takes {}; got {}", yiti::name(dtype), yiti::name(tensor.dtype()));
+          }
+        }
+        return std::nullopt;
+      },
+      .run = run};
 }
 
 }  // namespace yiti

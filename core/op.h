@@ -88,8 +88,7 @@ class Op {
   };
   using ShapeRule =
       std::function<std::vector<Tensor>(std::span<const Tensor> in, const Attrs&, const Op&)>;
-  using Reference =
-      std::function<std::vector<Tensor>(std::span<const Tensor> in, const Attrs&)>;
+  using Reference = std::function<std::vector<Tensor>(std::span<const Tensor> in, const Attrs&)>;
   using Gradient = std::function<std::vector<Tensor>(const GradArgs&)>;
   using View = std::function<Tensor(const Tensor& in, const Attrs&)>;
 

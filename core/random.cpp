@@ -34,9 +34,9 @@ std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> c, std::array<uint32_
 }
 
 uint64_t random_bits(RandomKey key, uint64_t index) {
-  const auto words = philox4x32(
-      {low_half(index), high_half(index), low_half(key.stream), high_half(key.stream)},
-      {low_half(key.seed), high_half(key.seed)});
+  const auto words =
+      philox4x32({low_half(index), high_half(index), low_half(key.stream), high_half(key.stream)},
+                 {low_half(key.seed), high_half(key.seed)});
   return uint64_t{words[1]} << 32 | words[0];
 }
 
@@ -45,24 +45,21 @@ double uniform(RandomKey key, uint64_t index) {
 }
 
 double normal(RandomKey key, uint64_t index) {
-  const auto words = philox4x32(
-      {low_half(index), high_half(index), low_half(key.stream), high_half(key.stream)},
-      {low_half(key.seed), high_half(key.seed)});
+  const auto words =
+      philox4x32({low_half(index), high_half(index), low_half(key.stream), high_half(key.stream)},
+                 {low_half(key.seed), high_half(key.seed)});
   const double radius = (static_cast<double>(words[0]) + 1) * 0x1p-32;  // in (0, 1]
   const double angle = static_cast<double>(words[1]) * 0x1p-32 * 2 * std::numbers::pi;
   return std::sqrt(-2 * std::log(radius)) * std::cos(angle);
 }
 
 void fill_uniform(const Tensor& tensor, float low, float high, RandomKey key) {
-  fill(tensor, [=](uint64_t i) {
-    return low + (high - low) * static_cast<float>(uniform(key, i));
-  });
+  fill(tensor,
+       [=](uint64_t i) { return low + (high - low) * static_cast<float>(uniform(key, i)); });
 }
 
 void fill_normal(const Tensor& tensor, float mean, float deviation, RandomKey key) {
-  fill(tensor, [=](uint64_t i) {
-    return mean + deviation * static_cast<float>(normal(key, i));
-  });
+  fill(tensor, [=](uint64_t i) { return mean + deviation * static_cast<float>(normal(key, i)); });
 }
 
 }  // namespace yiti

@@ -16,8 +16,8 @@ std::shared_ptr<Storage> Storage::wrap(DevicePtr device, void* data, size_t byte
                                               bytes, std::move(owner), false, read_only));
 }
 
-Storage::Storage(DevicePtr device, std::byte* data, size_t bytes,
-                 std::shared_ptr<const void> owner, bool owned, bool read_only)
+Storage::Storage(DevicePtr device, std::byte* data, size_t bytes, std::shared_ptr<const void> owner,
+                 bool owned, bool read_only)
     : device_(std::move(device)),
       data_(data),
       bytes_(bytes),

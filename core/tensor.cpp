@@ -67,9 +67,8 @@ size_t byte_size(const Shape& shape, DType dtype, Layout layout) {
   check(shape.rank() == 2, "tensor", "{} is a matrix type; got {}", type.name, shape.str());
   check(shape[1] % type.block == 0, "tensor", "rows of {} hold whole blocks of {}; got {}",
         type.name, type.block, shape.str());
-  const int64_t rows = layout == Layout::kPanels
-                           ? (shape[0] + kPanelRows - 1) / kPanelRows * kPanelRows
-                           : shape[0];
+  const int64_t rows =
+      layout == Layout::kPanels ? (shape[0] + kPanelRows - 1) / kPanelRows * kPanelRows : shape[0];
   int64_t bytes = 0;
   if (__builtin_mul_overflow(rows, shape[1] / type.block, &bytes) ||
       __builtin_mul_overflow(bytes, type.block_bytes, &bytes)) {

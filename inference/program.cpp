@@ -1,9 +1,9 @@
 #include "inference/program.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+
+#include <algorithm>
 
 namespace yiti {
 namespace {
@@ -37,7 +37,8 @@ int Program::root(int value) const {
 
 std::string Program::str() const {
   std::string text = fmt::format("program {}: {} nodes", name, nodes.size());
-  for (const ProgramSymbol& symbol : symbols) text += fmt::format(", {} <= {}", symbol.name, symbol.bound);
+  for (const ProgramSymbol& symbol : symbols)
+    text += fmt::format(", {} <= {}", symbol.name, symbol.bound);
   text += "\n";
   for (const ProgramNode& node : nodes) {
     const std::string attributes = node.attrs.str();

@@ -64,7 +64,8 @@ struct Program {
   int count(std::string_view op_name) const;
   /// The value whose memory `value` lies in, past all aliases.
   int root(int value) const;
-  /// A line per node, such as "%12 = rms_norm(%3, model.norm.weight) {eps=1e-05}  [T=512, 576] f32".
+  /// A line per node, such as "%12 = rms_norm(%3, model.norm.weight) {eps=1e-05}  [T=512, 576]
+  /// f32".
   std::string str() const;
 };
 

@@ -71,8 +71,9 @@ void Sampler::apply_penalties(std::span<const float> logits) {
     float logit = logits[token];
     if (seen_[token]) logit = logit > 0 ? logit / repetition : logit * repetition;
     if (counts_[token] > 0) {
-      logit -= static_cast<float>(sampling_.frequency_penalty) * static_cast<float>(counts_[token]) +
-               static_cast<float>(sampling_.presence_penalty);
+      logit -=
+          static_cast<float>(sampling_.frequency_penalty) * static_cast<float>(counts_[token]) +
+          static_cast<float>(sampling_.presence_penalty);
     }
     logits_[token] = logit;
   }
@@ -84,8 +85,7 @@ void Sampler::keep_top() {
   const auto order = [](const Candidate& a, const Candidate& b) {
     return better(a.logit, a.token, b.logit, b.token);
   };
-  const float best =
-      std::min_element(candidates_.begin(), candidates_.end(), order)->logit;
+  const float best = std::min_element(candidates_.begin(), candidates_.end(), order)->logit;
   if (sampling_.top_k > 0 && static_cast<size_t>(sampling_.top_k) < candidates_.size()) {
     const auto kept = candidates_.begin() + sampling_.top_k;
     std::nth_element(candidates_.begin(), kept, candidates_.end(), order);

@@ -27,7 +27,7 @@ class BatchScheduler::Job final : public GenerationHandle {
   std::atomic<bool> cancelled{false};
   SequenceId sequence;
   std::unique_ptr<Sampler> sampler;
-  size_t fed = 0;  // tokens of the prompt in the cache
+  size_t fed = 0;                  // tokens of the prompt in the cache
   std::span<const int32_t> chunk;  // what the step under way feeds
   Generation result;
   bool finished = false;

@@ -20,8 +20,8 @@ Session::Session(ModelPtr model, const SessionOptions& options)
   check(options.max_tokens > 0 && options.max_sequences > 0 && options.max_batch_tokens > 0,
         "session", "max_tokens {}, max_sequences {} and max_batch_tokens {} must be positive",
         options.max_tokens, options.max_sequences, options.max_batch_tokens);
-  context_length_ = options.context_length > 0 ? options.context_length
-                                               : model_->config().context_length;
+  context_length_ =
+      options.context_length > 0 ? options.context_length : model_->config().context_length;
   context_length_ = std::min(context_length_, options.max_tokens);
   cache_ = std::make_unique<KvCache>(model_->config(), model_->profile().kv,
                                      blocks_for(options.max_tokens), model_->device());

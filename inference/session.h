@@ -13,10 +13,10 @@
 namespace yiti {
 
 struct SessionOptions {
-  int64_t max_tokens = 8192;        ///< of all sequences together, in the KV cache
-  int64_t max_sequences = 16;       ///< at once
-  int64_t max_batch_tokens = 512;   ///< in one step: a longer prefill is cut into chunks
-  int64_t context_length = 0;       ///< of one sequence; 0: the model's, at most max_tokens
+  int64_t max_tokens = 8192;       ///< of all sequences together, in the KV cache
+  int64_t max_sequences = 16;      ///< at once
+  int64_t max_batch_tokens = 512;  ///< in one step: a longer prefill is cut into chunks
+  int64_t context_length = 0;      ///< of one sequence; 0: the model's, at most max_tokens
   PassOptions passes = {};
 };
 
@@ -34,8 +34,8 @@ struct Feed {
 };
 
 /// Sequences share the session's steps and memory; each pins one parameter version. The logits of a
-/// token depend on its sequence and version alone, whatever else is in a step. One thread at a time;
-/// several sessions of one model may run in several threads.
+/// token depend on its sequence and version alone, whatever else is in a step. One thread at a
+/// time; several sessions of one model may run in several threads.
 class Session {
  public:
   /// Captures and prepares the program. Throws kInvalidArgument for options that make no sense.

@@ -30,8 +30,8 @@ class SessionContext final : public Context {
   Tensor parameter(Parameter p) override {
     const auto [found, fresh] = parameters_.try_emplace(p.index);
     if (fresh) {
-      found->second = builder_.parameter(p, store_.names()[static_cast<size_t>(p.index)],
-                                         (*version_)[p]);
+      found->second =
+          builder_.parameter(p, store_.names()[static_cast<size_t>(p.index)], (*version_)[p]);
     }
     return found->second;
   }

@@ -2,10 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
-
-#include <nlohmann/json_fwd.hpp>
 
 namespace yiti {
 
@@ -20,7 +19,8 @@ struct RopeScaling {
   double attention_factor = 0;                       ///< yarn; 0: from the factor
   double mscale = 0, mscale_all_dim = 0;             ///< yarn, as DeepSeek gives it
   int64_t original_context = 0;                      ///< llama3, yarn
-  /// What each pair's frequency is divided by, where a file gives it as a table (a GGUF of Llama 3).
+  /// What each pair's frequency is divided by, where a file gives it as a table (a GGUF of Llama
+  /// 3).
   std::vector<float> divisors;
 };
 

@@ -14,7 +14,9 @@ class Reader {
   Reader(const GgufMetadata& metadata, std::string prefix)
       : metadata_(metadata), prefix_(std::move(prefix)) {}
 
-  int64_t size(const std::string& key) const { return in_range(key, metadata_.get<int64_t>(prefix_ + key)); }
+  int64_t size(const std::string& key) const {
+    return in_range(key, metadata_.get<int64_t>(prefix_ + key));
+  }
   int64_t size_or(const std::string& key, int64_t fallback) const {
     return has(key) ? size(key) : fallback;
   }
@@ -91,11 +93,13 @@ ModelConfig config_from_gguf(const GgufFile& file) {
   config.context_length = reader.size("context_length");
   config.norm_eps = reader.number_or("attention.layer_norm_rms_epsilon", 1e-5);
   config.rope_theta = reader.number_or("rope.freq_base", 10000);
-  check(config.rope_theta > 0, kWhere, "rope.freq_base is {}; wants more than 0", config.rope_theta);
+  check(config.rope_theta > 0, kWhere, "rope.freq_base is {}; wants more than 0",
+        config.rope_theta);
   config.rope = read_rope(reader, config.context_length);
   config.rope.divisors = read_divisors(file, config.head_dim);
-  config.windows.assign(static_cast<size_t>(config.layers),
-                        reader.has("attention.sliding_window") ? reader.size("attention.sliding_window") : 0);
+  config.windows.assign(
+      static_cast<size_t>(config.layers),
+      reader.has("attention.sliding_window") ? reader.size("attention.sliding_window") : 0);
   config.tied_embeddings = file.find("output.weight") == nullptr;
   return config;
 }

@@ -15,7 +15,8 @@ constexpr int64_t kMaxSize = int64_t{1} << 24;  // any size past this is a broke
 // One object of the file, read key by key with errors that name the key.
 class Reader {
  public:
-  explicit Reader(const Json& json, std::string prefix = "") : json_(json), prefix_(std::move(prefix)) {
+  explicit Reader(const Json& json, std::string prefix = "")
+      : json_(json), prefix_(std::move(prefix)) {
     check(json.is_object(), kWhere, "{}got {}; wants an object", prefix_, json.type_name());
   }
 
@@ -29,7 +30,8 @@ class Reader {
     if (!has(key)) return fallback;
     const Json& value = json_[key];
     check(value.is_number_integer() && value.get<int64_t>() > 0 && value.get<int64_t>() <= kMaxSize,
-          kWhere, "{}{} is {}; wants an integer from 1 to {}", prefix_, key, value.dump(), kMaxSize);
+          kWhere, "{}{} is {}; wants an integer from 1 to {}", prefix_, key, value.dump(),
+          kMaxSize);
     return value.get<int64_t>();
   }
   double number_or(const char* key, double fallback) const {
@@ -82,7 +84,8 @@ RopeScaling read_rope(const Reader& reader, int64_t context_length) {
 void read_windows(const Reader& reader, ModelConfig& config) {
   config.windows.assign(static_cast<size_t>(config.layers), 0);
   const bool qwen = config.architecture.starts_with("qwen");
-  if (!reader.has("sliding_window") || (qwen && !reader.flag_or("use_sliding_window", false))) return;
+  if (!reader.has("sliding_window") || (qwen && !reader.flag_or("use_sliding_window", false)))
+    return;
   const int64_t window = reader.size("sliding_window");
   const int64_t first = qwen ? reader.size_or("max_window_layers", config.layers) : 0;
   for (int64_t layer = first; layer < config.layers; ++layer) {

@@ -13,8 +13,8 @@ namespace yiti {
 
 /// How the next token is chosen. The defaults are greedy.
 struct Sampling {
-  double temperature = 0;         ///< 0: the most likely token
-  int64_t top_k = 0;              ///< 0: all
+  double temperature = 0;  ///< 0: the most likely token
+  int64_t top_k = 0;       ///< 0: all
   double top_p = 1;
   double min_p = 0;               ///< relative to the most likely token's probability
   double repetition_penalty = 1;  ///< divides (multiplies negative) logits of tokens seen before
@@ -49,9 +49,9 @@ struct Generation {
   std::vector<int32_t> tokens;  ///< without the stop token
   Finish finish = Finish::kStop;
   int64_t prompt_tokens = 0;
-  int64_t cached_tokens = 0;    ///< of the prompt, found in a cache
-  uint64_t version = 0;         ///< of the parameters it was made with, from first to last token
-  std::string fingerprint;      ///< of that version
+  int64_t cached_tokens = 0;  ///< of the prompt, found in a cache
+  uint64_t version = 0;       ///< of the parameters it was made with, from first to last token
+  std::string fingerprint;    ///< of that version
 };
 
 /// A generation under way. Destroying it does not cancel.

@@ -1,5 +1,5 @@
-// The Llama family: Llama, Llama 3 (rope), Mistral (window), Qwen2 (bias), Qwen3 (norms of q and k).
-// Touvron et al. 2023; Jiang et al. 2023; Qwen Team 2024, 2025.
+// The Llama family: Llama, Llama 3 (rope), Mistral (window), Qwen2 (bias), Qwen3 (norms of q and
+// k). Touvron et al. 2023; Jiang et al. 2023; Qwen Team 2024, 2025.
 #pragma once
 
 #include <vector>

@@ -32,11 +32,11 @@ constexpr NamePair kTopNames[] = {
 };
 
 constexpr NamePair kBlockNames[] = {
-    {"attn_norm", "input_layernorm"},       {"ffn_norm", "post_attention_layernorm"},
-    {"attn_q", "self_attn.q_proj"},         {"attn_k", "self_attn.k_proj"},
-    {"attn_v", "self_attn.v_proj"},         {"attn_output", "self_attn.o_proj"},
-    {"attn_q_norm", "self_attn.q_norm"},    {"attn_k_norm", "self_attn.k_norm"},
-    {"ffn_gate", "mlp.gate_proj"},          {"ffn_up", "mlp.up_proj"},
+    {"attn_norm", "input_layernorm"},    {"ffn_norm", "post_attention_layernorm"},
+    {"attn_q", "self_attn.q_proj"},      {"attn_k", "self_attn.k_proj"},
+    {"attn_v", "self_attn.v_proj"},      {"attn_output", "self_attn.o_proj"},
+    {"attn_q_norm", "self_attn.q_norm"}, {"attn_k_norm", "self_attn.k_norm"},
+    {"ffn_gate", "mlp.gate_proj"},       {"ffn_up", "mlp.up_proj"},
     {"ffn_down", "mlp.down_proj"},
 };
 
@@ -130,7 +130,8 @@ LoadedModel load_gguf(const std::string& path, const DevicePtr& device,
   }
   LoadedModel loaded;
   loaded.model = assemble(config, std::move(tensors), options);
-  loaded.name = file->metadata().get_or<std::string>("general.name", fs::path(path).stem().string());
+  loaded.name =
+      file->metadata().get_or<std::string>("general.name", fs::path(path).stem().string());
   return loaded;
 }
 

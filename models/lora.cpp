@@ -126,8 +126,8 @@ ModelPtr with_lora_layers(const LanguageModel& base, const std::vector<LoraLayer
     const DevicePtr& device = layer.a.device();
     more.push_back({layer.path + std::string(kA), layer.a});
     more.push_back({layer.path + std::string(kB), layer.b});
-    more.push_back({layer.path + std::string(kScale),
-                    Tensor::full({1}, layer.scale, DType::kF64, device)});
+    more.push_back(
+        {layer.path + std::string(kScale), Tensor::full({1}, layer.scale, DType::kF64, device)});
   }
   return make_model(base.config(), ParameterStore::extend(*base.store(), std::move(more)),
                     base.profile());

@@ -68,9 +68,8 @@ ModelPtr load_peft(const LanguageModel& base, const std::string& folder) {
   std::vector<LoraLayer> layers;
   try {
     refuse_features(json);
-    const auto file =
-        SafetensorsFile::open((fs::path(folder) / "adapter_model.safetensors").string(),
-                              base.device());
+    const auto file = SafetensorsFile::open(
+        (fs::path(folder) / "adapter_model.safetensors").string(), base.device());
     std::map<std::string, std::map<std::string, Tensor>> found;
     for (const SafetensorsInfo& info : file->tensors()) {
       const std::string_view name = info.name;
@@ -88,7 +87,8 @@ ModelPtr load_peft(const LanguageModel& base, const std::string& folder) {
       check(pair["a"].rank() == 2, "adapter_model.safetensors", "{}.lora_A is {}; wants a matrix",
             path, pair["a"].shape().str());
       const double rank = static_cast<double>(pair["a"].dim(0));
-      const double alpha = patterned(json, "alpha_pattern", path, json.at("lora_alpha").get<double>());
+      const double alpha =
+          patterned(json, "alpha_pattern", path, json.at("lora_alpha").get<double>());
       const double scale = alpha / (is_true(json, "use_rslora") ? std::sqrt(rank) : rank);
       layers.push_back({path, pair["a"], pair["b"], scale});
     }

@@ -24,7 +24,8 @@ double llama3(double frequency, const RopeScaling& rope) {
 double yarn_pair(double rotations, const ModelConfig& config) {
   const double original = static_cast<double>(config.rope.original_context);
   return static_cast<double>(config.head_dim) *
-         std::log(original / (rotations * 2 * std::numbers::pi)) / (2 * std::log(config.rope_theta));
+         std::log(original / (rotations * 2 * std::numbers::pi)) /
+         (2 * std::log(config.rope_theta));
 }
 
 double yarn(double frequency, int64_t pair, const ModelConfig& config) {

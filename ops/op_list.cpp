@@ -151,7 +151,8 @@ std::span<const Op* const> all_ops() {
 
 const Op* find_op(std::string_view name) {
   const auto ops = all_ops();
-  const auto found = std::find_if(ops.begin(), ops.end(), [&](const Op* op) { return op->name == name; });
+  const auto found =
+      std::find_if(ops.begin(), ops.end(), [&](const Op* op) { return op->name == name; });
   return found == ops.end() ? nullptr : *found;
 }
 

@@ -6,8 +6,8 @@
 #include "core/error.h"
 #include "core/io/files.h"
 #include "core/io/hash.h"
-#include "core/io/safetensors.h"
 #include "core/io/proto/yiti.pb.h"
+#include "core/io/safetensors.h"
 
 namespace yiti {
 namespace {

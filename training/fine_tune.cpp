@@ -95,8 +95,8 @@ class Run {
     const auto batches = static_cast<double>(data_->plan(0).size());
     total_steps_ = options_.max_steps > 0
                        ? options_.max_steps
-                       : static_cast<int64_t>(std::ceil(
-                             batches * options_.epochs / static_cast<double>(options_.accumulate)));
+                       : static_cast<int64_t>(std::ceil(batches * options_.epochs /
+                                                        static_cast<double>(options_.accumulate)));
     ScheduleOptions schedule = options_.schedule;
     schedule.total_steps = total_steps_;
     schedule_.emplace(schedule);
@@ -137,9 +137,9 @@ class Run {
     result_.last_loss = done.loss;
 
     Metrics metrics{.step = trainer_->steps()};
-    metrics.epoch = static_cast<double>(state_.position.epoch) +
-                    static_cast<double>(state_.position.index) /
-                        static_cast<double>(stream_->epoch_batches());
+    metrics.epoch =
+        static_cast<double>(state_.position.epoch) +
+        static_cast<double>(state_.position.index) / static_cast<double>(stream_->epoch_batches());
     metrics.loss = done.loss;
     metrics.learning_rate = lr;
     metrics.grad_norm = done.grad_norm;
@@ -248,8 +248,7 @@ class Run {
 Result<FineTuneResult> fine_tune(const ModelPtr& model, const TextModel& text,
                                  const FineTuneOptions& options, const FineTuneEvents& events,
                                  const std::atomic<bool>* stop) {
-  return capture_errors("finetune",
-                        [&] { return Run(model, text, options, events, stop).run(); });
+  return capture_errors("finetune", [&] { return Run(model, text, options, events, stop).run(); });
 }
 
 }  // namespace yiti

@@ -22,11 +22,11 @@ struct FineTuneOptions {
   std::filesystem::path eval_data;   ///< its own file, or else
   double eval_fraction = 0;          ///< this part of the training data
   ExampleOptions examples;
-  int64_t batch_tokens = 1024;   ///< in a micro-batch
-  int64_t accumulate = 1;        ///< micro-batches in a step
+  int64_t batch_tokens = 1024;  ///< in a micro-batch
+  int64_t accumulate = 1;       ///< micro-batches in a step
   double epochs = 1;
-  int64_t max_steps = 0;         ///< 0: as many as the epochs have
-  ScheduleOptions schedule;      ///< total_steps is worked out
+  int64_t max_steps = 0;     ///< 0: as many as the epochs have
+  ScheduleOptions schedule;  ///< total_steps is worked out
   TrainerOptions trainer;
   uint64_t seed = 0;
   int64_t eval_every = 0;        ///< steps; 0: at the beginning and the end only

@@ -168,9 +168,10 @@ bool apply_once(Program& program, const Fusion& fusion, size_t& from) {
     if (!at) continue;
     std::vector<int> gone = matcher.nodes();
     std::sort(gone.begin(), gone.end());
-    const auto shift = static_cast<size_t>(
-        std::count_if(gone.begin(), gone.end(), [&](int n) { return static_cast<size_t>(n) < *at; }));
-    for (auto n = gone.rbegin(); n != gone.rend(); ++n) program.nodes.erase(program.nodes.begin() + *n);
+    const auto shift = static_cast<size_t>(std::count_if(
+        gone.begin(), gone.end(), [&](int n) { return static_cast<size_t>(n) < *at; }));
+    for (auto n = gone.rbegin(); n != gone.rend(); ++n)
+      program.nodes.erase(program.nodes.begin() + *n);
     program.nodes.insert(program.nodes.begin() + static_cast<std::ptrdiff_t>(*at - shift),
                          std::move(*node));
     return true;
@@ -188,8 +189,8 @@ void fuse(Program& program, std::span<const Fusion> fusions) {
     for (size_t from = 0; apply_once(program, fusion, from);) ++count;
     if (count > 0) text += fmt::format("{}{} x{}", text.empty() ? "" : ", ", fusion.name, count);
   }
-  program.reports.push_back({"fuse", text.empty() ? "nothing to fuse" : text, before,
-                             program.nodes.size()});
+  program.reports.push_back(
+      {"fuse", text.empty() ? "nothing to fuse" : text, before, program.nodes.size()});
 }
 
 }  // namespace yiti

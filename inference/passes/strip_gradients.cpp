@@ -43,10 +43,10 @@ void strip_gradients(Program& program) {
     }
   }
   remove_dead_nodes(program);
-  program.reports.push_back({"strip_gradients",
-                             fmt::format("{} values kept for backward and {} saved outputs removed",
-                                         saves, outputs),
-                             before, program.nodes.size()});
+  program.reports.push_back(
+      {"strip_gradients",
+       fmt::format("{} values kept for backward and {} saved outputs removed", saves, outputs),
+       before, program.nodes.size()});
 }
 
 }  // namespace yiti

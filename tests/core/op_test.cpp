@@ -77,9 +77,7 @@ TEST(Op, SaysWhyNoKernelRuns) {
   }
 }
 
-TEST(Attrs, PrintAndRewrite) {
-  EXPECT_EQ(Attrs(ScaleAttrs{1.5}).str(), "by=1.5");
-}
+TEST(Attrs, PrintAndRewrite) { EXPECT_EQ(Attrs(ScaleAttrs{1.5}).str(), "by=1.5"); }
 
 }  // namespace
 }  // namespace yiti

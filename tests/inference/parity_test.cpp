@@ -134,8 +134,7 @@ TEST_P(Parity, NeighboursInABatchChangeNothing) {
       }
     }
     const std::span<const float> rows = session.step(feeds);
-    ASSERT_TRUE(same_bits(rows.subspan(2 * vocab(), vocab()),
-                          wanted_row(done + count - 1)))
+    ASSERT_TRUE(same_bits(rows.subspan(2 * vocab(), vocab()), wanted_row(done + count - 1)))
         << "token " << done + count - 1;
     done += count;
   }
@@ -162,9 +161,8 @@ TEST_P(Parity, PackedDocumentsChangeNothing) {
 }
 
 TEST_P(Parity, NoPassChangesABit) {
-  for (const PassOptions& passes :
-       {PassOptions{.fuse = false}, PassOptions{.plan_memory = false},
-        PassOptions{.strip_gradients = false, .fuse = false}}) {
+  for (const PassOptions& passes : {PassOptions{.fuse = false}, PassOptions{.plan_memory = false},
+                                    PassOptions{.strip_gradients = false, .fuse = false}}) {
     Session session(model_, {.max_tokens = 512, .passes = passes});
     expect_chunked(session, {50, 1, 1});
   }

@@ -8,14 +8,17 @@
 #include "core/isa.h"
 
 // Declares the tables `name` of type `Table` of each instruction set, and name##_for(Isa).
-#define YITI_DECLARE_ISA_TABLE(Table, name)                                                  \
-  namespace portable { extern const Table name; }                                            \
-  YITI_IF_X86(namespace avx2 { extern const Table name; } namespace avx512 { extern const Table name; }) \
-  inline const Table& name##_for(Isa isa) {                                                  \
-    switch (isa) {                                                                           \
-      YITI_IF_X86(case Isa::kAvx512: return avx512::name; case Isa::kAvx2: return avx2::name;) \
-      default: return portable::name;                                                        \
-    }                                                                                        \
+#define YITI_DECLARE_ISA_TABLE(Table, name)                                                      \
+  namespace portable {                                                                           \
+  extern const Table name;                                                                       \
+  }                                                                                              \
+  YITI_IF_X86(                                                                                   \
+      namespace avx2 { extern const Table name; } namespace avx512 { extern const Table name; }) \
+  inline const Table& name##_for(Isa isa) {                                                      \
+    switch (isa) {                                                                               \
+      YITI_IF_X86(case Isa::kAvx512 : return avx512::name; case Isa::kAvx2 : return avx2::name;) \
+      default: return portable::name;                                                            \
+    }                                                                                            \
   }
 
 #if defined(__x86_64__)

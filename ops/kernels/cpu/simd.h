@@ -16,8 +16,12 @@ inline constexpr int kLanes = 16;
 
 #if defined(YITI_ISA_avx512)
 
-struct Vec { __m512 v; };
-struct IVec { __m512i v; };
+struct Vec {
+  __m512 v;
+};
+struct IVec {
+  __m512i v;
+};
 
 inline Vec zero() { return {_mm512_setzero_ps()}; }
 inline Vec set1(float x) { return {_mm512_set1_ps(x)}; }
@@ -37,7 +41,8 @@ inline void store_half(uint16_t* p, Vec a) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph(a.v, 0));
 }
 inline Vec load_bf16(const uint16_t* p) {
-  const __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+  const __m512i wide =
+      _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
   return {_mm512_castsi512_ps(_mm512_slli_epi32(wide, 16))};
 }
 inline Vec operator+(Vec a, Vec b) { return {_mm512_add_ps(a.v, b.v)}; }
@@ -68,18 +73,29 @@ inline IVec iset1(int32_t x) { return {_mm512_set1_epi32(x)}; }
 inline IVec operator+(IVec a, IVec b) { return {_mm512_add_epi32(a.v, b.v)}; }
 /// 2^n as floats, for -126 <= n <= 127.
 inline Vec exp2i(IVec n) {
-  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(n.v, _mm512_set1_epi32(127)), 23))};
+  return {
+      _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(n.v, _mm512_set1_epi32(127)), 23))};
 }
 
 #elif defined(YITI_ISA_avx2)
 
-struct Vec { __m256 a, b; };
-struct IVec { __m256i a, b; };
+struct Vec {
+  __m256 a, b;
+};
+struct IVec {
+  __m256i a, b;
+};
 
 inline Vec zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
-inline Vec set1(float x) { const __m256 v = _mm256_set1_ps(x); return {v, v}; }
+inline Vec set1(float x) {
+  const __m256 v = _mm256_set1_ps(x);
+  return {v, v};
+}
 inline Vec load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
-inline void store(float* p, Vec x) { _mm256_storeu_ps(p, x.a); _mm256_storeu_ps(p + 8, x.b); }
+inline void store(float* p, Vec x) {
+  _mm256_storeu_ps(p, x.a);
+  _mm256_storeu_ps(p + 8, x.b);
+}
 inline __m256i lane_mask(int n) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
@@ -131,7 +147,10 @@ inline Vec select_less(Vec x, Vec y, Vec yes, Vec no) {
 inline IVec to_int(Vec x) { return {_mm256_cvtps_epi32(x.a), _mm256_cvtps_epi32(x.b)}; }
 inline Vec to_float(IVec x) { return {_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)}; }
 inline IVec izero() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
-inline IVec iset1(int32_t x) { const __m256i v = _mm256_set1_epi32(x); return {v, v}; }
+inline IVec iset1(int32_t x) {
+  const __m256i v = _mm256_set1_epi32(x);
+  return {v, v};
+}
 inline IVec operator+(IVec x, IVec y) {
   return {_mm256_add_epi32(x.a, y.a), _mm256_add_epi32(x.b, y.b)};
 }
@@ -145,8 +164,12 @@ inline Vec exp2i(IVec n) {
 
 #else  // portable
 
-struct Vec { float v[16]; };
-struct IVec { int32_t v[16]; };
+struct Vec {
+  float v[16];
+};
+struct IVec {
+  int32_t v[16];
+};
 
 template <class F>
 inline Vec each(F f) {
@@ -154,11 +177,19 @@ inline Vec each(F f) {
   for (int i = 0; i < 16; ++i) out.v[i] = f(i);
   return out;
 }
-inline Vec set1(float x) { return each([&](int) { return x; }); }
+inline Vec set1(float x) {
+  return each([&](int) { return x; });
+}
 inline Vec zero() { return set1(0.0f); }
-inline Vec load(const float* p) { return each([&](int i) { return p[i]; }); }
-inline void store(float* p, Vec x) { for (int i = 0; i < 16; ++i) p[i] = x.v[i]; }
-inline Vec load_n(const float* p, int n) { return each([&](int i) { return i < n ? p[i] : 0.0f; }); }
+inline Vec load(const float* p) {
+  return each([&](int i) { return p[i]; });
+}
+inline void store(float* p, Vec x) {
+  for (int i = 0; i < 16; ++i) p[i] = x.v[i];
+}
+inline Vec load_n(const float* p, int n) {
+  return each([&](int i) { return i < n ? p[i] : 0.0f; });
+}
 inline void store_n(float* p, Vec x, int n) {
   for (int i = 0; i < n && i < 16; ++i) p[i] = x.v[i];
 }
@@ -180,28 +211,48 @@ inline uint16_t float_to_half(float x) {
   }
   return static_cast<uint16_t>(sign | ((rest - (112u << 23) + 0xfffu + ((rest >> 13) & 1u)) >> 13));
 }
-inline Vec load_half(const uint16_t* p) { return each([&](int i) { return half_to_float(p[i]); }); }
+inline Vec load_half(const uint16_t* p) {
+  return each([&](int i) { return half_to_float(p[i]); });
+}
 inline void store_half(uint16_t* p, Vec x) {
   for (int i = 0; i < 16; ++i) p[i] = float_to_half(x.v[i]);
 }
 inline Vec load_bf16(const uint16_t* p) {
   return each([&](int i) { return from_bits(static_cast<uint32_t>(p[i]) << 16); });
 }
-inline Vec operator+(Vec x, Vec y) { return each([&](int i) { return x.v[i] + y.v[i]; }); }
-inline Vec operator-(Vec x, Vec y) { return each([&](int i) { return x.v[i] - y.v[i]; }); }
-inline Vec operator*(Vec x, Vec y) { return each([&](int i) { return x.v[i] * y.v[i]; }); }
-inline Vec operator/(Vec x, Vec y) { return each([&](int i) { return x.v[i] / y.v[i]; }); }
+inline Vec operator+(Vec x, Vec y) {
+  return each([&](int i) { return x.v[i] + y.v[i]; });
+}
+inline Vec operator-(Vec x, Vec y) {
+  return each([&](int i) { return x.v[i] - y.v[i]; });
+}
+inline Vec operator*(Vec x, Vec y) {
+  return each([&](int i) { return x.v[i] * y.v[i]; });
+}
+inline Vec operator/(Vec x, Vec y) {
+  return each([&](int i) { return x.v[i] / y.v[i]; });
+}
 inline Vec fma(Vec x, Vec y, Vec z) {
   return each([&](int i) { return __builtin_fmaf(x.v[i], y.v[i], z.v[i]); });
 }
 inline Vec fnma(Vec x, Vec y, Vec z) {
   return each([&](int i) { return __builtin_fmaf(-x.v[i], y.v[i], z.v[i]); });
 }
-inline Vec max(Vec x, Vec y) { return each([&](int i) { return x.v[i] > y.v[i] ? x.v[i] : y.v[i]; }); }
-inline Vec min(Vec x, Vec y) { return each([&](int i) { return x.v[i] < y.v[i] ? x.v[i] : y.v[i]; }); }
-inline Vec sqrt(Vec x) { return each([&](int i) { return __builtin_sqrtf(x.v[i]); }); }
-inline Vec abs(Vec x) { return each([&](int i) { return __builtin_fabsf(x.v[i]); }); }
-inline Vec round(Vec x) { return each([&](int i) { return __builtin_rintf(x.v[i]); }); }
+inline Vec max(Vec x, Vec y) {
+  return each([&](int i) { return x.v[i] > y.v[i] ? x.v[i] : y.v[i]; });
+}
+inline Vec min(Vec x, Vec y) {
+  return each([&](int i) { return x.v[i] < y.v[i] ? x.v[i] : y.v[i]; });
+}
+inline Vec sqrt(Vec x) {
+  return each([&](int i) { return __builtin_sqrtf(x.v[i]); });
+}
+inline Vec abs(Vec x) {
+  return each([&](int i) { return __builtin_fabsf(x.v[i]); });
+}
+inline Vec round(Vec x) {
+  return each([&](int i) { return __builtin_rintf(x.v[i]); });
+}
 inline Vec select_less(Vec x, Vec y, Vec yes, Vec no) {
   return each([&](int i) { return x.v[i] < y.v[i] ? yes.v[i] : no.v[i]; });
 }
@@ -214,8 +265,14 @@ inline IVec to_int(Vec x) {
   }
   return out;
 }
-inline Vec to_float(IVec x) { return each([&](int i) { return static_cast<float>(x.v[i]); }); }
-inline IVec iset1(int32_t x) { IVec out; for (int32_t& lane : out.v) lane = x; return out; }
+inline Vec to_float(IVec x) {
+  return each([&](int i) { return static_cast<float>(x.v[i]); });
+}
+inline IVec iset1(int32_t x) {
+  IVec out;
+  for (int32_t& lane : out.v) lane = x;
+  return out;
+}
 inline IVec izero() { return iset1(0); }
 inline IVec operator+(IVec x, IVec y) {
   IVec out;
