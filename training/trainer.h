@@ -1,26 +1,20 @@
 // One model in training: steps, evaluation, published versions, state that can be saved.
 #pragma once
 
-#include <functional>
-#include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "core/gate.h"
 #include "models/language_model.h"
 #include "training/data/packing.h"
-#include "training/optimizer.h"
+#include "training/parameter_trainer.h"
 #include "training/training_context.h"
 
 namespace yiti {
 
-struct TrainerOptions {
-  OptimizerOptions optimizer;
-  double max_grad_norm = 1.0;     ///< 0: gradients are not clipped
+struct TrainerOptions : ParameterTrainerOptions {
   bool recompute_layers = false;  ///< keep only each layer's input for the backward pass
-  std::shared_ptr<Gate> gate;     ///< where training yields to serving; may be null
-  int max_yield_ms = 200;         ///< the longest wait at one op
 };
 
 struct StepResult {
@@ -45,38 +39,31 @@ class Trainer {
   /// Mean loss over the trained tokens of `batches`.
   double evaluate(std::span<const Batch> batches) const;
   /// Makes what was trained so far the store's next version.
-  VersionPtr publish();
+  VersionPtr publish() { return parameters_.publish(); }
 
   const ModelPtr& model() const { return model_; }
   /// The names of what is trained, in order.
-  const std::vector<std::string>& names() const { return names_; }
-  int64_t trained_elements() const;
-  bool recomputes_layers() const { return options_.recompute_layers; }
-  int64_t steps() const { return steps_; }
+  const std::vector<std::string>& names() const { return parameters_.names(); }
+  int64_t trained_elements() const { return parameters_.trained_elements(); }
+  bool recomputes_layers() const { return recompute_layers_; }
+  int64_t steps() const { return parameters_.steps(); }
   /// Of the version that training began with.
-  const std::string& base_fingerprint() const { return base_->fingerprint(); }
+  const std::string& base_fingerprint() const { return parameters_.base()->fingerprint(); }
   /// The gradient of the last step's loss, before clipping, for parameter `name`; undefined where
   /// it has none. For tests and probes.
-  Tensor last_gradient(const std::string& name) const;
+  Tensor last_gradient(const std::string& name) const { return parameters_.last_gradient(name); }
 
   /// Everything that the next step depends on: parameters, optimiser state, step count.
-  std::vector<std::pair<std::string, Tensor>> state() const;
+  std::vector<std::pair<std::string, Tensor>> state() const { return parameters_.state(); }
   /// The inverse. Throws kInvalidArgument for tensors that do not fit.
-  void restore(const std::vector<std::pair<std::string, Tensor>>& state, int64_t steps);
+  void restore(const std::vector<std::pair<std::string, Tensor>>& state, int64_t steps) {
+    parameters_.restore(state, steps);
+  }
 
  private:
-  StepResult accumulate(std::span<const Batch> micro_batches);
-
   ModelPtr model_;
-  TrainerOptions options_;
-  VersionPtr base_;  // what is not trained
-  std::vector<std::string> names_;
-  std::vector<Parameter> parameters_;
-  std::vector<Tensor> values_;
-  std::unique_ptr<Optimizer> optimizer_;
-  std::shared_ptr<Tape> tape_;
-  TrainingContext::Watched watched_;
-  int64_t steps_ = 0;
+  ParameterTrainer parameters_;
+  bool recompute_layers_;
 };
 
 /// A batch's tensors on a device.
