@@ -92,7 +92,8 @@ void run_kernel(const Op& op, const Kernel& kernel, std::span<const Tensor> in, 
   }
   for (size_t i = 0; i < out.size(); ++i) {
     const int alias = op.outputs[i].alias;
-    if (alias >= 0 && in[static_cast<size_t>(alias)].storage()->read_only()) {
+    if (alias < 0 || !in[static_cast<size_t>(alias)].defined()) continue;
+    if (in[static_cast<size_t>(alias)].storage()->read_only()) {
       fail(Code::kFailedPrecondition, op.name, "{} is read-only memory",
            spec_of(op, static_cast<size_t>(alias)).name);
     }

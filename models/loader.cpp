@@ -94,6 +94,14 @@ Tensor prepared(const Tensor& tensor, const LoadOptions& options) {
   return widen && tensor.dtype() != DType::kF32 ? ops::cast(tensor, DType::kF32) : tensor;
 }
 
+// Small tensors leave the file, so that a file whose matrices were packed is not needed any more:
+// reading one of them would map much of what lies around it again.
+Tensor off_the_file(const Tensor& tensor) {
+  if (tensor.rank() >= 2) return tensor;
+  const std::span<const std::byte> bytes(tensor.raw(), tensor.bytes());
+  return Tensor::from_bytes(bytes, tensor.shape(), tensor.dtype(), tensor.device());
+}
+
 bool all_float32(const std::vector<Named>& tensors) {
   return std::all_of(tensors.begin(), tensors.end(),
                      [](const Named& named) { return named.tensor.dtype() == DType::kF32; });
@@ -124,7 +132,7 @@ LoadedModel load_gguf(const std::string& path, const DevicePtr& device,
             tensor.shape().str(), heads * config.head_dim);
       tensor = unpermute(tensor, heads);
     }
-    tensor = prepared(tensor, options);
+    tensor = off_the_file(prepared(tensor, options));
     if (tensor.storage() != mapped) file->release_pages(info.name);
     tensors.push_back({name, std::move(tensor)});
   }
