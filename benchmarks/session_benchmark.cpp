@@ -3,7 +3,7 @@
 
 #include <cstdlib>
 
-#include "inference/session.h"
+#include "inference/language_session.h"
 #include "models/loader.h"
 
 namespace yiti {
@@ -22,14 +22,14 @@ ModelPtr model_for(benchmark::State& state) {
   return load_model(path, make_cpu_device({.threads = threads})).value().model;
 }
 
-SessionOptions options_of(const benchmark::State& state) {
+LanguageSessionOptions options_of(const benchmark::State& state) {
   return {.max_tokens = kContext, .max_sequences = 1, .passes = {.fuse = state.range(0) != 0}};
 }
 
 void decode(benchmark::State& state) {
   const ModelPtr model = model_for(state);
   if (!model) return;
-  Session session(model, options_of(state));
+  LanguageSession session(model, options_of(state));
   SequenceId sequence = session.open();
   session.prefill(sequence, std::vector<int32_t>(64, 5));
   int32_t token = 0;
@@ -50,7 +50,7 @@ void decode(benchmark::State& state) {
 void prefill(benchmark::State& state) {
   const ModelPtr model = model_for(state);
   if (!model) return;
-  Session session(model, options_of(state));
+  LanguageSession session(model, options_of(state));
   std::vector<int32_t> prompt(512);
   for (size_t i = 0; i < prompt.size(); ++i) prompt[i] = static_cast<int32_t>(i * 37 % 1000);
   for ([[maybe_unused]] auto step : state) {

@@ -10,7 +10,7 @@
 #include "cli/model_options.h"
 #include "cli/terminal.h"
 #include "models/lora.h"
-#include "training/trainer.h"
+#include "training/language_trainer.h"
 
 namespace yiti::cli {
 namespace {
@@ -72,9 +72,9 @@ Batch some_batch(const BenchOptions& options, int64_t vocab) {
 
 void bench_inference(const BenchOptions& options, const ModelPtr& model,
                      nlohmann::ordered_json& out) {
-  Session session(model, {.max_tokens = options.prefill + options.decode + 64,
-                          .max_sequences = 1,
-                          .max_batch_tokens = std::min<int64_t>(options.prefill, 512)});
+  LanguageSession session(model, {.max_tokens = options.prefill + options.decode + 64,
+                                  .max_sequences = 1,
+                                  .max_batch_tokens = std::min<int64_t>(options.prefill, 512)});
   const std::vector<int32_t> prompt = some_tokens(options.prefill, session.vocab_size());
   const double prefill = median_seconds(options.repeats, [&] {
     const SequenceId sequence = session.open();
@@ -92,7 +92,7 @@ void bench_inference(const BenchOptions& options, const ModelPtr& model,
 
 void bench_training(const BenchOptions& options, const ModelPtr& model, const std::string& key,
                     nlohmann::ordered_json& out) {
-  Trainer trainer(model, {});
+  LanguageTrainer trainer(model, {});
   const Batch batch = some_batch(options, model->config().vocab_size);
   const double step = median_seconds(options.repeats, [&] { trainer.step({&batch, 1}, 1e-4); });
   out[key] = static_cast<double>(batch.tokens.size()) / step;

@@ -83,7 +83,7 @@ void inspect_model(const std::string& path, const DevicePtr& device) {
                   loaded.value().name, c.architecture, c.layers, c.hidden_size, c.heads, c.head_dim,
                   c.kv_heads, c.vocab_size, c.context_length));
   if (!loaded.value().text) print(fmt::format("  no tokenizer: {}\n", loaded.value().text_error));
-  const Session session(loaded.value().model, {.max_tokens = 2048});
+  const LanguageSession session(loaded.value().model, {.max_tokens = 2048});
   print(session.explain());
 }
 

@@ -36,7 +36,7 @@ void ContextOptions::add(CLI::App& command) {
       ->capture_default_str();
 }
 
-SessionOptions ContextOptions::session() const {
+LanguageSessionOptions ContextOptions::session() const {
   return {.max_tokens = context * sequences, .max_sequences = sequences, .context_length = context};
 }
 

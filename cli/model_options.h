@@ -4,7 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <string>
 
-#include "inference/session.h"
+#include "inference/language_session.h"
 #include "models/loader.h"
 
 namespace yiti::cli {
@@ -27,7 +27,7 @@ struct ContextOptions {
   int64_t context = 4096;
   int64_t sequences = 1;
   void add(CLI::App& command);
-  SessionOptions session() const;
+  LanguageSessionOptions session() const;
 };
 
 /// Sampling by option, over the model's own defaults.

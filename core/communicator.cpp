@@ -10,16 +10,6 @@
 namespace yiti {
 namespace {
 
-// A copy that shares nothing with x.
-Tensor copy_of(const Tensor& x) {
-  if (!x.device()->host_accessible()) {
-    std::vector<std::byte> bytes(x.bytes());
-    x.copy_to_host(bytes);
-    return Tensor::from_bytes(bytes, x.shape(), x.dtype(), x.device());
-  }
-  return Tensor::from_bytes({x.raw(), x.bytes()}, x.shape(), x.dtype(), x.device());
-}
-
 Tensor prepared(const Tensor& x, std::string_view where) {
   check(x.defined() && x.has_storage(), where, "got a tensor without data");
   check(!is_quantised(x.dtype()), where, "got {}; wants a plain type", name(x.dtype()));
@@ -40,12 +30,12 @@ class SingleCommunicator final : public Communicator {
   int size() const override { return 1; }
 
  protected:
-  Tensor do_all_reduce(const Tensor& x) override { return copy_of(x); }
-  Tensor do_all_gather(const Tensor& x) override { return copy_of(x); }
-  Tensor do_reduce_scatter(const Tensor& x) override { return copy_of(x); }
-  Tensor do_broadcast(const Tensor& x, int) override { return copy_of(x); }
+  Tensor do_all_reduce(const Tensor& x) override { return x.copy(); }
+  Tensor do_all_gather(const Tensor& x) override { return x.copy(); }
+  Tensor do_reduce_scatter(const Tensor& x) override { return x.copy(); }
+  Tensor do_broadcast(const Tensor& x, int) override { return x.copy(); }
   void do_barrier() override {}
-  void do_send(const Tensor& x, int) override { sent_.push_back(copy_of(x)); }
+  void do_send(const Tensor& x, int) override { sent_.push_back(x.copy()); }
   Tensor do_receive(const Tensor& like, int) override {
     if (sent_.empty()) fail(Code::kUnavailable, "receive", "the only rank has sent itself nothing");
     const Tensor& next = sent_.front();

@@ -270,7 +270,8 @@ OpBuilder& OpBuilder::sample(std::vector<std::optional<Shape>> shapes, Attrs att
   return *this;
 }
 
-Kernel cpu_kernel(std::string name, DType dtype, void (*run)(const KernelArgs&)) {
+Kernel cpu_kernel(std::string name, DType dtype, void (*run)(const KernelArgs&),
+                  size_t (*workspace)(std::span<const Tensor>, const Attrs&, Device&)) {
   return {
       .name = std::move(name),
       .device_kind = "cpu",
@@ -282,7 +283,8 @@ Kernel cpu_kernel(std::string name, DType dtype, void (*run)(const KernelArgs&))
         }
         return std::nullopt;
       },
-      .run = run};
+      .run = run,
+      .workspace = workspace};
 }
 
 }  // namespace yiti

@@ -167,7 +167,8 @@ class OpBuilder {
   Op op_;
 };
 
-/// A kernel without a workspace that runs on CPUs when every float input is `dtype`.
-Kernel cpu_kernel(std::string name, DType dtype, void (*run)(const KernelArgs&));
+/// A kernel that runs on CPUs when every float input is `dtype`.
+Kernel cpu_kernel(std::string name, DType dtype, void (*run)(const KernelArgs&),
+                  size_t (*workspace)(std::span<const Tensor>, const Attrs&, Device&) = nullptr);
 
 }  // namespace yiti

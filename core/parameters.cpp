@@ -1,49 +1,22 @@
 #include "core/parameters.h"
 
-#include <xxhash.h>
-
 #include <algorithm>
 #include <condition_variable>
 #include <numeric>
 
 #include "core/error.h"
+#include "core/io/hash.h"
 
 namespace yiti {
 namespace {
-
-class Hasher {
- public:
-  Hasher() : state_(XXH3_createState()) {
-    if (!state_) throw std::bad_alloc();
-    XXH3_128bits_reset(state_.get());
-  }
-  void add(std::span<const std::byte> bytes) {
-    XXH3_128bits_update(state_.get(), bytes.data(), bytes.size());
-  }
-  void add(std::string_view text) {
-    add_number(static_cast<int64_t>(text.size()));
-    add(std::as_bytes(std::span(text)));
-  }
-  void add_number(int64_t number) { add(std::as_bytes(std::span(&number, 1))); }
-  std::string digits() const {
-    const XXH128_hash_t hash = XXH3_128bits_digest(state_.get());
-    return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
-  }
-
- private:
-  struct Free {
-    void operator()(XXH3_state_t* state) const { XXH3_freeState(state); }
-  };
-  std::unique_ptr<XXH3_state_t, Free> state_;
-};
 
 std::string hash_tensor(std::string_view name, const Tensor& tensor) {
   Hasher hasher;
   hasher.add(name);
   hasher.add(info(tensor.dtype()).name);
-  hasher.add_number(static_cast<int64_t>(tensor.layout()));
-  hasher.add_number(tensor.rank());
-  for (int64_t dim : tensor.shape()) hasher.add_number(dim);
+  hasher.add(static_cast<int64_t>(tensor.layout()));
+  hasher.add(tensor.rank());
+  for (int64_t dim : tensor.shape()) hasher.add(dim);
   if (!tensor.has_storage()) return hasher.digits();
   if (tensor.device()->host_accessible()) {
     const Tensor whole = tensor.contiguous();

@@ -229,20 +229,23 @@ Tensor Tensor::reshaped(const Shape& shape) const {
   return as_strided(shape, contiguous_strides(shape), 0);
 }
 
-Tensor Tensor::contiguous() const {
-  if (is_contiguous()) return *this;
+Tensor Tensor::contiguous() const { return is_contiguous() ? *this : copy(); }
+
+Tensor Tensor::copy() const {
   const Tensor copy = empty(shape_, dtype_, device_);
   const size_t element = static_cast<size_t>(info(dtype_).block_bytes);
   std::byte* next = copy.raw();
-  if (device_->host_accessible()) {
+  if (!device_->host_accessible()) {
+    std::vector<std::byte> host(copy.bytes());
+    copy_to_host(host);
+    device_->copy_from_host(next, host.data(), host.size());
+  } else if (is_contiguous()) {
+    std::memcpy(next, raw(), copy.bytes());
+  } else {
     for_each_offset(*this, element, [&](size_t offset) {
       std::memcpy(next, raw() + offset, element);
       next += element;
     });
-  } else {
-    std::vector<std::byte> host(copy.bytes());
-    copy_to_host(host);
-    device_->copy_from_host(copy.raw(), host.data(), host.size());
   }
   return copy;
 }

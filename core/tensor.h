@@ -91,6 +91,8 @@ class Tensor {
   Tensor reshaped(const Shape& shape) const;
   /// Itself when contiguous, else a contiguous copy. Not recorded.
   Tensor contiguous() const;
+  /// A contiguous copy that shares nothing with this. Not recorded.
+  Tensor copy() const;
   /// This tensor without its trace: gradients stop here.
   Tensor detached() const;
   /// Shape and dtype without storage and trace.

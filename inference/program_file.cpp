@@ -12,7 +12,7 @@ namespace {
 
 constexpr uint32_t kFormatVersion = 1;
 constexpr size_t kMaxFileBytes = size_t{1} << 30;
-constexpr int64_t kMaxStateBytes = int64_t{1} << 36;
+constexpr size_t kMaxStateBytes = size_t{1} << 36;  // of all states together
 
 using Attributes = google::protobuf::RepeatedPtrField<proto::NamedAttribute>;
 
@@ -197,10 +197,11 @@ class Reader {
                                       value.meta.dtype(), program_.device);
   }
 
-  void read_state(ProgramValue& value) const {
+  void read_state(ProgramValue& value) {
     value.kind = ProgramValue::Kind::kState;
-    require(value.meta.bytes() <= static_cast<size_t>(kMaxStateBytes), "state {} is too large",
-            value.name);
+    require(value.meta.bytes() <= kMaxStateBytes - state_bytes_,
+            "state {} brings the states past {} bytes", value.name, kMaxStateBytes);
+    state_bytes_ += value.meta.bytes();
     value.tensor = Tensor::zeros(value.meta.shape(), value.meta.dtype(), program_.device);
   }
 
@@ -250,6 +251,7 @@ class Reader {
 
   const proto::Program& in_;
   const ParameterStore* store_;
+  size_t state_bytes_ = 0;
   Program program_;
 };
 

@@ -10,14 +10,14 @@
 #include <thread>
 
 #include "core/gate.h"
+#include "inference/language_session.h"
 #include "inference/sampler.h"
-#include "inference/session.h"
 #include "models/generator.h"
 
 namespace yiti {
 
 struct SchedulerOptions {
-  SessionOptions session = {};
+  LanguageSessionOptions session = {};
   size_t max_queue = 1024;  ///< requests waiting for a place
   /// Told when there is work and when there is none, so that training can yield; may be null.
   std::shared_ptr<Gate> gate = nullptr;
@@ -36,7 +36,7 @@ class BatchScheduler final : public Generator {
                                            OnDone done) override;
   int64_t context_length() const override { return session_.context_length(); }
 
-  const Session& session() const { return session_; }
+  const LanguageSession& session() const { return session_; }
 
  private:
   class Job;
@@ -51,7 +51,7 @@ class BatchScheduler final : public Generator {
   void drop_finished();
 
   SchedulerOptions options_;
-  Session session_;
+  LanguageSession session_;
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<JobPtr> queue_;   // with mutex_

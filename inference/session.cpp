@@ -3,189 +3,201 @@
 #include <algorithm>
 
 #include "core/error.h"
-#include "ops/attention/key_block.h"
 
 namespace yiti {
+
 namespace {
+constexpr size_t kMaxBounds = 16;
+}
 
-// The program's inputs, in the order in which the session's context makes them.
-enum Input : size_t { kTokens, kPositions, kSlots, kSequence, kSelected, kTables };
+// All operands at one set of sizes.
+struct Session::Bound {
+  struct Call {
+    const Kernel* kernel;
+    const Attrs* attrs;
+    size_t in, in_count, out, out_count;  // places in `operands`
+    std::byte* workspace;
+  };
+  struct ParameterUse {
+    size_t operand;
+    Parameter parameter;
+  };
+  std::vector<int64_t> sizes;
+  std::vector<Tensor> values;    // by value id
+  std::vector<Tensor> operands;  // of all calls, one after the other
+  std::vector<Call> calls;
+  std::vector<ParameterUse> parameter_uses;
+  std::vector<Tensor> outputs;
+  const ParameterVersion* version = nullptr;
+  std::string fingerprint;
+};
 
-int64_t blocks_for(int64_t tokens) { return (tokens + kKeyBlock - 1) / kKeyBlock; }
-
-}  // namespace
-
-Session::Session(ModelPtr model, const SessionOptions& options)
-    : model_(std::move(model)), options_(options) {
-  check(options.max_tokens > 0 && options.max_sequences > 0 && options.max_batch_tokens > 0,
-        "session", "max_tokens {}, max_sequences {} and max_batch_tokens {} must be positive",
-        options.max_tokens, options.max_sequences, options.max_batch_tokens);
-  context_length_ =
-      options.context_length > 0 ? options.context_length : model_->config().context_length;
-  context_length_ = std::min(context_length_, options.max_tokens);
-  cache_ = std::make_unique<KvCache>(model_->config(), model_->profile().kv,
-                                     blocks_for(options.max_tokens), model_->device());
-  executable_ = std::make_unique<Executable>(
-      capture_session(*model_, *cache_, options_, context_length_), options.passes);
-  sequences_.resize(static_cast<size_t>(options.max_sequences));
-  for (Sequence& sequence : sequences_) {
-    sequence.blocks.reserve(static_cast<size_t>(blocks_for(context_length_)));
+Session::Session(Program program, const PassOptions& options) : program_(std::move(program)) {
+  if (options.strip_gradients) strip_gradients(program_);
+  if (options.fuse) fuse(program_, all_fusions());
+  kernels_ = select_kernels(program_);
+  plan_ = yiti::plan_memory(program_, kernels_, options.plan_memory);
+  arena_ = Storage::allocate(program_.device, std::max<size_t>(plan_.arena_bytes, 64));
+  for (int id : program_.inputs) {
+    const Tensor& meta = program_.values[static_cast<size_t>(id)].meta;
+    input_memory_.push_back(Tensor::zeros(meta.shape(), meta.dtype(), program_.device));
   }
 }
 
 Session::~Session() = default;
 
-Session::Sequence& Session::at(SequenceId id) {
-  const bool valid = id.slot >= 0 && static_cast<size_t>(id.slot) < sequences_.size() &&
-                     sequences_[static_cast<size_t>(id.slot)].open;
-  check(valid, "session", "sequence {} is not open", id.slot);
-  return sequences_[static_cast<size_t>(id.slot)];
-}
-
-const Session::Sequence& Session::at(SequenceId id) const {
-  return const_cast<Session*>(this)->at(id);  // NOLINT: one check for both
-}
-
-int64_t Session::length(SequenceId sequence) const { return at(sequence).length; }
-const VersionPtr& Session::version(SequenceId sequence) const { return at(sequence).version; }
-
-bool Session::can_open(int64_t reserve_tokens) const {
-  return blocks_for(reserve_tokens) <= cache_->free_blocks() &&
-         std::any_of(sequences_.begin(), sequences_.end(),
-                     [](const Sequence& sequence) { return !sequence.open; });
-}
-
-SequenceId Session::open(int64_t reserve_tokens, VersionPtr version) {
-  check(reserve_tokens <= context_length_, "session", "{} tokens; the context holds {}",
-        reserve_tokens, context_length_);
-  const auto found = std::find_if(sequences_.begin(), sequences_.end(),
-                                  [](const Sequence& sequence) { return !sequence.open; });
-  if (found == sequences_.end()) {
-    fail(Code::kResourceExhausted, "session", "all {} sequences are open", sequences_.size());
-  }
-  const auto slot = static_cast<int32_t>(found - sequences_.begin());
-  reserve(*found, slot, reserve_tokens);
-  found->open = true;
-  found->length = 0;
-  found->version = version ? std::move(version) : model_->store()->current();
-  return {slot};
-}
-
-void Session::close(SequenceId id) {
-  Sequence& sequence = at(id);
-  for (int32_t block : sequence.blocks) cache_->give_back(block);
-  sequence.blocks.clear();
-  sequence.version = nullptr;
-  sequence.open = false;
-}
-
-// Makes room for `tokens` tokens in all, and tells the program's table.
-void Session::reserve(Sequence& sequence, int32_t slot, int64_t tokens) {
-  const int64_t wanted = blocks_for(tokens);
-  const int64_t missing = wanted - static_cast<int64_t>(sequence.blocks.size());
-  if (missing <= 0) return;
-  if (missing > cache_->free_blocks()) {
-    fail(Code::kResourceExhausted, "session", "{} cache blocks wanted, {} are free", missing,
-         cache_->free_blocks());
-  }
-  const Tensor& tables = executable_->input(kTables);
-  int32_t* row = tables.data<int32_t>() + slot * tables.dim(1);
-  while (static_cast<int64_t>(sequence.blocks.size()) < wanted) {
-    row[sequence.blocks.size()] = cache_->take();
-    sequence.blocks.push_back(row[sequence.blocks.size()]);
+void Session::check_sizes(std::span<const int64_t> sizes) const {
+  check(sizes.size() == program_.symbols.size(), program_.name, "got {} sizes; has {} symbols",
+        sizes.size(), program_.symbols.size());
+  for (size_t s = 0; s < sizes.size(); ++s) {
+    const ProgramSymbol& symbol = program_.symbols[s];
+    check(sizes[s] >= 0 && sizes[s] <= symbol.bound, program_.name, "{} is {}; wants 0 to {}",
+          symbol.name, sizes[s], symbol.bound);
   }
 }
 
-void Session::check_feeds(std::span<const Feed> feeds) const {
-  check(!feeds.empty(), "session", "nothing to do");
-  int64_t total = 0;
-  const VersionPtr& pinned = at(feeds[0].sequence).version;
-  for (const Feed& feed : feeds) {
-    const Sequence& sequence = at(feed.sequence);
-    check(!feed.tokens.empty(), "session", "a sequence is fed no tokens");
-    check(sequence.version == pinned, "session", "one step runs one parameter version");
-    const int64_t count = static_cast<int64_t>(feed.tokens.size());
-    if (sequence.length + count > context_length_) {
-      fail(Code::kOutOfRange, "session", "{} tokens after {}; the context holds {}", count,
-           sequence.length, context_length_);
+// The values that exist before the first node: inputs at these sizes, constants, state. Parameters
+// have shapes only, until a run names their version.
+void Session::bind_sources(Bound& bound) const {
+  for (size_t i = 0; i < program_.inputs.size(); ++i) {
+    const size_t v = static_cast<size_t>(program_.inputs[i]);
+    Shape shape;
+    for (const Dim& dim : program_.values[v].dims) {
+      shape.push_back(dim.symbol < 0 ? dim.constant : bound.sizes[static_cast<size_t>(dim.symbol)]);
     }
-    for (int32_t token : feed.tokens) {
-      check(token >= 0 && token < vocab_size(), "session", "token {}; wants 0 to {}", token,
-            vocab_size() - 1);
-    }
-    for (const Feed& other : feeds) {
-      check(&other == &feed || other.sequence.slot != feed.sequence.slot, "session",
-            "sequence {} occurs twice in a step", feed.sequence.slot);
-    }
-    total += count;
+    bound.values[v] =
+        Tensor::of_storage(input_memory_[i].storage(), 0, shape, input_memory_[i].dtype());
   }
-  check(total <= options_.max_batch_tokens, "session", "{} tokens in a step; wants at most {}",
-        total, options_.max_batch_tokens);
-}
-
-std::span<const float> Session::step(std::span<const Feed> feeds) {
-  check_feeds(feeds);
-  int64_t tokens = 0, rows = 0;
-  for (const Feed& feed : feeds) {
-    const auto count = static_cast<int64_t>(feed.tokens.size());
-    tokens += count;
-    rows += feed.no_logits ? 0 : feed.all_logits ? count : 1;
-  }
-  for (const Feed& feed : feeds) {
-    Sequence& sequence = at(feed.sequence);
-    reserve(sequence, feed.sequence.slot,
-            sequence.length + static_cast<int64_t>(feed.tokens.size()));
-  }
-  const std::array<int64_t, 2> sizes{tokens, rows};
-  int32_t* ids = executable_->input(kTokens).data<int32_t>();
-  int32_t* positions = executable_->input(kPositions).data<int32_t>();
-  int64_t* slots = executable_->input(kSlots).data<int64_t>();
-  int32_t* owner = executable_->input(kSequence).data<int32_t>();
-  int64_t* selected = executable_->input(kSelected).data<int64_t>();
-  int64_t t = 0;
-  for (const Feed& feed : feeds) {
-    Sequence& sequence = at(feed.sequence);
-    for (size_t i = 0; i < feed.tokens.size(); ++i, ++t) {
-      const int64_t position = sequence.length + static_cast<int64_t>(i);
-      ids[t] = feed.tokens[i];
-      positions[t] = static_cast<int32_t>(position);
-      slots[t] = sequence.blocks[static_cast<size_t>(position / kKeyBlock)] * kKeyBlock +
-                 position % kKeyBlock;
-      owner[t] = feed.sequence.slot;
-      const bool last = i + 1 == feed.tokens.size();
-      if (!feed.no_logits && (feed.all_logits || last)) *selected++ = t;
+  for (size_t v = 0; v < program_.values.size(); ++v) {
+    const ProgramValue& value = program_.values[v];
+    if (value.kind == ProgramValue::Kind::kConstant || value.kind == ProgramValue::Kind::kState) {
+      bound.values[v] = value.tensor;
+    } else if (value.kind == ProgramValue::Kind::kParameter) {
+      bound.values[v] = value.meta;
     }
   }
-  executable_->run(sizes, at(feeds[0].sequence).version.get());
-  for (const Feed& feed : feeds) {
-    at(feed.sequence).length += static_cast<int64_t>(feed.tokens.size());
-  }
-  return {executable_->output(0).data<float>(), static_cast<size_t>(rows * vocab_size())};
 }
 
-std::span<const float> Session::prefill(SequenceId sequence, std::span<const int32_t> tokens) {
-  check(!tokens.empty(), "session", "the prompt is empty");
-  const auto chunk = static_cast<size_t>(options_.max_batch_tokens);
-  while (tokens.size() > chunk) {
-    const Feed feed{.sequence = sequence, .tokens = tokens.first(chunk), .no_logits = true};
-    step({&feed, 1});
-    tokens = tokens.subspan(chunk);
+void Session::bind_view(Bound& bound, const ProgramNode& node) const {
+  const Tensor& in = bound.values[static_cast<size_t>(node.in[0])];
+  if (!in.has_storage()) {
+    fail(Code::kUnimplemented, node.op->name, "a view of a parameter in program {}", program_.name);
   }
-  const Feed feed{.sequence = sequence, .tokens = tokens};
-  return step({&feed, 1});
+  bound.values[static_cast<size_t>(node.out[0])] = node.op->view(in, node.attrs);
 }
 
-std::span<const float> Session::decode(SequenceId sequence, int32_t token) {
-  const Feed feed{.sequence = sequence, .tokens = {&token, 1}};
-  return step({&feed, 1});
+void Session::bind_outputs(Bound& bound, const ProgramNode& node,
+                           std::span<const Tensor> in) const {
+  const std::vector<Tensor> metas = node.op->infer(in, node.attrs);
+  for (size_t i = 0; i < node.out.size(); ++i) {
+    if (node.out[i] < 0) continue;
+    const size_t v = static_cast<size_t>(node.out[i]);
+    const int alias = node.op->outputs[i].alias;
+    bound.values[v] = alias >= 0 ? in[static_cast<size_t>(alias)]
+                                 : Tensor::of_storage(arena_, plan_.offsets[v], metas[i].shape(),
+                                                      metas[i].dtype(), metas[i].layout());
+  }
+}
+
+void Session::bind_call(Bound& bound, size_t n) const {
+  const ProgramNode& node = program_.nodes[n];
+  const size_t first = bound.operands.size();
+  std::vector<Tensor> in;
+  for (int id : node.in) {
+    in.push_back(id < 0 ? Tensor() : bound.values[static_cast<size_t>(id)]);
+    if (id < 0) continue;
+    const ProgramValue& value = program_.values[static_cast<size_t>(id)];
+    if (value.kind == ProgramValue::Kind::kParameter) {
+      bound.parameter_uses.push_back({first + in.size() - 1, value.parameter});
+    }
+  }
+  bind_outputs(bound, node, in);
+  bound.operands.insert(bound.operands.end(), in.begin(), in.end());
+  for (int id : node.out) {
+    bound.operands.push_back(id < 0 ? Tensor() : bound.values[static_cast<size_t>(id)]);
+  }
+  std::byte* workspace = plan_.workspace_offsets[n] == MemoryPlan::kNone
+                             ? nullptr
+                             : arena_->data() + plan_.workspace_offsets[n];
+  bound.calls.push_back(
+      {kernels_[n], &node.attrs, first, in.size(), first + in.size(), node.out.size(), workspace});
+}
+
+std::unique_ptr<Session::Bound> Session::make_bound(std::span<const int64_t> sizes) const {
+  check_sizes(sizes);
+  auto bound = std::make_unique<Bound>();
+  bound->sizes.assign(sizes.begin(), sizes.end());
+  bound->values.resize(program_.values.size());
+  bind_sources(*bound);
+  for (size_t n = 0; n < program_.nodes.size(); ++n) {
+    if (program_.nodes[n].op->view) {
+      bind_view(*bound, program_.nodes[n]);
+    } else {
+      bind_call(*bound, n);
+    }
+  }
+  for (int id : program_.outputs) bound->outputs.push_back(bound->values[static_cast<size_t>(id)]);
+  return bound;
+}
+
+Session::Bound& Session::bind(std::span<const int64_t> sizes) {
+  const auto found = std::find_if(bounds_.begin(), bounds_.end(), [&](const auto& bound) {
+    return std::equal(bound->sizes.begin(), bound->sizes.end(), sizes.begin(), sizes.end());
+  });
+  if (found != bounds_.end()) {
+    std::rotate(bounds_.begin(), found, found + 1);
+  } else {
+    if (bounds_.size() == kMaxBounds) {
+      if (bounds_.back().get() == last_) last_ = nullptr;
+      bounds_.pop_back();
+    }
+    bounds_.insert(bounds_.begin(), make_bound(sizes));
+  }
+  return *bounds_.front();
+}
+
+void Session::set_parameters(Bound& bound, const ParameterVersion& version) {
+  if (bound.version == &version && bound.fingerprint == version.fingerprint()) return;
+  for (const Bound::ParameterUse& use : bound.parameter_uses) {
+    bound.operands[use.operand] = version[use.parameter];
+  }
+  bound.version = &version;
+  bound.fingerprint = version.fingerprint();
+}
+
+void Session::run(std::span<const int64_t> sizes, const ParameterVersion* version) {
+  Bound& bound = bind(sizes);
+  if (version != nullptr) set_parameters(bound, *version);
+  const Tensor* operands = bound.operands.data();
+  for (const Bound::Call& call : bound.calls) {
+    call.kernel->run({{operands + call.in, call.in_count},
+                      {operands + call.out, call.out_count},
+                      *call.attrs,
+                      call.workspace,
+                      *program_.device});
+  }
+  last_ = &bound;
+}
+
+const Tensor& Session::output(size_t index) const {
+  if (last_ == nullptr) fail(Code::kFailedPrecondition, program_.name, "it has not run yet");
+  return last_->outputs[index];
 }
 
 std::string Session::explain() const {
-  return executable_->explain() +
-         fmt::format("  kv cache: {} blocks of {} tokens, {}, {:.2f} MB\n", cache_->blocks(),
-                     kKeyBlock, name(model_->profile().kv),
-                     static_cast<double>(cache_->blocks() * cache_->block_bytes()) * 1e-6) +
-         fmt::format("  profile: {}\n", model_->profile().str());
+  std::string text = fmt::format("program {}\n", program_.name);
+  for (const PassReport& report : program_.reports) {
+    text += fmt::format("  {}: {} -> {} nodes; {}\n", report.pass, report.nodes_before,
+                        report.nodes_after, report.text);
+  }
+  text += fmt::format("  arena {:.2f} MB, naive {:.2f} MB\n",
+                      static_cast<double>(plan_.arena_bytes) * 1e-6,
+                      static_cast<double>(plan_.naive_bytes) * 1e-6);
+  for (size_t n = 0; n < program_.nodes.size(); ++n) {
+    text += fmt::format("  {:4} {}: {}\n", n, program_.nodes[n].op->name,
+                        kernels_[n] == nullptr ? "view" : kernels_[n]->name);
+  }
+  return text;
 }
 
 }  // namespace yiti

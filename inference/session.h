@@ -1,98 +1,63 @@
-// A model made ready for inference: its stripped, fused and planned program over a paged KV cache.
+// A program made ready to run again and again: kernels chosen, memory laid out.
 #pragma once
 
 #include <memory>
-#include <span>
 #include <string>
 #include <vector>
 
-#include "inference/executable.h"
-#include "inference/kv_cache.h"
-#include "models/language_model.h"
+#include "inference/passes/passes.h"
+#include "inference/program.h"
 
 namespace yiti {
 
-struct SessionOptions {
-  int64_t max_tokens = 8192;       ///< of all sequences together, in the KV cache
-  int64_t max_sequences = 16;      ///< at once
-  int64_t max_batch_tokens = 512;  ///< in one step: a longer prefill is cut into chunks
-  int64_t context_length = 0;      ///< of one sequence; 0: the model's, at most max_tokens
-  PassOptions passes = {};
+/// Which passes to run; all, but for tests and explanations.
+struct PassOptions {
+  bool strip_gradients = true;
+  bool fuse = true;
+  bool plan_memory = true;  ///< off: every temporary has memory of its own
 };
 
-/// A sequence's place in a session.
-struct SequenceId {
-  int32_t slot = -1;
-};
-
-/// Tokens to append to a sequence in a step.
-struct Feed {
-  SequenceId sequence;
-  std::span<const int32_t> tokens;
-  bool all_logits = false;  ///< of every token, else of the last one
-  bool no_logits = false;   ///< of none: a chunk of a prompt that goes on
-};
-
-/// Sequences share the session's steps and memory; each pins one parameter version. The logits of a
-/// token depend on its sequence and version alone, whatever else is in a step. One thread at a
-/// time; several sessions of one model may run in several threads.
+/// Runs one program. For each set of symbol sizes the addresses of all operands are worked out
+/// once; a run with sizes seen before allocates nothing, looks nothing up and dispatches nothing.
+/// One thread at a time.
 class Session {
  public:
-  /// Captures and prepares the program. Throws kInvalidArgument for options that make no sense.
-  explicit Session(ModelPtr model, const SessionOptions& options = {});
+  /// Runs the passes over `program`. Throws where an op has no kernel.
+  explicit Session(Program program, const PassOptions& options = {});
   ~Session();
 
-  /// A new, empty sequence on `version`, or the model's current one. Room for `reserve_tokens` is
-  /// taken at once. Throws kResourceExhausted when there is no free slot or block.
-  SequenceId open(int64_t reserve_tokens = 0, VersionPtr version = nullptr);
-  void close(SequenceId sequence);
-  /// Whether open(reserve_tokens) would succeed.
-  bool can_open(int64_t reserve_tokens) const;
-  int64_t length(SequenceId sequence) const;
-  const VersionPtr& version(SequenceId sequence) const;
+  /// Memory for input i of the program, at the bounds of its symbols; the caller fills it before
+  /// run(). Smaller inputs lie at its beginning, contiguous.
+  const Tensor& input(size_t index) const { return input_memory_[index]; }
+  /// Runs at these symbol sizes (in the order of the program's symbols, each from 0 to its bound)
+  /// with the parameters of `version`; null where the program has none.
+  void run(std::span<const int64_t> sizes, const ParameterVersion* version);
+  /// Output i of the last run; its memory is overwritten by the next one.
+  const Tensor& output(size_t index) const;
 
-  /// Appends tokens and gives logits [rows, vocab] of the tokens asked for, in order; valid until
-  /// the next step. All feeds must pin the same version, a sequence may occur once, and together
-  /// they have at most max_batch_tokens. Throws kOutOfRange past the context length,
-  /// kResourceExhausted when the cache is full; the sequences are then unchanged.
-  std::span<const float> step(std::span<const Feed> feeds);
-  /// Appends any number of tokens in chunks; logits of the last one [vocab].
-  std::span<const float> prefill(SequenceId sequence, std::span<const int32_t> tokens);
-  /// Appends one token; its logits [vocab].
-  std::span<const float> decode(SequenceId sequence, int32_t token);
-
-  int64_t context_length() const { return context_length_; }
-  int64_t vocab_size() const { return model_->config().vocab_size; }
-  const SessionOptions& options() const { return options_; }
-  const ModelPtr& model() const { return model_; }
-  const Executable& executable() const { return *executable_; }
-  const KvCache& cache() const { return *cache_; }
-  /// What the passes did, and the memory that the session takes.
+  const Program& program() const { return program_; }
+  const MemoryPlan& plan() const { return plan_; }
+  /// What each pass did, the arena's bytes against naive ones, and the kernel of each node.
   std::string explain() const;
 
  private:
-  struct Sequence {
-    bool open = false;
-    int64_t length = 0;
-    std::vector<int32_t> blocks;
-    VersionPtr version;
-  };
+  struct Bound;
+  Bound& bind(std::span<const int64_t> sizes);
+  std::unique_ptr<Bound> make_bound(std::span<const int64_t> sizes) const;
+  void check_sizes(std::span<const int64_t> sizes) const;
+  void bind_sources(Bound& bound) const;
+  void bind_view(Bound& bound, const ProgramNode& node) const;
+  void bind_outputs(Bound& bound, const ProgramNode& node, std::span<const Tensor> in) const;
+  void bind_call(Bound& bound, size_t n) const;
+  void set_parameters(Bound& bound, const ParameterVersion& version);
 
-  Sequence& at(SequenceId sequence);
-  const Sequence& at(SequenceId sequence) const;
-  void check_feeds(std::span<const Feed> feeds) const;
-  void reserve(Sequence& sequence, int32_t slot, int64_t tokens);
-
-  ModelPtr model_;
-  SessionOptions options_;
-  int64_t context_length_;
-  std::unique_ptr<KvCache> cache_;
-  std::unique_ptr<Executable> executable_;
-  std::vector<Sequence> sequences_;
+  Program program_;
+  std::vector<const Kernel*> kernels_;
+  MemoryPlan plan_;
+  std::shared_ptr<Storage> arena_;
+  std::vector<Tensor> input_memory_;            // per program input, at its bound
+  std::vector<std::unique_ptr<Bound>> bounds_;  // most recently used first
+  Bound* last_ = nullptr;
 };
-
-/// Captures `model`'s forward as a session runs it, before any pass.
-Program capture_session(const LanguageModel& model, const KvCache& cache,
-                        const SessionOptions& options, int64_t context_length);
 
 }  // namespace yiti

@@ -24,11 +24,12 @@ struct Sampling {
 };
 
 struct GenerateRequest {
-  std::vector<int32_t> prompt;
+  std::vector<int32_t> prompt = {};
   int64_t max_tokens = 256;
-  Sampling sampling;
-  std::vector<int32_t> stop_tokens;  ///< ends the generation; is reported but not part of the text
-  int top_logprobs = -1;             ///< -1: no log-probabilities; n: and the n best tokens
+  Sampling sampling = {};
+  std::vector<int32_t> stop_tokens =
+      {};                 ///< ends the generation; is reported but not part of the text
+  int top_logprobs = -1;  ///< -1: no log-probabilities; n: and the n best tokens
 };
 
 struct TokenLogprob {

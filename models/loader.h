@@ -16,7 +16,7 @@ struct LoadOptions {
   /// See NumericProfile.
   bool exact_activations = false;
   /// The KV type; unset: f32 for float32 weights, else f16.
-  std::optional<DType> kv;
+  std::optional<DType> kv = {};
 };
 
 struct LoadedModel {

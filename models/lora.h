@@ -16,7 +16,7 @@ struct LoraConfig {
   bool rslora = false;
   /// A linear layer is adapted when the last part of its path, or its whole path, is one of these;
   /// '*' stands for any run of characters. Empty: all linear layers but the output head.
-  std::vector<std::string> targets;
+  std::vector<std::string> targets = {};
   uint64_t seed = 0;
 
   double scale() const;

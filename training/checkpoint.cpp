@@ -38,7 +38,8 @@ proto::Checkpoint read_manifest(const fs::path& folder) {
 
 }  // namespace
 
-void save_checkpoint(const fs::path& folder, const Trainer& trainer, const RunState& state) {
+void save_checkpoint(const fs::path& folder, const LanguageTrainer& trainer,
+                     const RunState& state) {
   const fs::path partial = folder.string() + ".partial";
   fs::remove_all(partial);
   fs::create_directories(partial);
@@ -63,7 +64,7 @@ void save_checkpoint(const fs::path& folder, const Trainer& trainer, const RunSt
   fs::rename(partial, folder);
 }
 
-Resumed load_checkpoint(const fs::path& folder, Trainer& trainer) {
+Resumed load_checkpoint(const fs::path& folder, LanguageTrainer& trainer) {
   const proto::Checkpoint manifest = read_manifest(folder);
   const std::string path = (folder / kTensors).string();
   if (hash_file(path) != manifest.files(0).hash()) {

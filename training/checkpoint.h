@@ -6,7 +6,7 @@
 #include <string>
 
 #include "training/data/packing.h"
-#include "training/trainer.h"
+#include "training/language_trainer.h"
 
 namespace yiti {
 
@@ -20,7 +20,7 @@ struct RunState {
 
 /// Writes `folder`/checkpoint.pb and the tensors beside it. The folder appears whole or not at all:
 /// it is written under another name and renamed.
-void save_checkpoint(const std::filesystem::path& folder, const Trainer& trainer,
+void save_checkpoint(const std::filesystem::path& folder, const LanguageTrainer& trainer,
                      const RunState& state);
 
 /// What a checkpoint would change about going on: a sentence each, for people to read.
@@ -31,7 +31,7 @@ struct Resumed {
 
 /// Puts `trainer` into the checkpoint's state. Throws kNotFound, kDataLoss (damaged, or a newer
 /// format) and kInvalidArgument (another model or other trained parameters).
-Resumed load_checkpoint(const std::filesystem::path& folder, Trainer& trainer);
+Resumed load_checkpoint(const std::filesystem::path& folder, LanguageTrainer& trainer);
 
 /// The checkpoint folder "checkpoint-<step>" with the highest step in `output`; empty: none.
 std::filesystem::path latest_checkpoint(const std::filesystem::path& output);

@@ -83,7 +83,7 @@ class Run {
   }
 
   void prepare() {
-    trainer_ = std::make_unique<Trainer>(model_, options_.trainer);
+    trainer_ = std::make_unique<LanguageTrainer>(model_, options_.trainer);
     const MemoryPlanReport plan = plan_training_memory(*trainer_, options_.batch_tokens);
     if (events_.plan) events_.plan(plan);
     if (!plan.fits && !options_.allow_memory_shortage) {
@@ -231,7 +231,7 @@ class Run {
   std::shared_ptr<const PackedData> data_;
   std::string data_hash_;
   std::vector<Batch> eval_;
-  std::unique_ptr<Trainer> trainer_;
+  std::unique_ptr<LanguageTrainer> trainer_;
   std::optional<Schedule> schedule_;
   std::unique_ptr<BatchStream> stream_;
   std::optional<MetricsLog> log_;

@@ -10,10 +10,10 @@
 #include "models/text/text_model.h"
 #include "training/checkpoint.h"
 #include "training/data/examples.h"
+#include "training/language_trainer.h"
 #include "training/memory_plan.h"
 #include "training/report/progress.h"
 #include "training/schedule.h"
-#include "training/trainer.h"
 
 namespace yiti {
 
@@ -27,7 +27,7 @@ struct FineTuneOptions {
   double epochs = 1;
   int64_t max_steps = 0;     ///< 0: as many as the epochs have
   ScheduleOptions schedule;  ///< total_steps is worked out
-  TrainerOptions trainer;
+  LanguageTrainerOptions trainer;
   uint64_t seed = 0;
   int64_t eval_every = 0;        ///< steps; 0: at the beginning and the end only
   int64_t publish_every = 0;     ///< steps; 0: at the end only

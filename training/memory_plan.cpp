@@ -43,7 +43,7 @@ int64_t layer_floats(const ModelConfig& c) {
 
 }  // namespace
 
-MemoryPlanReport plan_training_memory(const Trainer& trainer, int64_t batch_tokens) {
+MemoryPlanReport plan_training_memory(const LanguageTrainer& trainer, int64_t batch_tokens) {
   const ModelConfig& c = trainer.model()->config();
   const int64_t trained = trainer.trained_elements() * kFloat;
   int64_t optimizer = 0;

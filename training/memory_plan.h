@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "training/trainer.h"
+#include "training/language_trainer.h"
 
 namespace yiti {
 
@@ -25,6 +25,6 @@ struct MemoryPlanReport {
 
 /// The estimate for a trainer with batches of `batch_tokens` tokens: weights, the copy that is
 /// trained, gradients, optimiser state, activations of one micro-batch, the loss's chunk.
-MemoryPlanReport plan_training_memory(const Trainer& trainer, int64_t batch_tokens);
+MemoryPlanReport plan_training_memory(const LanguageTrainer& trainer, int64_t batch_tokens);
 
 }  // namespace yiti

@@ -1,56 +1,140 @@
 #include "training/trainer.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "core/error.h"
-#include "models/lora.h"
-#include "ops/reduce/reduce.h"
+#include "ops/optim/square_sum.h"
 
 namespace yiti {
+namespace {
 
-TrainingInputs to_inputs(const Batch& batch, const DevicePtr& device) {
-  const auto length = static_cast<int64_t>(batch.tokens.size());
-  return {Tensor::from(batch.tokens, {length}, device),
-          Tensor::from(batch.positions, {length}, device),
-          Tensor::from(batch.labels, {length}, device)};
-}
-
-Trainer::Trainer(ModelPtr model, const TrainerOptions& options)
-    : model_(std::move(model)),
-      parameters_(model_->store(), lora_parameters(*model_->store()), options),
-      recompute_layers_(options.recompute_layers) {}
-
-StepResult Trainer::step(std::span<const Batch> micro_batches, double lr) {
-  StepResult result;
-  parameters_.begin_step();
-  for (const Batch& batch : micro_batches) {
-    result.tokens += static_cast<int64_t>(batch.tokens.size());
-    result.trained_tokens += batch.trained_tokens;
-    if (batch.trained_tokens == 0) continue;
-    const TrainingInputs inputs = to_inputs(batch, model_->device());
-    TrainingContext context(*model_, parameters_.base(), inputs, parameters_.tape(),
-                            &parameters_.watched(), recompute_layers_);
-    parameters_.accumulate(ops::sum((*model_)(inputs.tokens, context)), batch.trained_tokens);
+double gradient_norm(const std::vector<Tensor>& gradients) {
+  double total = 0;
+  for (const Tensor& gradient : gradients) {
+    if (gradient.defined()) total += ops::square_sum(gradient).item();
   }
-  check(result.trained_tokens > 0, "trainer", "the batch has no token to train on");
-  const ParameterTrainer::Step step = parameters_.update(lr);
-  result.loss = step.loss;
-  result.grad_norm = step.grad_norm;
-  return result;
+  return std::sqrt(total);
 }
 
-double Trainer::evaluate(std::span<const Batch> batches) const {
-  double loss_sum = 0;
+}  // namespace
+
+Trainer::Trainer(StorePtr store, std::vector<std::string> names, const TrainerOptions& options)
+    : store_(std::move(store)),
+      options_(options),
+      base_(store_->current()),
+      names_(std::move(names)),
+      tape_(Tape::create()) {
+  if (names_.empty()) names_ = store_->names();
+  for (const std::string& name : names_) {
+    const Parameter p = store_->at(name);
+    const Tensor& value = (*base_)[p];
+    if (value.dtype() != DType::kF32) {
+      fail(Code::kFailedPrecondition, "trainer",
+           "{} is {}, which cannot be trained: train an adapter, or load the model dequantised",
+           name, yiti::name(value.dtype()));
+    }
+    parameters_.push_back(p);
+    values_.push_back(value.copy());
+    watched_[p.index] = tape_->watch(values_.back());
+  }
+  optimizer_ = make_optimizer(options_.optimizer, values_);
+  if (options_.gate) {
+    tape_->set_between_ops(
+        [gate = options_.gate, wait = options_.max_yield_ms] { gate->yield(wait); });
+  }
+}
+
+void Trainer::begin_step() {
+  tape_->clear();
+  loss_sum_ = 0;
+  count_ = 0;
+}
+
+void Trainer::accumulate(const Tensor& loss, int64_t count) {
+  loss_sum_ += loss.item();
+  count_ += count;
+  tape_->backward(loss);
+}
+
+Trainer::Step Trainer::update(double lr) {
+  check(count_ > 0, "trainer", "the step has nothing to train on");
+  std::vector<Tensor> gradients;
+  for (const Parameter p : parameters_) gradients.push_back(tape_->grad(watched_.at(p.index)));
+  check(std::any_of(gradients.begin(), gradients.end(),
+                    [](const Tensor& gradient) { return gradient.defined(); }),
+        "trainer", "no loss of this step was computed from watched parameters since it began");
+  const double mean = 1 / static_cast<double>(count_);
+  const Step step{.loss = loss_sum_ / static_cast<double>(count_),
+                  .grad_norm = gradient_norm(gradients) * mean};
+  if (!std::isfinite(step.loss) || !std::isfinite(step.grad_norm)) {
+    fail(Code::kDataLoss, "trainer",
+         "step {}: loss {} and gradient norm {} are not finite; the parameters were left as they "
+         "are: try a lower learning rate",
+         steps_ + 1, step.loss, step.grad_norm);
+  }
+  // As torch's clip_grad_norm_.
+  const double clip = options_.max_grad_norm > 0
+                          ? std::min(1.0, options_.max_grad_norm / (step.grad_norm + 1e-6))
+                          : 1.0;
+  optimizer_->update(values_, gradients, lr, mean * clip, ++steps_);
+  return step;
+}
+
+VersionPtr Trainer::publish() {
+  std::vector<std::pair<Parameter, Tensor>> changes;
+  for (size_t i = 0; i < values_.size(); ++i)
+    changes.emplace_back(parameters_[i], values_[i].copy());
+  return store_->publish(changes);
+}
+
+ParameterValues Trainer::values() const {
+  ParameterValues values;
+  for (size_t i = 0; i < values_.size(); ++i) values[parameters_[i].index] = values_[i];
+  return values;
+}
+
+int64_t Trainer::trained_elements() const {
   int64_t count = 0;
-  const ParameterValues values = parameters_.values();
-  for (const Batch& batch : batches) {
-    if (batch.trained_tokens == 0) continue;
-    const TrainingInputs inputs = to_inputs(batch, model_->device());
-    TrainingContext context(*model_, parameters_.base(), inputs, nullptr, &values);
-    loss_sum += ops::sum((*model_)(inputs.tokens, context)).item();
-    count += batch.trained_tokens;
-    parameters_.yield();
+  for (const Tensor& value : values_) count += value.numel();
+  return count;
+}
+
+Tensor Trainer::last_gradient(const std::string& name) const {
+  return tape_->grad(watched_.at(store_->at(name).index));
+}
+
+void Trainer::yield() const {
+  if (options_.gate) options_.gate->yield(options_.max_yield_ms);
+}
+
+std::vector<std::pair<std::string, Tensor>> Trainer::state() const {
+  std::vector<std::pair<std::string, Tensor>> tensors;
+  for (size_t i = 0; i < names_.size(); ++i) tensors.emplace_back(names_[i], values_[i]);
+  for (const auto& [kind, state] : optimizer_->state()) {
+    for (size_t i = 0; i < names_.size(); ++i) {
+      tensors.emplace_back("optimizer." + kind + "." + names_[i], state[i]);
+    }
   }
-  check(count > 0, "trainer", "the evaluation data has no token with a loss");
-  return loss_sum / static_cast<double>(count);
+  return tensors;
+}
+
+void Trainer::restore(const std::vector<std::pair<std::string, Tensor>>& saved, int64_t steps) {
+  const auto own = state();
+  check(own.size() == saved.size(), "trainer", "got {} state tensors; wants {}", saved.size(),
+        own.size());
+  for (size_t i = 0; i < own.size(); ++i) {
+    check(own[i].first == saved[i].first && own[i].second.shape() == saved[i].second.shape() &&
+              saved[i].second.dtype() == own[i].second.dtype(),
+          "trainer", "state tensor {} of {}; wants {} of {}", saved[i].first,
+          saved[i].second.shape().str(), own[i].first, own[i].second.shape().str());
+  }
+  for (size_t i = 0; i < own.size(); ++i) {
+    std::vector<std::byte> host(saved[i].second.bytes());
+    saved[i].second.copy_to_host(host);
+    own[i].second.device()->copy_from_host(own[i].second.raw(), host.data(), host.size());
+  }
+  steps_ = steps;
 }
 
 }  // namespace yiti

@@ -1,72 +1,90 @@
-// One model in training: steps, evaluation, published versions, state that can be saved.
+// What training any model comes down to: gradients of losses, clipping, an optimiser, versions.
 #pragma once
 
-#include <span>
+#include <memory>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
-#include "models/language_model.h"
-#include "training/data/packing.h"
-#include "training/parameter_trainer.h"
-#include "training/training_context.h"
+#include "autograd/tape.h"
+#include "core/gate.h"
+#include "core/parameters.h"
+#include "training/optimizer.h"
 
 namespace yiti {
 
-struct TrainerOptions : ParameterTrainerOptions {
-  bool recompute_layers = false;  ///< keep only each layer's input for the backward pass
+struct TrainerOptions {
+  OptimizerOptions optimizer;
+  double max_grad_norm = 1.0;  ///< 0: gradients are not clipped
+  std::shared_ptr<Gate> gate;  ///< where training yields to serving; may be null
+  int max_yield_ms = 200;      ///< the longest wait at one op
 };
 
-struct StepResult {
-  double loss = 0;       ///< mean over the trained tokens, in nats
-  double grad_norm = 0;  ///< before clipping
-  int64_t tokens = 0;
-  int64_t trained_tokens = 0;
-};
+/// Tensors by Parameter::index.
+using ParameterValues = std::unordered_map<int32_t, Tensor>;
 
-/// Trains the adapter of a model that has one, else all of its parameters, which must then be
-/// float32. Works on its own copy of what it trains; the store's versions change when it publishes.
-/// One thread at a time, beside any number of sessions of the same model.
+/// Trains parameters of a store, by losses that its user computes from watched(). Works on its own
+/// copy of what it trains; the store's versions change when it publishes. One thread at a time,
+/// beside any number of readers of the store.
 class Trainer {
  public:
-  /// Throws kFailedPrecondition, with what to do, when a parameter to train is not float32.
-  Trainer(ModelPtr model, const TrainerOptions& options);
+  struct Step {
+    double loss = 0;       ///< the mean
+    double grad_norm = 0;  ///< of the mean loss, before clipping
+  };
 
-  /// One optimiser step at this learning rate over micro-batches, whose gradients add up as if
-  /// they were one batch: the loss is the mean over all their trained tokens. Throws
-  /// kInvalidArgument when there is none.
-  StepResult step(std::span<const Batch> micro_batches, double lr);
-  /// Mean loss over the trained tokens of `batches`.
-  double evaluate(std::span<const Batch> batches) const;
+  /// Trains `names`; an empty list stands for all of the store's parameters. Throws
+  /// kFailedPrecondition, with what to do, when one of them is not float32.
+  Trainer(StorePtr store, std::vector<std::string> names, const TrainerOptions& options);
+
+  /// Forgets the gradients of the last step, and what the tape recorded: losses are computed after
+  /// it.
+  void begin_step();
+  /// Adds the gradients of a loss (one element) that was computed from watched() and is a sum over
+  /// `count` samples.
+  void accumulate(const Tensor& loss, int64_t count);
+  /// One optimiser step at this learning rate for the mean over all samples since begin_step().
+  /// Throws kInvalidArgument where there were none or no loss led to a parameter, and kDataLoss
+  /// where loss or gradients are not finite; the parameters then stay as they are.
+  Step update(double lr);
   /// Makes what was trained so far the store's next version.
-  VersionPtr publish() { return parameters_.publish(); }
+  VersionPtr publish();
 
-  const ModelPtr& model() const { return model_; }
+  /// The parameters that are trained: watched by the tape, for losses.
+  const ParameterValues& watched() const { return watched_; }
+  /// The same, not watched: for evaluation.
+  ParameterValues values() const;
+  const std::shared_ptr<Tape>& tape() const { return tape_; }
+  /// The version that training began with.
+  const VersionPtr& base() const { return base_; }
   /// The names of what is trained, in order.
-  const std::vector<std::string>& names() const { return parameters_.names(); }
-  int64_t trained_elements() const { return parameters_.trained_elements(); }
-  bool recomputes_layers() const { return recompute_layers_; }
-  int64_t steps() const { return parameters_.steps(); }
-  /// Of the version that training began with.
-  const std::string& base_fingerprint() const { return parameters_.base()->fingerprint(); }
-  /// The gradient of the last step's loss, before clipping, for parameter `name`; undefined where
-  /// it has none. For tests and probes.
-  Tensor last_gradient(const std::string& name) const { return parameters_.last_gradient(name); }
+  const std::vector<std::string>& names() const { return names_; }
+  int64_t trained_elements() const;
+  int64_t steps() const { return steps_; }
+  /// The gradient of the last step's summed loss for parameter `name`; undefined where it has none.
+  Tensor last_gradient(const std::string& name) const;
+  /// Lets serving go first while it has work.
+  void yield() const;
 
-  /// Everything that the next step depends on: parameters, optimiser state, step count.
-  std::vector<std::pair<std::string, Tensor>> state() const { return parameters_.state(); }
+  /// Everything that the next step depends on: parameters and optimiser state.
+  std::vector<std::pair<std::string, Tensor>> state() const;
   /// The inverse. Throws kInvalidArgument for tensors that do not fit.
-  void restore(const std::vector<std::pair<std::string, Tensor>>& state, int64_t steps) {
-    parameters_.restore(state, steps);
-  }
+  void restore(const std::vector<std::pair<std::string, Tensor>>& state, int64_t steps);
 
  private:
-  ModelPtr model_;
-  ParameterTrainer parameters_;
-  bool recompute_layers_;
+  StorePtr store_;
+  TrainerOptions options_;
+  VersionPtr base_;
+  std::vector<std::string> names_;
+  std::vector<Parameter> parameters_;
+  std::vector<Tensor> values_;
+  std::unique_ptr<Optimizer> optimizer_;
+  std::shared_ptr<Tape> tape_;
+  ParameterValues watched_;
+  double loss_sum_ = 0;  // since begin_step()
+  int64_t count_ = 0;
+  int64_t steps_ = 0;
 };
-
-/// A batch's tensors on a device.
-TrainingInputs to_inputs(const Batch& batch, const DevicePtr& device);
 
 }  // namespace yiti

@@ -20,8 +20,8 @@
 #include "ops/shape/pad.h"
 #include "ops/shape/reshape.h"
 #include "ops/shape/slice.h"
-#include "training/parameter_trainer.h"
 #include "training/schedule.h"
+#include "training/trainer.h"
 
 namespace yiti::digits {
 namespace {
@@ -102,7 +102,7 @@ Model make_conv(const DevicePtr& device, uint64_t seed) {
 }
 
 void train(const Model& model, const Pictures& pictures, const TrainOptions& options) {
-  ParameterTrainer trainer(model.store, {}, {});
+  Trainer trainer(model.store, {}, {});
   const Lookup watched = [&](const std::string& name) {
     return trainer.watched().at(model.store->at(name).index);
   };

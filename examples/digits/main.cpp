@@ -5,20 +5,20 @@
 
 #include "core/error.h"
 #include "examples/digits/digits.h"
-#include "inference/executable.h"
+#include "inference/session.h"
 #include "ops/shape/slice.h"
 
 namespace yiti::digits {
 namespace {
 
 // Whether the program gives the bits of the training forward for the first `count` pictures.
-bool same_bits(Executable& executable, const Model& model, const Tensor& pictures, int64_t count) {
+bool same_bits(Session& session, const Model& model, const Tensor& pictures, int64_t count) {
   const Tensor images = ops::slice(pictures, 0, 0, count);
   const std::vector<float> wanted = eager_logits(model, images).to_vector<float>();
   images.copy_to_host(std::as_writable_bytes(
-      std::span(executable.input(0).data<float>(), static_cast<size_t>(images.numel()))));
-  executable.run({{count}}, model.store->current().get());
-  return std::memcmp(executable.output(0).raw(), wanted.data(), wanted.size() * sizeof(float)) == 0;
+      std::span(session.input(0).data<float>(), static_cast<size_t>(images.numel()))));
+  session.run({{count}}, model.store->current().get());
+  return std::memcmp(session.output(0).raw(), wanted.data(), wanted.size() * sizeof(float)) == 0;
 }
 
 bool run(const Model& model, TrainOptions options, const Data& data, const DevicePtr& device) {
@@ -29,14 +29,14 @@ bool run(const Model& model, TrainOptions options, const Data& data, const Devic
   const double score = accuracy(eager_logits(model, data.test.images), data.test.labels);
   std::cout << "\n" << model.name << ": " << 100 * score << " % of the test pictures right\n";
   const int64_t count = data.test.labels.dim(0);
-  Executable executable(capture(model, device, count));
+  Session session(capture(model, device, count));
   bool same = true;
   for (const int64_t size : {int64_t{1}, int64_t{7}, int64_t{64}, count}) {
-    same = same && same_bits(executable, model, data.test.images, size);
+    same = same && same_bits(session, model, data.test.images, size);
   }
   std::cout << "the program gives " << (same ? "the same bits as" : "OTHER BITS than")
             << " the training forward\n"
-            << executable.explain() << '\n';
+            << session.explain() << '\n';
   return same;
 }
 

@@ -15,7 +15,6 @@ int answer(const yiti::LoadedModel& loaded, const std::string& question) {
   yiti::GenerateRequest request{
       .prompt = text.chat_prompt({{{"role", "user"}, {"content", question}}}),
       .max_tokens = 48,
-      .sampling = {},
       .stop_tokens = text.stop_tokens};
   const auto result = scheduler.generate(std::move(request), [&](const yiti::GeneratedToken& next) {
     std::cout << stream.push(next.token) << std::flush;

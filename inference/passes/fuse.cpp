@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <functional>
 
 #include "inference/passes/passes.h"
 
@@ -27,8 +28,10 @@ struct Uses {
 // An attempt to lay a fusion's steps over nodes of the program.
 class Matcher {
  public:
-  Matcher(const Program& program, const Uses& uses, const Fusion& fusion)
-      : program_(program), uses_(uses), fusion_(fusion) {
+  using Accept = std::function<bool(const Matcher&)>;
+
+  Matcher(const Program& program, const Uses& uses, const Fusion& fusion, Accept accept)
+      : program_(program), uses_(uses), fusion_(fusion), accept_(std::move(accept)) {
     int inputs = 0;
     for (const Fusion::Step& step : fusion.steps) {
       for (int ref : step.in) inputs = std::max(inputs, ref + 1);
@@ -36,7 +39,7 @@ class Matcher {
     inputs_.assign(static_cast<size_t>(inputs), kUnbound);
   }
 
-  // Whether the steps fit with the first one at node `first`.
+  // Whether the steps fit, in a way that is accepted, with the first one at node `first`.
   bool match(int first) { return place(0, first); }
 
   const std::vector<int>& nodes() const { return nodes_; }
@@ -47,7 +50,7 @@ class Matcher {
     const std::vector<int> before = inputs_;
     if (fits(step, node)) {
       nodes_.push_back(node);
-      if (step + 1 == fusion_.steps.size() || place_next(step + 1)) return true;
+      if (step + 1 == fusion_.steps.size() ? accept_(*this) : place_next(step + 1)) return true;
       nodes_.pop_back();
     }
     inputs_ = before;
@@ -98,6 +101,7 @@ class Matcher {
   const Program& program_;
   const Uses& uses_;
   const Fusion& fusion_;
+  Accept accept_;
   std::vector<int> inputs_;
   std::vector<int> nodes_;
 };
@@ -160,12 +164,14 @@ std::optional<ProgramNode> fused_node(const Program& program, const Uses& uses,
 bool apply_once(Program& program, const Fusion& fusion, size_t& from) {
   const Uses uses(program);
   for (; from < program.nodes.size(); ++from) {
-    Matcher matcher(program, uses, fusion);
+    std::optional<ProgramNode> node;
+    std::optional<size_t> at;
+    Matcher matcher(program, uses, fusion, [&](const Matcher& match) {
+      node = fused_node(program, uses, fusion, match);
+      if (node) at = position(uses, *node, match.nodes());
+      return node && at;
+    });
     if (!matcher.match(static_cast<int>(from))) continue;
-    std::optional<ProgramNode> node = fused_node(program, uses, fusion, matcher);
-    if (!node) continue;
-    const std::optional<size_t> at = position(uses, *node, matcher.nodes());
-    if (!at) continue;
     std::vector<int> gone = matcher.nodes();
     std::sort(gone.begin(), gone.end());
     const auto shift = static_cast<size_t>(std::count_if(

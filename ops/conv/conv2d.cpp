@@ -27,36 +27,20 @@ void check_same_dtype(std::span<const Tensor> in, const Op& op) {
 
 std::vector<Tensor> infer(std::span<const Tensor> in, const Attrs& attrs, const Op& op) {
   check_same_dtype(in, op);
-  const Conv2dShape s =
-      conv2d_shape(in[0].shape(), in[1].shape(), attrs.as<Conv2dAttrs>(), op.name);
-  return {Tensor::meta(s.y(), in[0].dtype(), in[0].device())};
-}
-
-// Checks that dy [B, O, H', W'] is what a convolution of these sizes gives.
-Tensor checked(const Op& op, std::span<const Tensor> in, const Conv2dShape& s,
-               const Shape& result) {
-  check(s.y() == in[0].shape(), op.name, "dy is {}; wants {}", in[0].shape().str(), s.y().str());
-  return Tensor::meta(result, in[0].dtype(), in[0].device());
+  return {Tensor::meta(conv2d_forward_shape(in, attrs).y(), in[0].dtype(), in[0].device())};
 }
 
 std::vector<Tensor> infer_backward_input(std::span<const Tensor> in, const Attrs& attrs,
                                          const Op& op) {
   check_same_dtype(in, op);
-  const auto& a = attrs.as<Conv2dBackwardAttrs>();
-  check(a.height >= 0 && a.width >= 0 && a.groups >= 1, op.name, "an image of {} by {}, {} groups",
-        a.height, a.width, a.groups);
-  const Shape x = {in[0].dim(0), in[1].dim(1) * a.groups, a.height, a.width};
-  return {checked(op, in, conv2d_shape(x, in[1].shape(), a, op.name), x)};
+  return {Tensor::meta(conv2d_backward_input_shape(in, attrs).x(), in[0].dtype(), in[0].device())};
 }
 
 std::vector<Tensor> infer_backward_weight(std::span<const Tensor> in, const Attrs& attrs,
                                           const Op& op) {
   check_same_dtype(in, op);
-  const auto& a = attrs.as<Conv2dBackwardAttrs>();
-  check(a.height >= 1 && a.width >= 1 && a.groups >= 1, op.name, "a kernel of {} by {}, {} groups",
-        a.height, a.width, a.groups);
-  const Shape weight = {in[0].dim(1), in[1].dim(1) / a.groups, a.height, a.width};
-  return {checked(op, in, conv2d_shape(in[1].shape(), weight, a, op.name), weight)};
+  return {Tensor::meta(conv2d_backward_weight_shape(in, attrs).weight(), in[0].dtype(),
+                       in[0].device())};
 }
 
 std::vector<Tensor> gradient(const GradArgs& args) {
@@ -122,7 +106,7 @@ const Op& conv2d_op() {
           .optional_input("bias", "[O]")
           .output("y", "[B, O, Ho, Wo]")
           .shape_rule(&infer)
-          .kernel(cpu_kernel("cpu.gemm", DType::kF32, &cpu::run_conv2d))
+          .kernel(cpu_kernel("cpu.gemm", DType::kF32, &cpu::run_conv2d, &cpu::conv2d_workspace))
           .reference(&conv2d_reference)
           .gradient(&gradient, {0, 1})
           .sample({Shape{2, 3, 7, 6}, Shape{4, 3, 3, 3}, Shape{4}}, attrs_of({1, 1, 1, 1, 1, 1}, 1))
@@ -144,7 +128,8 @@ const Op& conv2d_backward_input_op() {
           .input("weight", "[O, Cg, Kh, Kw]")
           .output("dx", "[B, C, H, W]")
           .shape_rule(&infer_backward_input)
-          .kernel(cpu_kernel("cpu.gemm", DType::kF32, &cpu::run_conv2d_backward_input))
+          .kernel(cpu_kernel("cpu.gemm", DType::kF32, &cpu::run_conv2d_backward_input,
+                             &cpu::conv2d_backward_input_workspace))
           .reference(&conv2d_backward_input_reference)
           .gradient(&backward_input_gradient, {0, 1})
           .sample({Shape{2, 4, 7, 6}, Shape{4, 3, 3, 3}},
@@ -167,7 +152,8 @@ const Op& conv2d_backward_weight_op() {
           .input("x", "[B, C, H, W]")
           .output("dweight", "[O, Cg, Kh, Kw]")
           .shape_rule(&infer_backward_weight)
-          .kernel(cpu_kernel("cpu.gemm", DType::kF32, &cpu::run_conv2d_backward_weight))
+          .kernel(cpu_kernel("cpu.gemm", DType::kF32, &cpu::run_conv2d_backward_weight,
+                             &cpu::conv2d_backward_weight_workspace))
           .reference(&conv2d_backward_weight_reference)
           .gradient(&backward_weight_gradient, {0, 1})
           .sample({Shape{2, 4, 7, 6}, Shape{2, 3, 7, 6}},

@@ -29,13 +29,19 @@ MatrixView dense(const float* data, int64_t rows, int64_t cols) {
 // One group of channels of some images.
 class Block {
  public:
-  Block(const Conv2dShape& shape, Device& device)
+  Block(const Conv2dShape& shape, Device& device, std::byte* workspace)
       : s_(shape),
         device_(device),
-        capacity_(images_in_block(shape) * shape.windows.places()),
-        taps_(Tensor::empty({capacity_, s_.taps()}, DType::kF32, device.shared_from_this())),
-        results_(Tensor::empty({capacity_, s_.group_outputs()}, DType::kF32,
-                               device.shared_from_this())) {}
+        taps_(reinterpret_cast<float*>(workspace)),
+        results_(taps_ + rounded(max_rows(shape) * shape.taps())) {}
+
+  /// Bytes of workspace for the rows alone; what lies behind them is free for a gemm.
+  static size_t bytes(const Conv2dShape& s) {
+    const int64_t rows = max_rows(s);
+    return static_cast<size_t>(rounded(rows * s.taps()) + rounded(rows * s.group_outputs())) *
+           sizeof(float);
+  }
+  static int64_t max_rows(const Conv2dShape& s) { return images_in_block(s) * s.windows.places(); }
 
   /// Calls f(group) for each block of images and group of channels.
   template <class F>
@@ -47,8 +53,11 @@ class Block {
     }
   }
   int64_t rows() const { return count_ * s_.windows.places(); }
-  float* taps() const { return taps_data_; }
-  float* results() const { return results_data_; }
+  float* taps() const { return taps_; }
+  float* results() const { return results_; }
+  std::byte* free_space() const {
+    return reinterpret_cast<std::byte*>(results_ + rounded(max_rows(s_) * s_.group_outputs()));
+  }
   MatrixView tap_rows() const { return dense(taps(), rows(), s_.taps()); }
   MatrixView result_rows() const { return dense(results(), rows(), s_.group_outputs()); }
   /// The group's weights as [outputs, taps].
@@ -98,6 +107,9 @@ class Block {
   }
 
  private:
+  // A whole number of cache lines.
+  static int64_t rounded(int64_t floats) { return (floats + 15) / 16 * 16; }
+
   struct Span {
     int64_t begin, end;
     int64_t size() const { return std::max<int64_t>(0, end - begin); }
@@ -141,59 +153,71 @@ class Block {
 
   const Conv2dShape s_;
   Device& device_;
-  int64_t capacity_, first_ = 0, count_ = 0, group_ = 0;
-  Tensor taps_, results_;
-  float *taps_data_ = taps_.data<float>(), *results_data_ = results_.data<float>();
+  int64_t first_ = 0, count_ = 0, group_ = 0;
+  float *taps_, *results_;
 };
 
 }  // namespace
 
+size_t conv2d_workspace(std::span<const Tensor> in, const Attrs& attrs, Device& device) {
+  const Conv2dShape s = conv2d_forward_shape(in, attrs);
+  return Block::bytes(s) + gemm_workspace(device, Block::max_rows(s), s.group_outputs(), s.taps());
+}
+
+size_t conv2d_backward_input_workspace(std::span<const Tensor> in, const Attrs& attrs,
+                                       Device& device) {
+  const Conv2dShape s = conv2d_backward_input_shape(in, attrs);
+  return Block::bytes(s) + gemm_workspace(device, Block::max_rows(s), s.taps(), s.group_outputs());
+}
+
+size_t conv2d_backward_weight_workspace(std::span<const Tensor> in, const Attrs& attrs,
+                                        Device& device) {
+  const Conv2dShape s = conv2d_backward_weight_shape(in, attrs);
+  return Block::bytes(s) + gemm_workspace(device, s.group_outputs(), s.taps(), Block::max_rows(s));
+}
+
 void run_conv2d(const KernelArgs& args) {
-  const Conv2dShape s =
-      conv2d_shape(args.in[0].shape(), args.in[1].shape(), args.attrs.as<Conv2dAttrs>(), "conv2d");
+  const Conv2dShape s = conv2d_forward_shape(args.in, args.attrs);
   const Tensor x = ops::contiguous(args.in[0]), weight = ops::contiguous(args.in[1]);
   const Tensor bias = args.in[2].defined() ? ops::contiguous(args.in[2]) : Tensor();
-  Block block(s, args.device);
+  Block block(s, args.device, args.workspace);
   block.for_each([&](int64_t group) {
     GemmOptions options;
     if (bias.defined()) options.bias = bias.data<float>() + group * s.group_outputs();
     block.read_windows(x.data<float>());
     gemm(args.device, block.tap_rows(), block.weights(weight.data<float>()).t(), block.results(),
-         s.group_outputs(), options);
+         s.group_outputs(), options, block.free_space());
     block.write_results(args.out[0].data<float>());
   });
 }
 
 void run_conv2d_backward_input(const KernelArgs& args) {
   const Tensor dy = ops::contiguous(args.in[0]), weight = ops::contiguous(args.in[1]);
-  const Conv2dShape s = conv2d_shape(args.out[0].shape(), weight.shape(),
-                                     args.attrs.as<Conv2dBackwardAttrs>(), "conv2d_backward_input");
+  const Conv2dShape s = conv2d_backward_input_shape(args.in, args.attrs);
   float* dx = args.out[0].data<float>();
   std::fill_n(dx, args.out[0].numel(), 0.0f);
-  Block block(s, args.device);
+  Block block(s, args.device, args.workspace);
   block.for_each([&](int64_t) {
     block.read_results(dy.data<float>());
     gemm(args.device, block.result_rows(), block.weights(weight.data<float>()), block.taps(),
-         s.taps());
+         s.taps(), {}, block.free_space());
     block.add_windows(dx);
   });
 }
 
 void run_conv2d_backward_weight(const KernelArgs& args) {
   const Tensor dy = ops::contiguous(args.in[0]), x = ops::contiguous(args.in[1]);
-  const Conv2dShape s =
-      conv2d_shape(x.shape(), args.out[0].shape(), args.attrs.as<Conv2dBackwardAttrs>(),
-                   "conv2d_backward_weight");
+  const Conv2dShape s = conv2d_backward_weight_shape(args.in, args.attrs);
   float* dweight = args.out[0].data<float>();
   std::fill_n(dweight, args.out[0].numel(), 0.0f);
-  Block block(s, args.device);
+  Block block(s, args.device, args.workspace);
   block.for_each([&](int64_t group) {
     GemmOptions options;
     options.accumulate = true;
     block.read_windows(x.data<float>());
     block.read_results(dy.data<float>());
     gemm(args.device, block.result_rows().t(), block.tap_rows(),
-         dweight + group * s.group_outputs() * s.taps(), s.taps(), options);
+         dweight + group * s.group_outputs() * s.taps(), s.taps(), options, block.free_space());
   });
 }
 

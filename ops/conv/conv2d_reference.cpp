@@ -1,4 +1,3 @@
-#include "core/error.h"
 #include "ops/conv/conv2d_shape.h"
 #include "ops/host_values.h"
 
@@ -34,21 +33,8 @@ Tensor like(const Tensor& tensor, const std::vector<double>& values, const Shape
 
 }  // namespace
 
-Conv2dShape conv2d_shape(const Shape& x, const Shape& weight, const Conv2dAttrs& attrs,
-                         std::string_view op) {
-  check(x.rank() == 4 && weight.rank() == 4, op, "x is {}, weight {}; wants four axes each",
-        x.str(), weight.str());
-  check(attrs.groups >= 1 && x[1] % attrs.groups == 0 && weight[0] % attrs.groups == 0 &&
-            weight[1] == x[1] / attrs.groups,
-        op, "x is {}, weight {}; wants [O, C/groups, kh, kw] with {} groups", x.str(), weight.str(),
-        attrs.groups);
-  return {x[0], x[1], weight[0], attrs.groups,
-          windows_of(x[2], x[3], weight[2], weight[3], attrs, op)};
-}
-
 std::vector<Tensor> conv2d_reference(std::span<const Tensor> in, const Attrs& attrs) {
-  const Conv2dShape s =
-      conv2d_shape(in[0].shape(), in[1].shape(), attrs.as<Conv2dAttrs>(), "conv2d");
+  const Conv2dShape s = conv2d_forward_shape(in, attrs);
   const std::vector<double> x = to_doubles(in[0]), weight = to_doubles(in[1]);
   std::vector<double> y = zeros(s.y());
   if (in[2].defined()) {
@@ -63,9 +49,7 @@ std::vector<Tensor> conv2d_reference(std::span<const Tensor> in, const Attrs& at
 
 std::vector<Tensor> conv2d_backward_input_reference(std::span<const Tensor> in,
                                                     const Attrs& attrs) {
-  const auto& a = attrs.as<Conv2dBackwardAttrs>();
-  const Conv2dShape s = conv2d_shape({in[0].dim(0), in[1].dim(1) * a.groups, a.height, a.width},
-                                     in[1].shape(), a, "conv2d_backward_input");
+  const Conv2dShape s = conv2d_backward_input_shape(in, attrs);
   const std::vector<double> dy = to_doubles(in[0]), weight = to_doubles(in[1]);
   std::vector<double> dx = zeros(s.x());
   for_each_product(s, [&](size_t i, size_t j, size_t k) { dx[i] += dy[k] * weight[j]; });
@@ -74,11 +58,7 @@ std::vector<Tensor> conv2d_backward_input_reference(std::span<const Tensor> in,
 
 std::vector<Tensor> conv2d_backward_weight_reference(std::span<const Tensor> in,
                                                      const Attrs& attrs) {
-  const auto& a = attrs.as<Conv2dBackwardAttrs>();
-  const Conv2dShape s =
-      conv2d_shape(in[1].shape(),
-                   {in[0].dim(1), in[1].dim(1) / std::max<int64_t>(1, a.groups), a.height, a.width},
-                   a, "conv2d_backward_weight");
+  const Conv2dShape s = conv2d_backward_weight_shape(in, attrs);
   const std::vector<double> dy = to_doubles(in[0]), x = to_doubles(in[1]);
   std::vector<double> dweight = zeros(s.weight());
   for_each_product(s, [&](size_t i, size_t j, size_t k) { dweight[j] += dy[k] * x[i]; });

@@ -18,10 +18,6 @@ struct Conv2dShape {
   Shape y() const { return {images, outputs, windows.out_h, windows.out_w}; }
 };
 
-/// Throws kInvalidArgument naming `op`.
-Conv2dShape conv2d_shape(const Shape& x, const Shape& weight, const Conv2dAttrs& attrs,
-                         std::string_view op);
-
 /// The attributes of the backward ops: those of the convolution, and the shape that the gradient
 /// has where its other input does not tell it.
 struct Conv2dBackwardAttrs : Conv2dAttrs {
@@ -32,6 +28,11 @@ struct Conv2dBackwardAttrs : Conv2dAttrs {
     v.field("width", width);
   }
 };
+
+/// The shapes of an op's call from its inputs. Each throws kInvalidArgument naming the op.
+Conv2dShape conv2d_forward_shape(std::span<const Tensor> in, const Attrs& attrs);
+Conv2dShape conv2d_backward_input_shape(std::span<const Tensor> in, const Attrs& attrs);
+Conv2dShape conv2d_backward_weight_shape(std::span<const Tensor> in, const Attrs& attrs);
 
 namespace ops {
 
@@ -49,6 +50,11 @@ namespace cpu {
 void run_conv2d(const KernelArgs& args);
 void run_conv2d_backward_input(const KernelArgs& args);
 void run_conv2d_backward_weight(const KernelArgs& args);
+size_t conv2d_workspace(std::span<const Tensor> in, const Attrs& attrs, Device& device);
+size_t conv2d_backward_input_workspace(std::span<const Tensor> in, const Attrs& attrs,
+                                       Device& device);
+size_t conv2d_backward_weight_workspace(std::span<const Tensor> in, const Attrs& attrs,
+                                        Device& device);
 
 }  // namespace cpu
 

@@ -3,7 +3,7 @@
 #include <cstdlib>
 #include <new>
 
-#include "inference/session.h"
+#include "inference/language_session.h"
 #include "models/loader.h"
 #include "ops/attention/key_block.h"
 #include "tests/smollm2.h"
@@ -51,7 +51,7 @@ class WarmDecoding : public testing::TestWithParam<std::string> {
   static void expect_no_allocation(int64_t prompt) {
     if (GetParam().empty()) GTEST_SKIP() << "set YITI_SMOLLM2 to the GGUF's path";
     const DevicePtr device = make_cpu_device({.threads = 2});
-    Session session(load_model(GetParam(), device).value().model, {.max_tokens = 512});
+    LanguageSession session(load_model(GetParam(), device).value().model, {.max_tokens = 512});
     const SequenceId sequence = session.open();
     session.prefill(sequence, std::vector<int32_t>(static_cast<size_t>(prompt), 5));
     session.decode(sequence, 6);

@@ -66,7 +66,7 @@ TEST(OneCopy, TheBaseWeightsAreResidentOnce) {
   const Resident packed = resident(file);
 
   const ModelPtr model = with_lora(base, {.rank = 2, .targets = {"q_proj"}});
-  Trainer trainer(model, {});
+  LanguageTrainer trainer(model, {});
   BatchScheduler scheduler(model, {.session = {.max_tokens = 512, .max_batch_tokens = 32}});
   const Batch batch = short_batch(base);
   GenerateRequest request;
@@ -94,8 +94,8 @@ TEST(OneCopy, TrainerAndSessionsShareTheBaseTensors) {
   YITI_SKIP_WITHOUT_SMOLLM2();
   const LoadedModel loaded = load_model(smollm2_path(), make_cpu_device({.threads = 2})).value();
   const ModelPtr model = with_lora(*loaded.model, {.rank = 2, .targets = {"q_proj"}});
-  Trainer trainer(model, {});
-  const Session session(model, {.max_tokens = 512});
+  LanguageTrainer trainer(model, {});
+  const LanguageSession session(model, {.max_tokens = 512});
   const Batch batch = short_batch(*model);
   trainer.step({&batch, 1}, 1e-3);
   const VersionPtr before = loaded.model->store()->current(), after = trainer.publish();
@@ -104,7 +104,7 @@ TEST(OneCopy, TrainerAndSessionsShareTheBaseTensors) {
     EXPECT_TRUE(own.same_memory((*after)[model->store()->at(name)])) << name;
   }
   // Whatever the session's program holds as a constant is no matrix of weights.
-  for (const ProgramValue& value : session.executable().program().values) {
+  for (const ProgramValue& value : session.program_session().program().values) {
     if (value.kind != ProgramValue::Kind::kConstant) continue;
     EXPECT_LE(value.tensor.bytes(), size_t{64} << 10) << value.name;
   }

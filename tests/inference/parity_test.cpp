@@ -2,7 +2,7 @@
 // in decoding, in any batch and on any number of threads.
 #include <cstring>
 
-#include "inference/session.h"
+#include "inference/language_session.h"
 #include "models/lora.h"
 #include "models/peft.h"
 #include "tests/smollm2.h"
@@ -72,7 +72,7 @@ class Parity : public testing::TestWithParam<Case> {
   }
 
   // Feeds the tokens in chunks of the given sizes, over and over, and compares every row.
-  void expect_chunked(Session& session, std::vector<size_t> sizes) const {
+  void expect_chunked(LanguageSession& session, std::vector<size_t> sizes) const {
     const SequenceId sequence = session.open();
     size_t done = 0;
     for (size_t i = 0; done < tokens_.size(); ++i) {
@@ -94,29 +94,29 @@ class Parity : public testing::TestWithParam<Case> {
 };
 
 TEST_P(Parity, WholePrefillEqualsTraining) {
-  Session session(model_, {.max_tokens = 512});
+  LanguageSession session(model_, {.max_tokens = 512});
   expect_chunked(session, {tokens_.size()});
 }
 
 TEST_P(Parity, ChunkedPrefillEqualsTraining) {
-  Session session(model_, {.max_tokens = 512});
+  LanguageSession session(model_, {.max_tokens = 512});
   expect_chunked(session, {1, 7, 33, 2, 64, 8});
 }
 
 TEST_P(Parity, DecodingEqualsTraining) {
-  Session session(model_, {.max_tokens = 512});
+  LanguageSession session(model_, {.max_tokens = 512});
   expect_chunked(session, {1});
 }
 
 TEST_P(Parity, OneThreadEqualsTwo) {
   const ModelPtr single = load(1);
   EXPECT_TRUE(same_bits(whole(*single), wanted_));
-  Session session(single, {.max_tokens = 512});
+  LanguageSession session(single, {.max_tokens = 512});
   expect_chunked(session, {40, 1});
 }
 
 TEST_P(Parity, NeighboursInABatchChangeNothing) {
-  Session session(model_, {.max_tokens = 4096, .max_sequences = 8});
+  LanguageSession session(model_, {.max_tokens = 4096, .max_sequences = 8});
   std::vector<SequenceId> others;
   for (int i = 0; i < 7; ++i) others.push_back(session.open());
   const SequenceId ours = session.open();
@@ -163,7 +163,7 @@ TEST_P(Parity, PackedDocumentsChangeNothing) {
 TEST_P(Parity, NoPassChangesABit) {
   for (const PassOptions& passes : {PassOptions{.fuse = false}, PassOptions{.plan_memory = false},
                                     PassOptions{.strip_gradients = false, .fuse = false}}) {
-    Session session(model_, {.max_tokens = 512, .passes = passes});
+    LanguageSession session(model_, {.max_tokens = 512, .passes = passes});
     expect_chunked(session, {50, 1, 1});
   }
 }

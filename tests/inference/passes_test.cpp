@@ -1,8 +1,9 @@
 // What each pass does to captured programs, and that every part of it shows.
 #include <gmock/gmock.h>
 
-#include "inference/session.h"
+#include "inference/language_session.h"
 #include "models/loader.h"
+#include "models/lora.h"
 #include "models/peft.h"
 #include "tests/smollm2.h"
 
@@ -19,7 +20,8 @@ struct Case {
 
 void PrintTo(const Case& test, std::ostream* out) { *out << test.name; }
 
-const SessionOptions kOptions{.max_tokens = 512, .max_sequences = 2, .max_batch_tokens = 64};
+const LanguageSessionOptions kOptions{
+    .max_tokens = 512, .max_sequences = 2, .max_batch_tokens = 64};
 
 bool has_saved_outputs(const Program& program) {
   for (const ProgramNode& node : program.nodes) {
@@ -41,7 +43,7 @@ class Passes : public testing::TestWithParam<Case> {
     const KvCache cache(model_->config(), model_->profile().kv, 8, model_->device());
     return capture_session(*model_, cache, kOptions, 512);
   }
-  Executable prepared(const PassOptions& passes) const { return Executable(captured(), passes); }
+  Session prepared(const PassOptions& passes) const { return Session(captured(), passes); }
   int layers() const { return static_cast<int>(model_->config().layers); }
 
   ModelPtr model_;
@@ -86,20 +88,20 @@ TEST_P(Passes, MemoryIsPlannedTightly) {
 }
 
 TEST_P(Passes, LeavingAPassOutShows) {
-  const Executable all = prepared({});
+  const Session all = prepared({});
   EXPECT_GT(prepared({.strip_gradients = false}).plan().arena_bytes, all.plan().arena_bytes);
   EXPECT_GT(prepared({.plan_memory = false}).plan().arena_bytes, all.plan().arena_bytes);
   EXPECT_GT(prepared({.fuse = false}).program().nodes.size(), all.program().nodes.size());
 }
 
 TEST_P(Passes, ExplanationsNameEveryPassAndKernel) {
-  const Executable executable = prepared({});
-  const std::string text = executable.explain();
+  const Session session = prepared({});
+  const std::string text = session.explain();
   for (const char* part : {"strip_gradients: ", "fuse: ", "select_kernels: ", "plan_memory: ",
                            "arena ", "naive ", "linear_swiglu x", "add_rms_norm x"}) {
     EXPECT_THAT(text, HasSubstr(part));
   }
-  const Program& program = executable.program();
+  const Program& program = session.program();
   for (size_t n = 0; n < program.nodes.size(); ++n) {
     const bool view = static_cast<bool>(program.nodes[n].op->view);
     EXPECT_THAT(text, HasSubstr(fmt::format("  {:4} {}: {}", n, program.nodes[n].op->name,
@@ -117,10 +119,26 @@ TEST(Fusions, LeaveAnAdaptersSumsAlone) {
   const std::string folder = YITI_TEST_DATA "/tiny/llama-gqa-tied";
   const ModelPtr base = load_model(folder, make_cpu_device({.threads = 1})).value().model;
   const ModelPtr model = load_peft(*base, folder + "/adapter");
-  const Session session(model, kOptions);
-  const Program& program = session.executable().program();
+  const LanguageSession session(model, kOptions);
+  const Program& program = session.program_session().program();
   EXPECT_EQ(program.count("linear_swiglu") + program.count("swiglu"), model->config().layers);
   EXPECT_EQ(program.count("add_rms_norm"), 2 * model->config().layers);
+}
+
+TEST(Fusions, FindQuantisedProductsAmongAnAdapters) {
+  YITI_SKIP_WITHOUT_SMOLLM2();
+  const ModelPtr base = load_model(smollm2_path(), make_cpu_device({.threads = 2})).value().model;
+  const ModelPtr model = with_lora(*base, {.rank = 4, .seed = 3});
+  LanguageSession fused(model, kOptions);
+  LanguageSessionOptions options = kOptions;
+  options.passes.fuse = false;
+  LanguageSession plain(model, options);
+  EXPECT_EQ(fused.program_session().program().count("linear3"), model->config().layers);
+  EXPECT_EQ(plain.program_session().program().count("linear3"), 0);
+  const std::vector<int32_t> tokens{1, 2, 3, 4, 5, 6, 7};
+  const std::span<const float> got = fused.prefill(fused.open(), tokens);
+  const std::span<const float> wanted = plain.prefill(plain.open(), tokens);
+  EXPECT_TRUE(std::equal(got.begin(), got.end(), wanted.begin(), wanted.end()));
 }
 
 }  // namespace

@@ -8,7 +8,7 @@
 #include <random>
 
 #include "core/io/files.h"
-#include "inference/session.h"
+#include "inference/language_session.h"
 #include "models/loader.h"
 #include "tests/inference/capped_device.h"
 #include "tests/smollm2.h"
@@ -16,7 +16,8 @@
 namespace yiti {
 namespace {
 
-const SessionOptions kOptions{.max_tokens = 128, .max_sequences = 2, .max_batch_tokens = 16};
+const LanguageSessionOptions kOptions{
+    .max_tokens = 128, .max_sequences = 2, .max_batch_tokens = 16};
 
 Program captured(const LanguageModel& model) {
   const KvCache cache(model.config(), model.profile().kv, 2, model.device());
@@ -33,19 +34,19 @@ std::string saved(const Program& program) {
 
 // Logits of five tokens that make a sequence of their own.
 std::vector<float> run(Program program, const LanguageModel& model) {
-  Executable executable(std::move(program));
+  Session session(std::move(program));
   constexpr int64_t kTokens = 5;
   for (int64_t i = 0; i < kTokens; ++i) {
-    executable.input(0).data<int32_t>()[i] = static_cast<int32_t>(3 + 2 * i);
-    executable.input(1).data<int32_t>()[i] = static_cast<int32_t>(i);
-    executable.input(2).data<int64_t>()[i] = i;
-    executable.input(3).data<int32_t>()[i] = 0;
-    executable.input(4).data<int64_t>()[i] = i;
+    session.input(0).data<int32_t>()[i] = static_cast<int32_t>(3 + 2 * i);
+    session.input(1).data<int32_t>()[i] = static_cast<int32_t>(i);
+    session.input(2).data<int64_t>()[i] = i;
+    session.input(3).data<int32_t>()[i] = 0;
+    session.input(4).data<int64_t>()[i] = i;
   }
   const VersionPtr version = model.store()->current();
   const std::array<int64_t, 2> sizes{kTokens, kTokens};
-  executable.run(sizes, version.get());
-  return executable.output(0).to_vector<float>();
+  session.run(sizes, version.get());
+  return session.output(0).to_vector<float>();
 }
 
 ModelPtr tiny_model(const DevicePtr& device) {
@@ -96,7 +97,7 @@ class Damage : public testing::Test {
 
   bool reads(const std::string& bytes) const {
     try {
-      const Executable executable(parse_program(bytes, "memory", device_, model_->store().get()));
+      const Session session(parse_program(bytes, "memory", device_, model_->store().get()));
       return true;
     } catch (const Error&) {
       return false;

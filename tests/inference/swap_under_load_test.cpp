@@ -44,7 +44,7 @@ std::vector<int32_t> prompt_of(int client, int64_t vocab) {
 
 std::vector<int32_t> offline_reply(const ModelPtr& model, const VersionPtr& version,
                                    const std::vector<int32_t>& prompt) {
-  Session session(model, {.max_tokens = 256, .max_sequences = 1});
+  LanguageSession session(model, {.max_tokens = 256, .max_sequences = 1});
   const SequenceId sequence = session.open(0, version);
   std::span<const float> logits = session.prefill(sequence, prompt);
   std::vector<int32_t> tokens;

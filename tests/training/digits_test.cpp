@@ -6,8 +6,8 @@
 #include <filesystem>
 #include <map>
 
-#include "inference/executable.h"
 #include "inference/program_file.h"
+#include "inference/session.h"
 #include "ops/shape/slice.h"
 
 namespace yiti::digits {
@@ -47,12 +47,12 @@ class Digits : public testing::TestWithParam<Case> {
     return ops::slice(trained().data.test.images, 0, 0, count);
   }
 
-  static std::vector<float> run(Executable& executable, int64_t count) {
+  static std::vector<float> run(Session& session, int64_t count) {
     const Tensor images = pictures(count);
     images.copy_to_host(std::as_writable_bytes(
-        std::span(executable.input(0).data<float>(), static_cast<size_t>(images.numel()))));
-    executable.run({{count}}, trained().model.store->current().get());
-    return executable.output(0).to_vector<float>();
+        std::span(session.input(0).data<float>(), static_cast<size_t>(images.numel()))));
+    session.run({{count}}, trained().model.store->current().get());
+    return session.output(0).to_vector<float>();
   }
 
   static Program captured() { return capture(trained().model, trained().device, kMaxBatch); }
@@ -66,9 +66,9 @@ TEST_P(Digits, AreLearned) {
 }
 
 TEST_P(Digits, ProgramGivesTheBitsOfTheTrainingForwardForAnyBatch) {
-  Executable executable(captured());
+  Session session(captured());
   for (const int64_t count : {1, 7, 64}) {
-    EXPECT_EQ(run(executable, count),
+    EXPECT_EQ(run(session, count),
               eager_logits(trained().model, pictures(count)).to_vector<float>())
         << count;
   }
@@ -77,14 +77,14 @@ TEST_P(Digits, ProgramGivesTheBitsOfTheTrainingForwardForAnyBatch) {
 TEST_P(Digits, ProgramKeepsNothingForTheBackwardPass) {
   const Program program = captured();
   EXPECT_GT(program.count("save_for_backward"), 0);
-  EXPECT_EQ(Executable(program).program().count("save_for_backward"), 0);
+  EXPECT_EQ(Session(program).program().count("save_for_backward"), 0);
 }
 
 TEST_P(Digits, SavedProgramGivesTheSameBits) {
   const std::string path = testing::TempDir() + "yiti_digits_" + trained().model.name + ".program";
   save_program(path, captured());
-  Executable original(captured());
-  Executable loaded(load_program(path, trained().device, trained().model.store.get()));
+  Session original(captured());
+  Session loaded(load_program(path, trained().device, trained().model.store.get()));
   for (const int64_t count : {1, 7, 64}) {
     EXPECT_EQ(run(loaded, count), run(original, count)) << count;
   }
@@ -99,11 +99,11 @@ INSTANTIATE_TEST_SUITE_P(Models, Digits,
 TEST(DigitsMemory, OfTheConvolutionalProgramIsSharedByLifetime) {
   const DevicePtr device = make_cpu_device({.threads = 2});
   const Program program = capture(make_conv(device, 1), device, kMaxBatch);
-  const Executable executable(program);
-  const MemoryPlan& plan = executable.plan();
+  const Session session(program);
+  const MemoryPlan& plan = session.plan();
   EXPECT_LE(static_cast<double>(plan.arena_bytes), 1.1 * static_cast<double>(plan.peak_live_bytes));
   EXPECT_LT(static_cast<double>(plan.arena_bytes), 0.5 * static_cast<double>(plan.naive_bytes));
-  const Executable training(program, {.strip_gradients = false});
+  const Session training(program, {.strip_gradients = false});
   EXPECT_GT(training.plan().arena_bytes, plan.arena_bytes);
 }
 

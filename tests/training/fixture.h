@@ -9,7 +9,7 @@
 #include "core/io/files.h"
 #include "core/io/safetensors.h"
 #include "models/loader.h"
-#include "training/trainer.h"
+#include "training/language_trainer.h"
 
 namespace yiti {
 

@@ -26,7 +26,7 @@ fs::path fresh_folder() {
   return folder;
 }
 
-void expect_same_state(const Trainer& a, const Trainer& b) {
+void expect_same_state(const LanguageTrainer& a, const LanguageTrainer& b) {
   EXPECT_EQ(a.steps(), b.steps());
   const auto left = a.state(), right = b.state();
   ASSERT_EQ(left.size(), right.size());
@@ -54,7 +54,7 @@ class Resume : public testing::TestWithParam<bool> {
         load_model(YITI_TEST_DATA "/tiny/qwen2-bias", make_cpu_device({.threads = 2}))
             .value()
             .model;
-    return GetParam() ? with_lora(*base, {.rank = 4, .targets = {}, .seed = 3}) : base;
+    return GetParam() ? with_lora(*base, {.rank = 4, .seed = 3}) : base;
   }
 
   // Twelve documents, two in each batch, in another order each epoch.
@@ -70,7 +70,7 @@ class Resume : public testing::TestWithParam<bool> {
                                         PackingOptions{.batch_tokens = 30, .seed = 5});
   }
 
-  static void train(Trainer& trainer, BatchStream& stream, int steps) {
+  static void train(LanguageTrainer& trainer, BatchStream& stream, int steps) {
     for (int i = 0; i < steps; ++i) {
       const Batch micro[] = {stream.next(), stream.next()};
       trainer.step(micro, 1e-2 / static_cast<double>(trainer.steps() + 1));
@@ -80,18 +80,18 @@ class Resume : public testing::TestWithParam<bool> {
 
 TEST_P(Resume, TenStepsAreFiveAndFive) {
   const fs::path folder = fresh_folder() / "checkpoint-5";
-  Trainer whole(load(), {});
+  LanguageTrainer whole(load(), {});
   BatchStream whole_stream(data());
   train(whole, whole_stream, 10);
 
   {
-    Trainer first(load(), {});
+    LanguageTrainer first(load(), {});
     BatchStream stream(data());
     train(first, stream, 5);
     save_checkpoint(folder, first,
                     {.position = stream.position(), .tokens_seen = 17, .data_hash = "abc"});
   }
-  Trainer second(load(), {});
+  LanguageTrainer second(load(), {});
   const Resumed resumed = load_checkpoint(folder, second);
   EXPECT_TRUE(resumed.warnings.empty());
   EXPECT_EQ(resumed.state.tokens_seen, 17);
@@ -104,7 +104,7 @@ TEST_P(Resume, TenStepsAreFiveAndFive) {
 
 TEST_P(Resume, ADamagedCheckpointIsNamed) {
   const fs::path output = fresh_folder();
-  Trainer trainer(load(), {});
+  LanguageTrainer trainer(load(), {});
   const auto error_after = [&](const char* file, const std::function<void(const fs::path&)>& harm) {
     const fs::path folder = output / "checkpoint-0";
     save_checkpoint(folder, trainer, {});
@@ -132,12 +132,12 @@ TEST_P(Resume, ADamagedCheckpointIsNamed) {
 
 TEST_P(Resume, AnotherModelsCheckpointIsRefused) {
   const fs::path folder = fresh_folder() / "checkpoint-0";
-  save_checkpoint(folder, Trainer(load(), {}), {});
+  save_checkpoint(folder, LanguageTrainer(load(), {}), {});
   const ModelPtr other =
       load_model(YITI_TEST_DATA "/tiny/llama-gqa-tied", make_cpu_device({.threads = 2}))
           .value()
           .model;
-  Trainer trainer(other, {});
+  LanguageTrainer trainer(other, {});
   const auto result =
       capture_errors("test", [&] { return load_checkpoint(folder, trainer).state.tokens_seen; });
   ASSERT_FALSE(result.ok());
@@ -148,7 +148,7 @@ TEST_P(Resume, TheLatestCheckpointHasTheHighestStep) {
   const fs::path output = fresh_folder();
   EXPECT_EQ(latest_checkpoint(output), fs::path());
   EXPECT_EQ(latest_checkpoint(output / "missing"), fs::path());
-  Trainer trainer(load(), {});
+  LanguageTrainer trainer(load(), {});
   for (const char* name : {"checkpoint-9", "checkpoint-10", "checkpoint-11x", "checkpoint-"}) {
     save_checkpoint(output / name, trainer, {});
   }

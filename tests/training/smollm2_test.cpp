@@ -4,7 +4,7 @@
 #include <iostream>
 #include <numeric>
 
-#include "inference/session.h"
+#include "inference/language_session.h"
 #include "models/lora.h"
 #include "tests/training/fixture.h"
 
@@ -99,7 +99,7 @@ TEST_F(SmolLM2, ExactActivationsGiveTheLogProbabilitiesOfTransformers) {
 
 TEST_F(SmolLM2, ExactActivationsGiveTheLogitsOfTransformers) {
   const LoadedModel loaded = load_exact();
-  Session session(loaded.model, {.max_tokens = 128});
+  LanguageSession session(loaded.model, {.max_tokens = 128});
   const std::vector<int32_t> ids = text();
   const std::span<const float> logits = session.prefill(session.open(), std::span(ids).first(65));
   const float worst = largest_difference({logits.begin(), logits.end()}, expected("logits_at_64"));
@@ -109,7 +109,7 @@ TEST_F(SmolLM2, ExactActivationsGiveTheLogitsOfTransformers) {
 
 TEST_F(SmolLM2, ExactActivationsGiveTheGreedyTextOfTransformers) {
   const LoadedModel loaded = load_exact();
-  Session session(loaded.model, {.max_tokens = 512});
+  LanguageSession session(loaded.model, {.max_tokens = 512});
   for (const nlohmann::json& run : case_["greedy"]) {
     const auto prompt = run["prompt"].get<std::string>();
     const auto wanted = run["ids"].get<std::vector<int32_t>>();
@@ -129,7 +129,7 @@ TEST_F(SmolLM2, ExactActivationsGiveTheGreedyTextOfTransformers) {
 
 TEST_F(SmolLM2, ClearGreedyTokensSurviveQuantisedActivations) {
   const LoadedModel loaded = load({});
-  Session session(loaded.model, {.max_tokens = 512});
+  LanguageSession session(loaded.model, {.max_tokens = 512});
   int compared = 0;
   for (const nlohmann::json& run : case_["greedy"]) {
     const auto prompt = run["prompt"].get<std::string>();
@@ -152,9 +152,9 @@ TEST_F(SmolLM2, ClearGreedyTokensSurviveQuantisedActivations) {
 
 TEST_F(SmolLM2, FullFineTuningHasTheGradientsOfTorch) {
   const LoadedModel loaded = load({.dequantise = true, .kv = DType::kF32});
-  TrainerOptions options;
+  LanguageTrainerOptions options;
   options.optimizer.name = "sgd";
-  Trainer trainer(loaded.model, options);
+  LanguageTrainer trainer(loaded.model, options);
   const Batch batch = text_batch(128);
   const StepResult step = trainer.step({&batch, 1}, 1e-3);
   EXPECT_NEAR(step.loss, case_["grad_loss_128"].get<double>(), 1e-4);

@@ -1,5 +1,5 @@
 // Small random models against transformers, peft and torch (tests/data/README.md).
-#include "inference/session.h"
+#include "inference/language_session.h"
 #include "models/lora.h"
 #include "models/peft.h"
 #include "tests/training/fixture.h"
@@ -21,7 +21,7 @@ class TinyFixture : public testing::TestWithParam<const char*> {
     return expected_->tensor(name).to_vector<float>();
   }
 
-  void expect_gradients(const Trainer& trainer, const std::string& prefix,
+  void expect_gradients(const LanguageTrainer& trainer, const std::string& prefix,
                         const std::string& name_prefix) const {
     int count = 0;
     for (const std::string& name : trainer.names()) {
@@ -36,15 +36,15 @@ class TinyFixture : public testing::TestWithParam<const char*> {
   }
 
   // Ten steps of AdamW, with the losses before each update.
-  void expect_losses(Trainer& trainer, const nlohmann::json& run) const {
+  void expect_losses(LanguageTrainer& trainer, const nlohmann::json& run) const {
     for (const nlohmann::json& loss : run["losses"]) {
       const StepResult step = trainer.step({&batch_, 1}, run["lr"].get<double>());
       EXPECT_NEAR(step.loss, loss.get<double>(), 1e-4);
     }
   }
 
-  static TrainerOptions options(const nlohmann::json& run) {
-    TrainerOptions wanted;
+  static LanguageTrainerOptions options(const nlohmann::json& run) {
+    LanguageTrainerOptions wanted;
     wanted.max_grad_norm = 0;
     wanted.optimizer = {.beta1 = run["betas"][0],
                         .beta2 = run["betas"][1],
@@ -67,14 +67,14 @@ TEST_P(TinyFixture, LogitsAreThoseOfTransformers) {
 }
 
 TEST_P(TinyFixture, GradientsAreThoseOfTorch) {
-  Trainer trainer(model_, options(case_["full"]["adamw"]));
+  LanguageTrainer trainer(model_, options(case_["full"]["adamw"]));
   const StepResult step = trainer.step({&batch_, 1}, 1e-3);
   EXPECT_NEAR(step.loss, case_["loss"].get<double>(), 1e-5);
   expect_gradients(trainer, "grad.", "");
 }
 
 TEST_P(TinyFixture, FullFineTuningFollowsTorch) {
-  Trainer trainer(model_, options(case_["full"]["adamw"]));
+  LanguageTrainer trainer(model_, options(case_["full"]["adamw"]));
   expect_losses(trainer, case_["full"]["adamw"]);
   const VersionPtr version = trainer.publish();
   for (const std::string& name : trainer.names()) {
@@ -90,21 +90,22 @@ TEST_P(TinyFixture, AdapterLogitsAndGradientsAreThoseOfPeft) {
   const ModelPtr adapted = load_peft(*model_, folder_ + "/adapter");
   const std::vector<float> logits = training_logits(*adapted, batch_).to_vector<float>();
   EXPECT_LE(largest_difference(logits, expected("lora.logits")), 1e-4f);
-  Trainer trainer(adapted, options(case_["lora"]["adamw"]));
+  LanguageTrainer trainer(adapted, options(case_["lora"]["adamw"]));
   trainer.step({&batch_, 1}, 1e-3);
   expect_gradients(trainer, "lora.grad.", "base_model.model.");
 }
 
 TEST_P(TinyFixture, AdapterTrainingFollowsPeft) {
-  Trainer trainer(load_peft(*model_, folder_ + "/adapter"), options(case_["lora"]["adamw"]));
+  LanguageTrainer trainer(load_peft(*model_, folder_ + "/adapter"),
+                          options(case_["lora"]["adamw"]));
   expect_losses(trainer, case_["lora"]["adamw"]);
 }
 
 TEST_P(TinyFixture, RecomputedLayersGiveTheSameBits) {
-  TrainerOptions kept = options(case_["full"]["adamw"]);
-  TrainerOptions recomputed = kept;
+  LanguageTrainerOptions kept = options(case_["full"]["adamw"]);
+  LanguageTrainerOptions recomputed = kept;
   recomputed.recompute_layers = true;
-  Trainer a(model_, kept), b(model_, recomputed);
+  LanguageTrainer a(model_, kept), b(model_, recomputed);
   a.step({&batch_, 1}, 1e-3);
   b.step({&batch_, 1}, 1e-3);
   for (const std::string& name : a.names()) {
@@ -114,7 +115,7 @@ TEST_P(TinyFixture, RecomputedLayersGiveTheSameBits) {
 }
 
 TEST_P(TinyFixture, GreedyTokensAreThoseOfTransformers) {
-  Session session(model_, {.max_tokens = 256});
+  LanguageSession session(model_, {.max_tokens = 256});
   const auto prompt = case_["greedy"]["prompt"].get<std::vector<int32_t>>();
   const SequenceId sequence = session.open();
   std::span<const float> logits = session.prefill(sequence, prompt);

@@ -17,23 +17,6 @@ inline Vec through_half(Vec x) {
   return load_half(lanes);
 }
 
-/// e^x for x <= 0, with simd.h's polynomial; NaN for NaN.
-inline Vec exp_below_zero(Vec x) {
-  const Vec low = set1(-87.3f);
-  const Vec clamped = max(low, x);
-  const Vec n = round(clamped * set1(1.44269504088896341f));
-  Vec r = fnma(n, set1(0.693359375f), clamped);
-  r = fnma(n, set1(-2.12194440e-4f), r);
-  Vec p = set1(1.9875691500e-4f);
-  p = fma(p, r, set1(1.3981999507e-3f));
-  p = fma(p, r, set1(8.3334519073e-3f));
-  p = fma(p, r, set1(4.1665795894e-2f));
-  p = fma(p, r, set1(1.6666665459e-1f));
-  p = fma(p, r, set1(5.0000001201e-1f));
-  p = fma(p * r, r, r + set1(1.0f));
-  return select_less(x, low, zero(), p * exp2i(to_int(n)));
-}
-
 /// columns[d * 64 + i] = rows[i][d] for `count` rows `stride` floats apart; what is missing of 64
 /// repeats the last row.
 inline void transpose_rows(const float* rows, int64_t stride, int64_t count, int64_t width,

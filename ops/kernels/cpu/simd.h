@@ -317,13 +317,11 @@ inline float max_lane(Vec x) {
 #endif
 }
 
-/// e^x within 2 ulp; 0 below -87.3, +inf above 88.7, NaN for NaN. Cody-Waite reduction to
+/// e^x / 2^n for -88 < x < 89, with n = x / ln(2) rounded: Cody-Waite reduction to
 /// |r| <= ln(2)/2, then a polynomial of degree 6 (Taylor, with its last terms refitted).
-inline Vec exp(Vec x) {
-  const Vec low = set1(-87.3f), high = set1(88.72f);
-  const Vec clamped = min(high, max(low, x));
-  const Vec n = round(clamped * set1(1.44269504088896341f));
-  Vec r = fnma(n, set1(0.693359375f), clamped);
+inline Vec exp_mantissa(Vec x, Vec& n) {
+  n = round(x * set1(1.44269504088896341f));
+  Vec r = fnma(n, set1(0.693359375f), x);
   r = fnma(n, set1(-2.12194440e-4f), r);
   Vec p = set1(1.9875691500e-4f);
   p = fma(p, r, set1(1.3981999507e-3f));
@@ -331,7 +329,14 @@ inline Vec exp(Vec x) {
   p = fma(p, r, set1(4.1665795894e-2f));
   p = fma(p, r, set1(1.6666665459e-1f));
   p = fma(p, r, set1(5.0000001201e-1f));
-  p = fma(p * r, r, r + set1(1.0f));
+  return fma(p * r, r, r + set1(1.0f));
+}
+
+/// e^x within 2 ulp; 0 below -87.3, +inf above 88.7, NaN for NaN.
+inline Vec exp(Vec x) {
+  const Vec low = set1(-87.3f), high = set1(88.72f);
+  Vec n;
+  const Vec p = exp_mantissa(min(high, max(low, x)), n);
   // 2^n in two steps, since n may be 128.
   const IVec half_n = to_int(n * set1(0.5f));
   const Vec scale = exp2i(half_n);
@@ -340,6 +345,14 @@ inline Vec exp(Vec x) {
   y = select_less(x, low, zero(), y);
   y = select_less(high, x, set1(__builtin_inff()), y);
   return select_less(set1(-__builtin_inff()), abs(x), y, x);  // NaN compares false
+}
+
+/// e^x for x <= 0, faster; NaN for NaN.
+inline Vec exp_below_zero(Vec x) {
+  const Vec low = set1(-87.3f);
+  Vec n;
+  const Vec p = exp_mantissa(max(low, x), n);
+  return select_less(x, low, zero(), p * exp2i(to_int(n)));
 }
 
 inline Vec sigmoid(Vec x) { return set1(1.0f) / (set1(1.0f) + exp(zero() - x)); }

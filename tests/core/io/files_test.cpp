@@ -11,23 +11,12 @@
 #include "core/io/json.h"
 #include "core/io/mapped_file.h"
 #include "tests/core/io/temporary_folder.h"
+#include "tests/message_of.h"
 
 namespace yiti {
 namespace {
 
 using ::testing::HasSubstr;
-
-template <class F>
-std::string message_of(F&& f, Code code) {
-  try {
-    f();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), code) << error.what();
-    return error.what();
-  }
-  ADD_FAILURE() << "threw nothing";
-  return "";
-}
 
 TEST(Files, ReadsWhatItWrote) {
   const TemporaryFolder folder;

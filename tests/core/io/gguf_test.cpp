@@ -7,6 +7,7 @@
 #include "core/io/files.h"
 #include "core/io/ggml_quantise.h"
 #include "tests/core/io/temporary_folder.h"
+#include "tests/message_of.h"
 
 namespace yiti {
 namespace {
@@ -15,18 +16,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 DevicePtr cpu() { return make_cpu_device({.threads = 1}); }
-
-template <class F>
-std::string message_of(F&& f, Code code) {
-  try {
-    f();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), code) << error.what();
-    return error.what();
-  }
-  ADD_FAILURE() << "threw nothing";
-  return "";
-}
 
 GgufMetadata every_type() {
   GgufMetadata metadata;

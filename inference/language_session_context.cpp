@@ -1,7 +1,7 @@
 // The session's side of the seam: attention over the paged cache, logits of selected rows.
 #include <map>
 
-#include "inference/session.h"
+#include "inference/language_session.h"
 #include "models/layers.h"
 #include "ops/attention/attention_paged.h"
 #include "ops/attention/key_block.h"
@@ -11,10 +11,10 @@
 namespace yiti {
 namespace {
 
-class SessionContext final : public Context {
+class LanguageSessionContext final : public Context {
  public:
-  SessionContext(ProgramBuilder& builder, const LanguageModel& model, const KvCache& cache,
-                 const SessionOptions& options, int64_t context_length)
+  LanguageSessionContext(ProgramBuilder& builder, const LanguageModel& model, const KvCache& cache,
+                         const LanguageSessionOptions& options, int64_t context_length)
       : builder_(builder), store_(*model.store()), version_(store_.current()), cache_(cache) {
     const Dim tokens = builder.symbol("T", options.max_batch_tokens);
     const Dim rows = builder.symbol("S", options.max_batch_tokens);
@@ -66,9 +66,9 @@ class SessionContext final : public Context {
 }  // namespace
 
 Program capture_session(const LanguageModel& model, const KvCache& cache,
-                        const SessionOptions& options, int64_t context_length) {
+                        const LanguageSessionOptions& options, int64_t context_length) {
   ProgramBuilder builder(model.config().architecture, model.device());
-  SessionContext context(builder, model, cache, options, context_length);
+  LanguageSessionContext context(builder, model, cache, options, context_length);
   builder.output(model(context.tokens(), context));
   return builder.finish();
 }

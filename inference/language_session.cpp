@@ -1,0 +1,194 @@
+#include "inference/language_session.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "ops/attention/key_block.h"
+
+namespace yiti {
+namespace {
+
+// The program's inputs, in the order in which the session's context makes them.
+enum Input : size_t { kTokens, kPositions, kSlots, kSequence, kSelected, kTables };
+
+int64_t blocks_for(int64_t tokens) { return (tokens + kKeyBlock - 1) / kKeyBlock; }
+
+}  // namespace
+
+LanguageSession::LanguageSession(ModelPtr model, const LanguageSessionOptions& options)
+    : model_(std::move(model)), options_(options) {
+  check(options.max_tokens > 0 && options.max_sequences > 0 && options.max_batch_tokens > 0,
+        "session", "max_tokens {}, max_sequences {} and max_batch_tokens {} must be positive",
+        options.max_tokens, options.max_sequences, options.max_batch_tokens);
+  context_length_ =
+      options.context_length > 0 ? options.context_length : model_->config().context_length;
+  context_length_ = std::min(context_length_, options.max_tokens);
+  cache_ = std::make_unique<KvCache>(model_->config(), model_->profile().kv,
+                                     blocks_for(options.max_tokens), model_->device());
+  session_ = std::make_unique<Session>(capture_session(*model_, *cache_, options_, context_length_),
+                                       options.passes);
+  sequences_.resize(static_cast<size_t>(options.max_sequences));
+  for (Sequence& sequence : sequences_) {
+    sequence.blocks.reserve(static_cast<size_t>(blocks_for(context_length_)));
+  }
+}
+
+LanguageSession::~LanguageSession() = default;
+
+LanguageSession::Sequence& LanguageSession::at(SequenceId id) {
+  const bool valid = id.slot >= 0 && static_cast<size_t>(id.slot) < sequences_.size() &&
+                     sequences_[static_cast<size_t>(id.slot)].open;
+  check(valid, "session", "sequence {} is not open", id.slot);
+  return sequences_[static_cast<size_t>(id.slot)];
+}
+
+const LanguageSession::Sequence& LanguageSession::at(SequenceId id) const {
+  return const_cast<LanguageSession*>(this)->at(id);  // NOLINT: one check for both
+}
+
+int64_t LanguageSession::length(SequenceId sequence) const { return at(sequence).length; }
+const VersionPtr& LanguageSession::version(SequenceId sequence) const {
+  return at(sequence).version;
+}
+
+bool LanguageSession::can_open(int64_t reserve_tokens) const {
+  return blocks_for(reserve_tokens) <= cache_->free_blocks() &&
+         std::any_of(sequences_.begin(), sequences_.end(),
+                     [](const Sequence& sequence) { return !sequence.open; });
+}
+
+SequenceId LanguageSession::open(int64_t reserve_tokens, VersionPtr version) {
+  check(reserve_tokens <= context_length_, "session", "{} tokens; the context holds {}",
+        reserve_tokens, context_length_);
+  const auto found = std::find_if(sequences_.begin(), sequences_.end(),
+                                  [](const Sequence& sequence) { return !sequence.open; });
+  if (found == sequences_.end()) {
+    fail(Code::kResourceExhausted, "session", "all {} sequences are open", sequences_.size());
+  }
+  const auto slot = static_cast<int32_t>(found - sequences_.begin());
+  reserve(*found, slot, reserve_tokens);
+  found->open = true;
+  found->length = 0;
+  found->version = version ? std::move(version) : model_->store()->current();
+  return {slot};
+}
+
+void LanguageSession::close(SequenceId id) {
+  Sequence& sequence = at(id);
+  for (int32_t block : sequence.blocks) cache_->give_back(block);
+  sequence.blocks.clear();
+  sequence.version = nullptr;
+  sequence.open = false;
+}
+
+// Makes room for `tokens` tokens in all, and tells the program's table.
+void LanguageSession::reserve(Sequence& sequence, int32_t slot, int64_t tokens) {
+  const int64_t wanted = blocks_for(tokens);
+  const int64_t missing = wanted - static_cast<int64_t>(sequence.blocks.size());
+  if (missing <= 0) return;
+  if (missing > cache_->free_blocks()) {
+    fail(Code::kResourceExhausted, "session", "{} cache blocks wanted, {} are free", missing,
+         cache_->free_blocks());
+  }
+  const Tensor& tables = session_->input(kTables);
+  int32_t* row = tables.data<int32_t>() + slot * tables.dim(1);
+  while (static_cast<int64_t>(sequence.blocks.size()) < wanted) {
+    row[sequence.blocks.size()] = cache_->take();
+    sequence.blocks.push_back(row[sequence.blocks.size()]);
+  }
+}
+
+void LanguageSession::check_feeds(std::span<const Feed> feeds) const {
+  check(!feeds.empty(), "session", "nothing to do");
+  int64_t total = 0;
+  const VersionPtr& pinned = at(feeds[0].sequence).version;
+  for (const Feed& feed : feeds) {
+    const Sequence& sequence = at(feed.sequence);
+    check(!feed.tokens.empty(), "session", "a sequence is fed no tokens");
+    check(sequence.version == pinned, "session", "one step runs one parameter version");
+    const int64_t count = static_cast<int64_t>(feed.tokens.size());
+    if (sequence.length + count > context_length_) {
+      fail(Code::kOutOfRange, "session", "{} tokens after {}; the context holds {}", count,
+           sequence.length, context_length_);
+    }
+    for (int32_t token : feed.tokens) {
+      check(token >= 0 && token < vocab_size(), "session", "token {}; wants 0 to {}", token,
+            vocab_size() - 1);
+    }
+    for (const Feed& other : feeds) {
+      check(&other == &feed || other.sequence.slot != feed.sequence.slot, "session",
+            "sequence {} occurs twice in a step", feed.sequence.slot);
+    }
+    total += count;
+  }
+  check(total <= options_.max_batch_tokens, "session", "{} tokens in a step; wants at most {}",
+        total, options_.max_batch_tokens);
+}
+
+std::span<const float> LanguageSession::step(std::span<const Feed> feeds) {
+  check_feeds(feeds);
+  int64_t tokens = 0, rows = 0;
+  for (const Feed& feed : feeds) {
+    const auto count = static_cast<int64_t>(feed.tokens.size());
+    tokens += count;
+    rows += feed.no_logits ? 0 : feed.all_logits ? count : 1;
+  }
+  for (const Feed& feed : feeds) {
+    Sequence& sequence = at(feed.sequence);
+    reserve(sequence, feed.sequence.slot,
+            sequence.length + static_cast<int64_t>(feed.tokens.size()));
+  }
+  const std::array<int64_t, 2> sizes{tokens, rows};
+  int32_t* ids = session_->input(kTokens).data<int32_t>();
+  int32_t* positions = session_->input(kPositions).data<int32_t>();
+  int64_t* slots = session_->input(kSlots).data<int64_t>();
+  int32_t* owner = session_->input(kSequence).data<int32_t>();
+  int64_t* selected = session_->input(kSelected).data<int64_t>();
+  int64_t t = 0;
+  for (const Feed& feed : feeds) {
+    Sequence& sequence = at(feed.sequence);
+    for (size_t i = 0; i < feed.tokens.size(); ++i, ++t) {
+      const int64_t position = sequence.length + static_cast<int64_t>(i);
+      ids[t] = feed.tokens[i];
+      positions[t] = static_cast<int32_t>(position);
+      slots[t] = sequence.blocks[static_cast<size_t>(position / kKeyBlock)] * kKeyBlock +
+                 position % kKeyBlock;
+      owner[t] = feed.sequence.slot;
+      const bool last = i + 1 == feed.tokens.size();
+      if (!feed.no_logits && (feed.all_logits || last)) *selected++ = t;
+    }
+  }
+  session_->run(sizes, at(feeds[0].sequence).version.get());
+  for (const Feed& feed : feeds) {
+    at(feed.sequence).length += static_cast<int64_t>(feed.tokens.size());
+  }
+  return {session_->output(0).data<float>(), static_cast<size_t>(rows * vocab_size())};
+}
+
+std::span<const float> LanguageSession::prefill(SequenceId sequence,
+                                                std::span<const int32_t> tokens) {
+  check(!tokens.empty(), "session", "the prompt is empty");
+  const auto chunk = static_cast<size_t>(options_.max_batch_tokens);
+  while (tokens.size() > chunk) {
+    const Feed feed{.sequence = sequence, .tokens = tokens.first(chunk), .no_logits = true};
+    step({&feed, 1});
+    tokens = tokens.subspan(chunk);
+  }
+  const Feed feed{.sequence = sequence, .tokens = tokens};
+  return step({&feed, 1});
+}
+
+std::span<const float> LanguageSession::decode(SequenceId sequence, int32_t token) {
+  const Feed feed{.sequence = sequence, .tokens = {&token, 1}};
+  return step({&feed, 1});
+}
+
+std::string LanguageSession::explain() const {
+  return session_->explain() +
+         fmt::format("  kv cache: {} blocks of {} tokens, {}, {:.2f} MB\n", cache_->blocks(),
+                     kKeyBlock, name(model_->profile().kv),
+                     static_cast<double>(cache_->blocks() * cache_->block_bytes()) * 1e-6) +
+         fmt::format("  profile: {}\n", model_->profile().str());
+}
+
+}  // namespace yiti

@@ -1,0 +1,98 @@
+// A model made ready for inference: its stripped, fused and planned program over a paged KV cache.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "inference/kv_cache.h"
+#include "inference/session.h"
+#include "models/language_model.h"
+
+namespace yiti {
+
+struct LanguageSessionOptions {
+  int64_t max_tokens = 8192;       ///< of all sequences together, in the KV cache
+  int64_t max_sequences = 16;      ///< at once
+  int64_t max_batch_tokens = 512;  ///< in one step: a longer prefill is cut into chunks
+  int64_t context_length = 0;      ///< of one sequence; 0: the model's, at most max_tokens
+  PassOptions passes = {};
+};
+
+/// A sequence's place in a session.
+struct SequenceId {
+  int32_t slot = -1;
+};
+
+/// Tokens to append to a sequence in a step.
+struct Feed {
+  SequenceId sequence;
+  std::span<const int32_t> tokens;
+  bool all_logits = false;  ///< of every token, else of the last one
+  bool no_logits = false;   ///< of none: a chunk of a prompt that goes on
+};
+
+/// Sequences share the session's steps and memory; each pins one parameter version. The logits of a
+/// token depend on its sequence and version alone, whatever else is in a step. One thread at a
+/// time; several sessions of one model may run in several threads.
+class LanguageSession {
+ public:
+  /// Captures and prepares the program. Throws kInvalidArgument for options that make no sense.
+  explicit LanguageSession(ModelPtr model, const LanguageSessionOptions& options = {});
+  ~LanguageSession();
+
+  /// A new, empty sequence on `version`, or the model's current one. Room for `reserve_tokens` is
+  /// taken at once. Throws kResourceExhausted when there is no free slot or block.
+  SequenceId open(int64_t reserve_tokens = 0, VersionPtr version = nullptr);
+  void close(SequenceId sequence);
+  /// Whether open(reserve_tokens) would succeed.
+  bool can_open(int64_t reserve_tokens) const;
+  int64_t length(SequenceId sequence) const;
+  const VersionPtr& version(SequenceId sequence) const;
+
+  /// Appends tokens and gives logits [rows, vocab] of the tokens asked for, in order; valid until
+  /// the next step. All feeds must pin the same version, a sequence may occur once, and together
+  /// they have at most max_batch_tokens. Throws kOutOfRange past the context length,
+  /// kResourceExhausted when the cache is full; the sequences are then unchanged.
+  std::span<const float> step(std::span<const Feed> feeds);
+  /// Appends any number of tokens in chunks; logits of the last one [vocab].
+  std::span<const float> prefill(SequenceId sequence, std::span<const int32_t> tokens);
+  /// Appends one token; its logits [vocab].
+  std::span<const float> decode(SequenceId sequence, int32_t token);
+
+  int64_t context_length() const { return context_length_; }
+  int64_t vocab_size() const { return model_->config().vocab_size; }
+  const LanguageSessionOptions& options() const { return options_; }
+  const ModelPtr& model() const { return model_; }
+  const Session& program_session() const { return *session_; }
+  const KvCache& cache() const { return *cache_; }
+  /// What the passes did, and the memory that the session takes.
+  std::string explain() const;
+
+ private:
+  struct Sequence {
+    bool open = false;
+    int64_t length = 0;
+    std::vector<int32_t> blocks;
+    VersionPtr version;
+  };
+
+  Sequence& at(SequenceId sequence);
+  const Sequence& at(SequenceId sequence) const;
+  void check_feeds(std::span<const Feed> feeds) const;
+  void reserve(Sequence& sequence, int32_t slot, int64_t tokens);
+
+  ModelPtr model_;
+  LanguageSessionOptions options_;
+  int64_t context_length_;
+  std::unique_ptr<KvCache> cache_;
+  std::unique_ptr<Session> session_;
+  std::vector<Sequence> sequences_;
+};
+
+/// Captures `model`'s forward as a session runs it, before any pass.
+Program capture_session(const LanguageModel& model, const KvCache& cache,
+                        const LanguageSessionOptions& options, int64_t context_length);
+
+}  // namespace yiti
