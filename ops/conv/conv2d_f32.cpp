@@ -1,6 +1,6 @@
 // Convolution as matrix products: the windows of some images are laid out as rows [places, taps],
 // which the gemm of ops/linear multiplies. It computes each row alone, so an image's bits do not
-// depend on its batch. Memory beside inputs and outputs: one block of rows, of about 8 MiB.
+// depend on its batch. Memory beside inputs and outputs: one block of rows, of 256 KiB or one image.
 #include "core/error.h"
 #include "ops/conv/conv2d_shape.h"
 #include "ops/linear/gemm.h"
@@ -9,7 +9,7 @@
 namespace yiti::cpu {
 namespace {
 
-constexpr int64_t kBlockFloats = int64_t{1} << 21;
+constexpr int64_t kBlockFloats = int64_t{1} << 16;  // stays in the second-level cache
 
 int64_t images_in_block(const Conv2dShape& s) {
   const int64_t floats = s.windows.places() * (s.taps() + s.group_outputs());
