@@ -21,6 +21,7 @@ struct BenchOptions {
   ModelOptions model;
   int64_t prefill = 512;
   int64_t decode = 128;
+  int64_t depth = 0, batch = 1;
   int repeats = 3;
   bool json = false;
   bool lora = false, full = false;
@@ -34,12 +35,12 @@ double seconds(F&& f) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
-// The median of `repeats` runs after one that warms up.
+// The median of what `repeats` runs took, after one that warms up; f gives its own seconds.
 template <class F>
-double median_seconds(int repeats, F&& f) {
+double median_of(int repeats, F&& f) {
   f();
   std::vector<double> times;
-  for (int i = 0; i < repeats; ++i) times.push_back(seconds(f));
+  for (int i = 0; i < repeats; ++i) times.push_back(f());
   std::sort(times.begin(), times.end());
   return times[times.size() / 2];
 }
@@ -72,29 +73,45 @@ Batch some_batch(const BenchOptions& options, int64_t vocab) {
 
 void bench_inference(const BenchOptions& options, const ModelPtr& model,
                      nlohmann::ordered_json& out) {
-  LanguageSession session(model, {.max_tokens = options.prefill + options.decode + 64,
-                                  .max_sequences = 1,
-                                  .max_batch_tokens = std::min<int64_t>(options.prefill, 512)});
+  const int64_t generated = options.depth + options.decode;
+  LanguageSession session(
+      model, {.max_tokens = std::max(options.prefill, options.batch * (generated + 64)) + 64,
+              .max_sequences = options.batch,
+              .max_batch_tokens = 512});
   const std::vector<int32_t> prompt = some_tokens(options.prefill, session.vocab_size());
-  const double prefill = median_seconds(options.repeats, [&] {
+  const double prefill = median_of(options.repeats, [&] {
     const SequenceId sequence = session.open();
-    session.prefill(sequence, prompt);
+    const double taken = seconds([&] { session.prefill(sequence, prompt); });
     session.close(sequence);
+    return taken;
   });
-  const double decode = median_seconds(options.repeats, [&] {
-    const SequenceId sequence = session.open();
-    for (int64_t i = 0; i < options.decode; ++i) session.decode(sequence, prompt[1]);
-    session.close(sequence);
+  const std::vector<int32_t> past = some_tokens(options.depth, session.vocab_size());
+  const double decode = median_of(options.repeats, [&] {
+    std::vector<Feed> feeds;
+    for (int64_t i = 0; i < options.batch; ++i) {
+      feeds.push_back({.sequence = session.open(), .tokens = std::span(prompt).first(1)});
+      if (!past.empty()) session.prefill(feeds.back().sequence, past);
+    }
+    const double taken = seconds([&] {
+      for (int64_t i = 0; i < options.decode; ++i) session.step(feeds);
+    });
+    for (const Feed& feed : feeds) session.close(feed.sequence);
+    return taken;
   });
+  std::string name = fmt::format("decode_{}", options.decode);
+  if (options.batch > 1) name += fmt::format("_batch_{}", options.batch);
+  if (options.depth > 0) name += fmt::format("_depth_{}", options.depth);
   out[fmt::format("prefill_{}", options.prefill)] = static_cast<double>(options.prefill) / prefill;
-  out[fmt::format("decode_{}", options.decode)] = static_cast<double>(options.decode) / decode;
+  out[name] = static_cast<double>(options.decode * options.batch) / decode;
 }
 
 void bench_training(const BenchOptions& options, const ModelPtr& model, const std::string& key,
                     nlohmann::ordered_json& out) {
   LanguageTrainer trainer(model, {});
   const Batch batch = some_batch(options, model->config().vocab_size);
-  const double step = median_seconds(options.repeats, [&] { trainer.step({&batch, 1}, 1e-4); });
+  const double step = median_of(options.repeats, [&] {
+    return seconds([&] { trainer.step({&batch, 1}, 1e-4); });
+  });
   out[key] = static_cast<double>(batch.tokens.size()) / step;
 }
 
@@ -133,6 +150,12 @@ void add_bench(CLI::App& app, Action& action) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command->add_option("--decode", options->decode, "Tokens to generate")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--depth", options->depth, "Tokens in the cache when generation begins")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command->add_option("--batch", options->batch, "Sequences that generate at once")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command->add_option("--repeats", options->repeats, "Runs, of which the median counts")
