@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "core/io/files.h"
@@ -54,6 +55,10 @@ inline float largest_magnitude(const std::vector<float>& a) {
   float most = 0;
   for (float x : a) most = std::max(most, std::abs(x));
   return most;
+}
+
+inline void print_measured(const std::string& what, double value) {
+  std::cout << "measured: " << what << " " << value << "\n";
 }
 
 }  // namespace yiti

@@ -1,7 +1,6 @@
 // SmolLM2-135M-Instruct (Q4_1) against transformers on its dequantised weights, in float32.
 #include "tests/smollm2.h"
 
-#include <iostream>
 #include <numeric>
 
 #include "inference/language_session.h"
@@ -21,10 +20,6 @@ double cosine(const std::vector<float>& a, const std::vector<float>& b) {
     return std::inner_product(x.begin(), x.end(), y.begin(), 0.0);
   };
   return dot(a, b) / std::sqrt(dot(a, a) * dot(b, b));
-}
-
-void print_measured(const std::string& what, double value) {
-  std::cout << "measured: " << what << " " << value << "\n";
 }
 
 class SmolLM2 : public testing::Test {
