@@ -58,6 +58,30 @@ struct Paged {
   int64_t kv_heads, group, width;
 };
 
+// Few tokens with a long context leave threads idle unless they share the segments of its keys.
+struct SegmentSplit {
+  bool worthwhile;
+  int64_t segments;     // of the longest context that the tables have room for
+  int64_t part_floats;  // of one item and segment
+  int64_t items;        // at most
+
+  SegmentSplit(std::span<const Tensor> in, Device& device)
+      : segments((in[3].dim(1) * kKeyBlock + kKeySegment - 1) / kKeySegment) {
+    constexpr int64_t kItemsForThread = 4;  // with more, whole items are shared out well enough
+    const int64_t kv_heads = std::max<int64_t>(1, in[1].dim(1)), tokens = in[0].dim(0);
+    const int64_t enough = kItemsForThread * device.threads().size();
+    items = std::min(tokens * kv_heads, enough);
+    worthwhile = segments > 1 && device.threads().size() > 1 && tokens * kv_heads < enough;
+    // A token for each row of the item, at worst.
+    const int64_t group = in[0].dim(1) / kv_heads, rows = std::max<int64_t>(1, items / kv_heads);
+    part_floats = cpu::attention_table_for(device.isa()).part_floats(rows * group, in[0].dim(2));
+  }
+  size_t bytes() const {
+    if (segments <= 1) return 0;
+    return static_cast<size_t>(items * segments * part_floats) * sizeof(float);
+  }
+};
+
 TileWorkspace workspace_plan(std::span<const Tensor> in, Device& device) {
   const int64_t tokens = in[0].dim(0), kv_heads = std::max<int64_t>(1, in[1].dim(1));
   const int64_t group = std::max<int64_t>(1, in[0].dim(1) / kv_heads);
@@ -67,7 +91,8 @@ TileWorkspace workspace_plan(std::span<const Tensor> in, Device& device) {
 }
 
 size_t workspace_bytes(std::span<const Tensor> in, const Attrs&, Device& device) {
-  return workspace_plan(in, device).bytes(device.threads().size());
+  return workspace_plan(in, device).bytes(device.threads().size()) +
+         SegmentSplit(in, device).bytes();
 }
 
 AttentionTile tile_of(const KernelArgs& args, const Paged& p, TokenRun run, int64_t kv_head) {
@@ -121,13 +146,37 @@ void run_f32(const KernelArgs& args) {
       },
       runs);
   const auto& table = cpu::attention_table_for(args.device.isa());
-  cpu::share_out(args.device.threads(), count * p.kv_heads, [&](int64_t item, int64_t worker) {
-    // The last tiles see the most keys, so they go first.
-    const TokenRun run = runs[count - 1 - item / p.kv_heads];
-    if (p.sequence[run.first] < 0) return;
-    AttentionTile tile = tile_of(args, p, run, item % p.kv_heads);
-    tile.scratch = plan.scratch(args.workspace, worker);
-    table.forward(tile);
+  ThreadPool& threads = args.device.threads();
+  // Calls f(tile, item) for items of which each is shared out as `parts` of its own.
+  const auto for_tiles = [&](int64_t parts, const auto& f) {
+    cpu::share_out(threads, count * p.kv_heads * parts, [&](int64_t task, int64_t worker) {
+      // The last tiles see the most keys, so they go first.
+      const int64_t item = task / parts;
+      const TokenRun run = runs[count - 1 - item / p.kv_heads];
+      if (p.sequence[run.first] < 0) return;
+      AttentionTile tile = tile_of(args, p, run, item % p.kv_heads);
+      tile.scratch = plan.scratch(args.workspace, worker);
+      f(tile, item, task % parts);
+    });
+  };
+  const SegmentSplit split(args.in, args.device);
+  const int64_t longest = tokens == 0 ? 0 : *std::max_element(p.positions, p.positions + tokens);
+  if (!split.worthwhile || longest < kKeySegment) {
+    return for_tiles(1, [&](const AttentionTile& tile, int64_t, int64_t) { table.forward(tile); });
+  }
+  auto* parts = reinterpret_cast<float*>(args.workspace + plan.bytes(threads.size()));
+  const auto part = [&](int64_t item, int64_t segment) {
+    return parts + (item * split.segments + segment) * split.part_floats;
+  };
+  for_tiles(split.segments, [&](const AttentionTile& tile, int64_t item, int64_t segment) {
+    const int64_t first = lowest_key(tile.first, window) / kKeySegment;
+    const int64_t last = (tile.first + tile.tokens - 1) / kKeySegment;
+    if (segment >= first && segment <= last) {
+      table.forward_segment(tile, segment, part(item, segment));
+    }
+  });
+  for_tiles(1, [&](const AttentionTile& tile, int64_t item, int64_t) {
+    table.merge_segments(tile, part(item, 0), split.part_floats);
   });
 }
 

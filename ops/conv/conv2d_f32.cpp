@@ -1,6 +1,7 @@
 // Convolution as matrix products: the windows of some images are laid out as rows [places, taps],
 // which the gemm of ops/linear multiplies. It computes each row alone, so an image's bits do not
-// depend on its batch. Memory beside inputs and outputs: one block of rows, of 256 KiB or one image.
+// depend on its batch. Memory beside inputs and outputs: one block of rows, of 256 KiB or one
+// image.
 #include "core/error.h"
 #include "ops/conv/conv2d_shape.h"
 #include "ops/linear/gemm.h"

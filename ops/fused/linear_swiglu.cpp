@@ -26,9 +26,7 @@ class TiledSwiglu {
         gate_(gate),
         up_(up),
         grid_(QuantisedRows::grid(device, m, gate.cols, 2 * gate.rows, panel_count(gate))),
-        tile_bytes_(cpu::quant_table_for(device.isa()).rows * kPanelWidth *
-                    static_cast<int64_t>(sizeof(float))),
-        task_bytes_(2 * tile_bytes_ + panel_scratch(gate) + panel_scratch(up)) {}
+        task_bytes_(2 * kTileBytes + panel_scratch(gate) + panel_scratch(up)) {}
 
   size_t workspace() const {
     return QuantisedRows::bytes(m_, gate_.cols) + static_cast<size_t>(grid_.count() * task_bytes_);
@@ -46,24 +44,28 @@ class TiledSwiglu {
   }
 
  private:
+  // Rows whose codes stay in the first-level cache between gate and up.
+  static constexpr int64_t kTileRows = 16;
+  static constexpr auto kTileBytes = kTileRows * kPanelWidth * static_cast<int64_t>(sizeof(float));
+
   void run_task(int64_t task, const QuantisedRows& rows, float* y, std::byte* memory) const {
     const auto& table = cpu::swiglu_table_for(device_.isa());
     auto* gate_tile = reinterpret_cast<float*>(memory);
-    auto* up_tile = reinterpret_cast<float*>(memory + tile_bytes_);
-    auto* gate_scratch = reinterpret_cast<uint8_t*>(memory + 2 * tile_bytes_);
+    auto* up_tile = reinterpret_cast<float*>(memory + kTileBytes);
+    auto* gate_scratch = reinterpret_cast<uint8_t*>(memory + 2 * kTileBytes);
     uint8_t* up_scratch = gate_scratch + panel_scratch(gate_);
-    const TaskGrid::Range tiles = grid_.row_part(task, rows.tiles());
+    const TaskGrid::Range part = grid_.row_part(task, rows.count());
     const TaskGrid::Range panels = grid_.column_part(task, panel_count(gate_));
     for (int64_t p = panels.begin; p < panels.end; ++p) {
       const WeightPanel gate = weight_panel(gate_, p, gate_scratch);
       const WeightPanel up = weight_panel(up_, p, up_scratch);
       const int columns = panel_columns(gate_, p);
-      for (int64_t t = tiles.begin; t < tiles.end; ++t) {
-        rows.multiply(t, gate, tile_output(gate_tile, columns));
-        rows.multiply(t, up, tile_output(up_tile, columns));
-        const TaskGrid::Range range = rows.tile_rows(t);
-        for (int64_t m = range.begin; m < range.end; ++m) {
-          const int64_t at = (m - range.begin) * kPanelWidth;
+      for (int64_t first = part.begin; first < part.end; first += kTileRows) {
+        const TaskGrid::Range tile = {first, std::min(first + kTileRows, part.end)};
+        rows.multiply(tile, gate, tile_output(gate_tile, columns));
+        rows.multiply(tile, up, tile_output(up_tile, columns));
+        for (int64_t m = tile.begin; m < tile.end; ++m) {
+          const int64_t at = (m - first) * kPanelWidth;
           table.row(gate_tile + at, up_tile + at, y + m * gate_.rows + p * kPanelWidth, columns);
         }
       }
@@ -83,7 +85,7 @@ class TiledSwiglu {
   const MatrixView& gate_;
   const MatrixView& up_;
   TaskGrid grid_;
-  int64_t tile_bytes_, task_bytes_;
+  int64_t task_bytes_;
 };
 
 // Gate goes to y, up to the workspace; then y is gated in place.

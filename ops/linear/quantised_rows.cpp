@@ -81,26 +81,24 @@ QuantisedRows::QuantisedRows(Device& device, const MatrixView& x, const LinearOp
     : table_(cpu::quant_table_for(device.isa())),
       rows_(x.rows),
       cols_(x.cols),
-      tiles_((x.rows + table_.rows - 1) / table_.rows),
       codes_(reinterpret_cast<int8_t*>(memory)),
       scales_(reinterpret_cast<BlockScale*>(memory + code_bytes(x.rows, x.cols))),
       segments_(plan_leaves(x.cols, options.leaf_unit, options.max_leaves), 0, x.cols, kBlock) {
   quantise(device, table_, x, codes_, scales_);
 }
 
-void QuantisedRows::multiply(int64_t tile, const WeightPanel& panel,
+void QuantisedRows::multiply(TaskGrid::Range rows, const WeightPanel& panel,
                              const cpu::TileOutput& out) const {
-  const TaskGrid::Range rows = tile_rows(tile);
   const int64_t blocks = cols_ / kBlock;
-  const cpu::QuantTile job = {.type = panel.type,
-                              .panel = panel.bytes,
-                              .codes = codes_ + rows.begin * cols_,
-                              .scales = scales_ + rows.begin * blocks,
-                              .blocks = blocks,
-                              .segments = segments_.items.data(),
-                              .segment_count = segments_.count,
-                              .out = out};
-  table_.tile(job, static_cast<int>(rows.end - rows.begin));
+  table_.multiply({.type = panel.type,
+                   .panel = panel.bytes,
+                   .codes = codes_ + rows.begin * cols_,
+                   .scales = scales_ + rows.begin * blocks,
+                   .rows = rows.end - rows.begin,
+                   .blocks = blocks,
+                   .segments = segments_.items.data(),
+                   .segment_count = segments_.count,
+                   .out = out});
 }
 
 size_t linear_group_workspace(Device& device, int64_t m, std::span<const LinearTarget> targets) {
@@ -116,26 +114,23 @@ void linear_group_into(Device& device, const MatrixView& x, std::span<const Line
   const TaskGrid grid = QuantisedRows::grid(device, x.rows, x.cols, size.rows, size.panels);
   const QuantisedRows rows(device, x, options, workspace);
   auto* scratch = reinterpret_cast<uint8_t*>(workspace) + QuantisedRows::bytes(x.rows, x.cols);
-  const auto run_panel = [&](const LinearTarget& target, int64_t p, TaskGrid::Range tiles,
+  const auto run_panel = [&](const LinearTarget& target, int64_t p, TaskGrid::Range part,
                              uint8_t* task_scratch) {
-    const WeightPanel panel = weight_panel(target.weight, p, task_scratch);
     const int64_t n0 = p * kPanelWidth;
-    for (int64_t t = tiles.begin; t < tiles.end; ++t) {
-      rows.multiply(t, panel,
-                    {.c = target.y + rows.tile_rows(t).begin * target.y_stride + n0,
-                     .c_stride = target.y_stride,
-                     .columns = panel_columns(target.weight, p),
-                     .bias = target.bias == nullptr ? nullptr : target.bias + n0,
-                     .accumulate = false});
-    }
+    rows.multiply(part, weight_panel(target.weight, p, task_scratch),
+                  {.c = target.y + part.begin * target.y_stride + n0,
+                   .c_stride = target.y_stride,
+                   .columns = panel_columns(target.weight, p),
+                   .bias = target.bias == nullptr ? nullptr : target.bias + n0,
+                   .accumulate = false});
   };
   const auto run = [&](int64_t task) {
-    const TaskGrid::Range tiles = grid.row_part(task, rows.tiles());
+    const TaskGrid::Range part = grid.row_part(task, rows.count());
     TaskGrid::Range mine = grid.column_part(task, size.panels);
     for (const LinearTarget& target : targets) {
       const int64_t panels = panel_count(target.weight);
       for (int64_t p = std::max<int64_t>(mine.begin, 0); p < std::min(mine.end, panels); ++p) {
-        run_panel(target, p, tiles, scratch + task * size.scratch);
+        run_panel(target, p, part, scratch + task * size.scratch);
       }
       mine = {mine.begin - panels, mine.end - panels};
     }

@@ -44,17 +44,13 @@ class QuantisedRows {
   QuantisedRows(Device& device, const MatrixView& x, const LinearOptions& options,
                 std::byte* memory);
 
-  /// Tiles of rows that meet a panel at once, and their rows.
-  int64_t tiles() const { return tiles_; }
-  TaskGrid::Range tile_rows(int64_t tile) const {
-    return {tile * rows_ / tiles_, (tile + 1) * rows_ / tiles_};
-  }
-  /// The product of a tile with a panel.
-  void multiply(int64_t tile, const WeightPanel& panel, const cpu::TileOutput& out) const;
+  int64_t count() const { return rows_; }
+  /// The product of some of the rows with a panel; `out` is where the first of them goes.
+  void multiply(TaskGrid::Range rows, const WeightPanel& panel, const cpu::TileOutput& out) const;
 
  private:
   const cpu::QuantTable& table_;
-  int64_t rows_, cols_, tiles_;
+  int64_t rows_, cols_;
   int8_t* codes_;
   cpu::BlockScale* scales_;
   SegmentList segments_;

@@ -296,18 +296,19 @@ ExprPtr ExpressionParser::primary() {
       while (current().kind == TokenKind::kString) text += next().text;
       return make_expr(line, Literal{Value(std::move(text))});
     }
-    case TokenKind::kName: {
-      std::string name = next().text;
-      if (name == "true" || name == "True") return make_expr(line, Literal{Value(true)});
-      if (name == "false" || name == "False") return make_expr(line, Literal{Value(false)});
-      if (name == "none" || name == "None") return make_expr(line, Literal{Value(None{})});
-      uses_.varargs |= name == "varargs";
-      uses_.kwargs |= name == "kwargs";
-      uses_.caller |= name == "caller";
-      return make_expr(line, Name{std::move(name)});
-    }
+    case TokenKind::kName: return name_or_constant(line, next().text);
     default: error("wants an expression");
   }
+}
+
+ExprPtr ExpressionParser::name_or_constant(int line, const std::string& name) {
+  if (name == "true" || name == "True") return make_expr(line, Literal{Value(true)});
+  if (name == "false" || name == "False") return make_expr(line, Literal{Value(false)});
+  if (name == "none" || name == "None") return make_expr(line, Literal{Value(None{})});
+  uses_.varargs |= name == "varargs";
+  uses_.kwargs |= name == "kwargs";
+  uses_.caller |= name == "caller";
+  return make_expr(line, Name{name});
 }
 
 ExprPtr ExpressionParser::number_literal() {

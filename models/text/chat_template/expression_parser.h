@@ -58,6 +58,7 @@ class ExpressionParser {
   ExprPtr parenthesised();
   ExprPtr list_display();
   ExprPtr dict_display();
+  ExprPtr name_or_constant(int line, const std::string& name);
   ExprPtr number_literal();
   ExprPtr chain(const OperatorTable& operators, Parser operand);
   bool at_expression_end() const;

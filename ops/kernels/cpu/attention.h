@@ -56,6 +56,12 @@ struct AttentionTable {
   /// Floats of scratch for tiles of up to `rows` rows whose positions are below `positions`.
   int64_t (*forward_scratch)(int64_t rows, int64_t head_dim, int64_t positions);
   void (*forward)(const AttentionTile& tile);
+  /// The same in two steps, so that threads can share out the segments of a long context: what a
+  /// tile of `rows` rows gathers of a segment, as part_floats floats, and their merging. The part
+  /// of segment s is at parts + s * stride; those of segments that no row sees are not read.
+  int64_t (*part_floats)(int64_t rows, int64_t head_dim);
+  void (*forward_segment)(const AttentionTile& tile, int64_t segment, float* part);
+  void (*merge_segments)(const AttentionTile& tile, const float* parts, int64_t stride);
   /// Writes one token's key and value heads into a block at `offset`: keys to k[d][offset] and
   /// values to v[offset][d].
   void (*write_f32)(const float* key, const float* value, int64_t head_dim, int64_t offset,

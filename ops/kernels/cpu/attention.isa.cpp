@@ -56,6 +56,10 @@ int64_t forward_scratch(int64_t rows, int64_t head_dim, int64_t positions) {
   return lay_out(rows, head_dim, tree_levels(positions), nullptr, unused);
 }
 
+int64_t part_floats(int64_t rows, int64_t head_dim) {
+  return 2 * padded(rows) + rows * padded(head_dim);
+}
+
 float exp_one(float x) {
   float lanes[kLanes];
   store(lanes, exp_below_zero(set1(x)));
@@ -71,18 +75,52 @@ class Forward {
 
   void run() {
     scale_queries();
-    const int64_t last = t_.first + t_.tokens - 1;
-    int64_t block = lowest(t_.first) / kKeyBlock;
-    while (block <= last / kKeyBlock) {
-      const int64_t segment = block * kKeyBlock / kKeySegment;
-      const int64_t end = smaller((segment + 1) * (kKeySegment / kKeyBlock), last / kKeyBlock + 1);
-      start_segment();
-      for (; block < end; ++block) visit(block);
+    for_segments([&](int64_t segment) {
+      gather(segment);
       end_segment(segment);
+    });
+  }
+
+  void run_segment(int64_t segment, float* part) {
+    scale_queries();
+    gather(segment);
+    float *tops = part, *sums = tops + padded(rows_), *out = sums + padded(rows_);
+    for (int64_t row = 0; row < rows_; ++row) {
+      tops[row] = r_.top[row];
+      sums[row] = sum(load(r_.sums + row * kLanes));
     }
+    for (int64_t i = 0; i < rows_ * wide_; i += kLanes) store(out + i, load(r_.out + i));
+  }
+
+  void merge_segments(const float* parts, int64_t stride) {
+    for_segments([&](int64_t segment) {
+      const float* tops = parts + segment * stride;
+      const float *sums = tops + padded(rows_), *out = sums + padded(rows_);
+      for (int64_t row = 0; row < rows_; ++row) {
+        r_.top[row] = tops[row];
+        store(r_.sums + row * kLanes, load_n(sums + row, 1));
+      }
+      for (int64_t i = 0; i < rows_ * wide_; i += kLanes) store(r_.out + i, load(out + i));
+      end_segment(segment);
+    });
   }
 
  private:
+  template <class F>
+  void for_segments(const F& f) const {
+    const int64_t last = t_.first + t_.tokens - 1;
+    for (int64_t s = lowest(t_.first) / kKeySegment; s <= last / kKeySegment; ++s) f(s);
+  }
+
+  void gather(int64_t segment) {
+    constexpr int64_t kBlocks = kKeySegment / kKeyBlock;
+    const int64_t last = t_.first + t_.tokens - 1;
+    const int64_t begin = larger(segment * kBlocks, lowest(t_.first) / kKeyBlock);
+    const int64_t end = smaller((segment + 1) * kBlocks, last / kKeyBlock + 1);
+    start_segment();
+    for (int64_t block = begin; block < end; ++block) visit(block);
+  }
+
   // The first position that the token at `position` sees.
   int64_t lowest(int64_t position) const {
     return t_.window > 0 ? larger(0, position - t_.window + 1) : 0;
@@ -269,6 +307,14 @@ class Forward {
 
 void forward(const AttentionTile& tile) { Forward(tile).run(); }
 
+void forward_segment(const AttentionTile& tile, int64_t segment, float* part) {
+  Forward(tile).run_segment(segment, part);
+}
+
+void merge_segments(const AttentionTile& tile, const float* parts, int64_t stride) {
+  Forward(tile).merge_segments(parts, stride);
+}
+
 void write_f32(const float* key, const float* value, int64_t head_dim, int64_t offset, float* k,
                float* v) {
   for (int64_t d = 0; d < head_dim; ++d) k[d * kKeyBlock + offset] = key[d];
@@ -289,6 +335,7 @@ void write_f16(const float* key, const float* value, int64_t head_dim, int64_t o
 }  // namespace
 
 extern const AttentionTable attention_table;
-const AttentionTable attention_table = {forward_scratch, forward, write_f32, write_f16};
+const AttentionTable attention_table = {forward_scratch, forward,   part_floats, forward_segment,
+                                        merge_segments,  write_f32, write_f16};
 
 }  // namespace yiti::cpu::YITI_ISA

@@ -18,11 +18,13 @@ struct BlockScale {
   int32_t code_sum;
 };
 
-struct QuantTile {
+/// A panel of weights and the rows of activations that it meets.
+struct QuantProduct {
   BlockType type;
   const uint8_t* panel;      ///< first block
   const int8_t* codes;       ///< rows of 32 * blocks
   const BlockScale* scales;  ///< rows of `blocks`
+  int64_t rows;
   int64_t blocks;
   const LeafSegment* segments;
   int segment_count;
@@ -30,11 +32,11 @@ struct QuantTile {
 };
 
 struct QuantTable {
-  int rows;  ///< of activations that a full tile takes
+  int rows;  ///< of activations that meet a block of weights at once
   /// One row of 32 * blocks floats: scale = largest magnitude / 127, codes to nearest even. A row
   /// with a NaN or an infinity gets NaN scales, so that its results are NaN.
   void (*quantise)(const float* x, int64_t blocks, int8_t* codes, BlockScale* scales);
-  void (*tile)(const QuantTile& tile, int rows);
+  void (*multiply)(const QuantProduct& product);
   /// One block of a panel to floats [32 columns][16 rows].
   void (*dequantise)(BlockType type, const uint8_t* block, float* out);
 };

@@ -37,18 +37,18 @@ constexpr int kStreamingRows = 2;
 constexpr int64_t kPrefetchBytes = 2048;
 
 template <BlockType kType, int M>
-void run_tile(const QuantTile& tile) {
+void run_tile(const QuantProduct& product, int64_t row) {
   float state[tile_state(M)];
-  float chains[M * kPanelWidth];
-  const uint8_t* block = tile.panel;
-  const int8_t* codes = tile.codes;
-  const BlockScale* scales = tile.scales;
-  const int64_t stride = tile.blocks * kBlock, scale_stride = tile.blocks;
-  for (int s = 0; s < tile.segment_count; ++s) {
-    const LeafSegment& segment = tile.segments[s];
-    Vec chain[M];
-    begin_segment<M>(segment, state, chain);
-    for (int m = 0; m < M; ++m) store(chains + m * kPanelWidth, chain[m]);
+  const int64_t stride = product.blocks * kBlock, scale_stride = product.blocks;
+  const uint8_t* block = product.panel;
+  const int8_t* codes = product.codes + row * stride;
+  const BlockScale* scales = product.scales + row * scale_stride;
+  TileOutput out = product.out;
+  out.c += row * out.c_stride;
+  for (int s = 0; s < product.segment_count; ++s) {
+    const LeafSegment& segment = product.segments[s];
+    // The leaf's chains, in their place in the tree: segments are whole leaves here.
+    float* chains = state + segment.depth * M * kPanelWidth;
     for (int32_t i = 0; i < segment.length; ++i) {
       forget_registers();
       if constexpr (M <= kStreamingRows) {
@@ -67,7 +67,8 @@ void run_tile(const QuantTile& tile) {
       for (int m = 0; m < M; ++m) {
         const BlockScale& x = scales[m * scale_stride];
         float* slot = chains + m * kPanelWidth;
-        Vec sum = fma(to_float(dots[m]), weight_scale * set1(x.scale), load(slot));
+        Vec sum =
+            fma(to_float(dots[m]), weight_scale * set1(x.scale), i == 0 ? zero() : load(slot));
         if constexpr (kType == BlockType::kQ4_1) sum = fma(minimum, set1(x.sum), sum);
         store(slot, sum);
       }
@@ -75,33 +76,46 @@ void run_tile(const QuantTile& tile) {
       codes += kBlock;
       ++scales;
     }
+    if (segment.merges == 0 && !segment.ends_all) continue;
+    Vec chain[M];
     for (int m = 0; m < M; ++m) chain[m] = load(chains + m * kPanelWidth);
-    end_segment<M>(segment, state, tile.out, chain);
+    end_segment<M>(segment, state, out, chain);
   }
 }
 
 template <BlockType kType>
-void run_rows(const QuantTile& tile, int rows) {
+void run_rows(const QuantProduct& product, int64_t row, int64_t rows) {
   switch (rows) {
-    case 1: return run_tile<kType, 1>(tile);
-    case 2: return run_tile<kType, 2>(tile);
-    case 3: return run_tile<kType, 3>(tile);
-    case 4: return run_tile<kType, 4>(tile);
+    case 1: return run_tile<kType, 1>(product, row);
+    case 2: return run_tile<kType, 2>(product, row);
+    case 3: return run_tile<kType, 3>(product, row);
+    case 4: return run_tile<kType, 4>(product, row);
 #if defined(YITI_ISA_avx512)
-    case 5: return run_tile<kType, 5>(tile);
-    case 6: return run_tile<kType, 6>(tile);
-    case 7: return run_tile<kType, 7>(tile);
-    case 8: return run_tile<kType, 8>(tile);
+    case 5: return run_tile<kType, 5>(product, row);
+    case 6: return run_tile<kType, 6>(product, row);
+    case 7: return run_tile<kType, 7>(product, row);
+    case 8: return run_tile<kType, 8>(product, row);
 #endif
     default: return;
   }
 }
 
-void tile(const QuantTile& job, int rows) {
-  switch (job.type) {
-    case BlockType::kQ4_0: return run_rows<BlockType::kQ4_0>(job, rows);
-    case BlockType::kQ4_1: return run_rows<BlockType::kQ4_1>(job, rows);
-    case BlockType::kQ8_0: return run_rows<BlockType::kQ8_0>(job, rows);
+// In tiles of nearly equal height: a low one costs more for each of its rows.
+template <BlockType kType>
+void run_tiles(const QuantProduct& product) {
+  const int64_t tiles = (product.rows + kQuantRows - 1) / kQuantRows;
+  for (int64_t t = 0, row = 0; t < tiles; ++t) {
+    const int64_t next = (t + 1) * product.rows / tiles;
+    run_rows<kType>(product, row, next - row);
+    row = next;
+  }
+}
+
+void multiply(const QuantProduct& product) {
+  switch (product.type) {
+    case BlockType::kQ4_0: return run_tiles<BlockType::kQ4_0>(product);
+    case BlockType::kQ4_1: return run_tiles<BlockType::kQ4_1>(product);
+    case BlockType::kQ8_0: return run_tiles<BlockType::kQ8_0>(product);
   }
 }
 
@@ -137,6 +151,6 @@ void dequantise(BlockType type, const uint8_t* block, float* out) {
 
 }  // namespace
 
-extern const QuantTable quant_table = {kQuantRows, quantise, tile, dequantise};
+extern const QuantTable quant_table = {kQuantRows, quantise, multiply, dequantise};
 
 }  // namespace yiti::cpu::YITI_ISA
