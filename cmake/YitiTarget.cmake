@@ -5,7 +5,7 @@ target_compile_features(yiti_options INTERFACE cxx_std_20)
 target_include_directories(yiti_options INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>)
 target_compile_options(yiti_options INTERFACE
   $<BUILD_INTERFACE:-Wall;-Wextra;-Wpedantic;-Wshadow;-Wnon-virtual-dtor;-Wold-style-cast;-Woverloaded-virtual>
-  $<BUILD_INTERFACE:$<$<CXX_COMPILER_ID:GNU>:-Werror>>
+  $<BUILD_INTERFACE:$<$<AND:$<BOOL:${YITI_WERROR}>,$<CXX_COMPILER_ID:GNU>>:-Werror>>
   $<BUILD_INTERFACE:-ffp-contract=off>)
 if(YITI_SANITIZE)
   target_compile_options(yiti_options INTERFACE -fsanitize=${YITI_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)

@@ -1,6 +1,8 @@
 // The typed key-value pairs of a GGUF file.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <concepts>
 #include <cstdint>
 #include <map>
@@ -86,7 +88,9 @@ inline constexpr bool is_vector<std::vector<T>> = true;
 
 template <class T>
 std::string wanted_name() {
-  if constexpr (is_vector<T>) return "array of " + wanted_name<typename T::value_type>();
+  if constexpr (is_vector<T>) {
+    return fmt::format("array of {}", wanted_name<typename T::value_type>());
+  }
   if constexpr (std::same_as<T, bool>) return "bool";
   if constexpr (std::same_as<T, std::string>) return "string";
   if constexpr (std::floating_point<T>) return "float";

@@ -29,7 +29,8 @@ class FakeGenerator : public Generator {
 
   std::shared_ptr<GenerationHandle> submit(GenerateRequest request, OnToken token,
                                            OnDone done) override;
-  int64_t context_length() const override { return 2048; }
+  int64_t context_length() const override { return context_length_; }
+  void set_context_length(int64_t tokens) { context_length_ = tokens; }
 
   void set_token_delay(std::chrono::milliseconds delay) { delay_ms_ = delay.count(); }
   /// Keeps generations before their first token until release().
@@ -52,6 +53,7 @@ class FakeGenerator : public Generator {
 
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;
+  std::atomic<int64_t> context_length_ = 2048;
   bool held_ = false;
   std::vector<GenerateRequest> requests_;
   std::vector<std::shared_ptr<Handle>> handles_;

@@ -3,10 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "serving/server.h"
@@ -44,6 +46,16 @@ class ServerTest : public ::testing::Test {
     std::string all;
     for (const std::string& line : log_) all += line + "\n";
     return all;
+  }
+  /// Whether `happens` becomes true within 20 seconds.
+  template <class F>
+  static bool eventually(F happens) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (!happens()) {
+      if (std::chrono::steady_clock::now() > deadline) return false;
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return true;
   }
   ClientResponse post(std::string_view path, const Json& body, std::string_view headers = {}) {
     return HttpClient(server->port()).request("POST", path, body.dump(), headers);

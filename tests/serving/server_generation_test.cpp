@@ -268,7 +268,7 @@ TEST_F(ServerGenerationTest, RefusesMoreThanItsLimit) {
   generator.hold();
   HttpClient first(server->port());
   first.send_request("POST", "/v1/completions", completion("say:a", {{"n", 2}}).dump());
-  while (generator.requests().size() < 2) std::this_thread::yield();
+  ASSERT_TRUE(eventually([&] { return generator.requests().size() >= 2; }));
   const ClientResponse refused = post("/v1/completions", completion("say:b"));
   EXPECT_EQ(refused.status, 429);
   EXPECT_EQ(refused.headers.at("retry-after"), "1");
