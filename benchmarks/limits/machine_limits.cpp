@@ -28,85 +28,34 @@ volatile int32_t sink = 0;
 // Independent chains, enough to fill the pipes.
 constexpr int kChains = 12;
 
-__attribute__((target("avx2,fma"))) void multiply_f32_avx2() {
-  __m256 sum[kChains] = {};
-  const __m256 x = _mm256_set1_ps(0.999f);
-  for (int64_t i = 0; i < kRounds; ++i) {
-#pragma GCC unroll 12
-    for (__m256& s : sum) {
-      s = _mm256_fmadd_ps(s, x, x);
-      __asm__ volatile("" : "+x"(s));
-    }
+// A function that adds STEP(sum, x) up in all chains. A macro, since a template's argument would
+// not be compiled for the function's target. The empty assembly keeps the compiler from foreseeing
+// sums.
+#define MULTIPLY_LOOP(NAME, TARGET, VECTOR, X, STEP)                                              \
+  __attribute__((target(TARGET))) void NAME() {                                                   \
+    VECTOR sum[kChains] = {}, x = X;                                                              \
+    for (int64_t i = 0; i < kRounds; ++i) {                                                       \
+      _Pragma("GCC unroll 12") for (VECTOR & s : sum) {                                           \
+        __asm__ volatile("" : "+x"(x));                                                           \
+        s = STEP;                                                                                 \
+        __asm__ volatile("" : "+x"(s));                                                           \
+      }                                                                                           \
+    }                                                                                             \
+    int32_t total = 0;                                                                            \
+    _Pragma("GCC unroll 12") for (const VECTOR& s : sum) { total += static_cast<int32_t>(s[0]); } \
+    sink = total;                                                                                 \
   }
-  float total = 0;
-#pragma GCC unroll 12
-  for (const __m256& s : sum) total += s[0];
-  sink = static_cast<int32_t>(total);
-}
 
-__attribute__((target("avx512f"))) void multiply_f32_avx512() {
-  __m512 sum[kChains] = {};
-  const __m512 x = _mm512_set1_ps(0.999f);
-  for (int64_t i = 0; i < kRounds; ++i) {
-#pragma GCC unroll 12
-    for (__m512& s : sum) {
-      s = _mm512_fmadd_ps(s, x, x);
-      __asm__ volatile("" : "+x"(s));
-    }
-  }
-  float total = 0;
-#pragma GCC unroll 12
-  for (const __m512& s : sum) total += s[0];
-  sink = static_cast<int32_t>(total);
-}
-
-__attribute__((target("avx2"))) void multiply_i8_avx2() {
-  __m256i sum[kChains] = {}, x = _mm256_set1_epi8(3);
-  for (int64_t i = 0; i < kRounds; ++i) {
-#pragma GCC unroll 12
-    for (__m256i& s : sum) {
-      __asm__ volatile("" : "+x"(x));
-      s = _mm256_add_epi16(s, _mm256_maddubs_epi16(x, x));
-      __asm__ volatile("" : "+x"(s));
-    }
-  }
-  int32_t total = 0;
-#pragma GCC unroll 12
-  for (const __m256i& s : sum) total += static_cast<int32_t>(s[0]);
-  sink = total;
-}
-
-__attribute__((target("avx512f,avx512vnni"))) void multiply_i8_vnni() {
-  __m512i sum[kChains] = {};
-  const __m512i x = _mm512_set1_epi8(3);
-  for (int64_t i = 0; i < kRounds; ++i) {
-#pragma GCC unroll 12
-    for (__m512i& s : sum) {
-      s = _mm512_dpbusd_epi32(s, x, x);
-      __asm__ volatile("" : "+x"(s));
-    }
-  }
-  int32_t total = 0;
-#pragma GCC unroll 12
-  for (const __m512i& s : sum) total += static_cast<int32_t>(s[0]);
-  sink = total;
-}
-
-__attribute__((target("avx512f,avx512bf16"))) void multiply_bf16() {
-  __m512 sum[kChains] = {};
-  const __m512bh x = reinterpret_cast<__m512bh>(_mm512_set1_epi16(0x3f80));
-  for (int64_t i = 0; i < kRounds; ++i) {
-#pragma GCC unroll 12
-    for (__m512& s : sum) {
-      s = _mm512_dpbf16_ps(s, x, x);
-      __asm__ volatile("" : "+x"(s));
-    }
-  }
-  float total = 0;
-#pragma GCC unroll 12
-  for (const __m512& s : sum) total += s[0];
-  sink = static_cast<int32_t>(total);
-}
+MULTIPLY_LOOP(multiply_f32_avx2, "avx2,fma", __m256, _mm256_set1_ps(0.999f),
+              _mm256_fmadd_ps(s, x, x))
+MULTIPLY_LOOP(multiply_f32_avx512, "avx512f", __m512, _mm512_set1_ps(0.999f),
+              _mm512_fmadd_ps(s, x, x))
+MULTIPLY_LOOP(multiply_i8_avx2, "avx2", __m256i, _mm256_set1_epi8(3),
+              _mm256_add_epi16(s, _mm256_maddubs_epi16(x, x)))
+MULTIPLY_LOOP(multiply_i8_vnni, "avx512f,avx512vnni", __m512i, _mm512_set1_epi8(3),
+              _mm512_dpbusd_epi32(s, x, x))
+MULTIPLY_LOOP(multiply_bf16, "avx512f,avx512bf16", __m512, _mm512_set1_ps(1.0f),
+              _mm512_dpbf16_ps(s, reinterpret_cast<__m512bh>(x), reinterpret_cast<__m512bh>(x)))
 
 __attribute__((target("avx2"))) void read(const uint8_t* begin, const uint8_t* end) {
   __m256i sum[8] = {};

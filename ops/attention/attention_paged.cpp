@@ -71,7 +71,7 @@ struct SegmentSplit {
     const int64_t kv_heads = std::max<int64_t>(1, in[1].dim(1)), tokens = in[0].dim(0);
     const int64_t enough = kItemsForThread * device.threads().size();
     items = std::min(tokens * kv_heads, enough);
-    worthwhile = segments > 1 && device.threads().size() > 1 && tokens * kv_heads < enough;
+    worthwhile = device.threads().size() > 1 && tokens * kv_heads < enough;
     // A token for each row of the item, at worst.
     const int64_t group = in[0].dim(1) / kv_heads, rows = std::max<int64_t>(1, items / kv_heads);
     part_floats = cpu::attention_table_for(device.isa()).part_floats(rows * group, in[0].dim(2));
@@ -147,7 +147,7 @@ void run_f32(const KernelArgs& args) {
       runs);
   const auto& table = cpu::attention_table_for(args.device.isa());
   ThreadPool& threads = args.device.threads();
-  // Calls f(tile, item) for items of which each is shared out as `parts` of its own.
+  // Calls f(tile, item, part) for each of the items' `parts` parts.
   const auto for_tiles = [&](int64_t parts, const auto& f) {
     cpu::share_out(threads, count * p.kv_heads * parts, [&](int64_t task, int64_t worker) {
       // The last tiles see the most keys, so they go first.
