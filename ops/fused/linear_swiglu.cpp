@@ -26,7 +26,8 @@ class TiledSwiglu {
         gate_(gate),
         up_(up),
         grid_(QuantisedRows::grid(device, m, gate.cols, 2 * gate.rows, panel_count(gate))),
-        task_bytes_(2 * kTileBytes + panel_scratch(gate) + panel_scratch(up)) {}
+        gate_bytes_(panel_scratch(device, gate, m)),
+        task_bytes_(2 * kTileBytes + gate_bytes_ + panel_scratch(device, up, m)) {}
 
   size_t workspace() const {
     return QuantisedRows::bytes(m_, gate_.cols) + static_cast<size_t>(grid_.count() * task_bytes_);
@@ -49,16 +50,21 @@ class TiledSwiglu {
   static constexpr auto kTileBytes = kTileRows * kPanelWidth * static_cast<int64_t>(sizeof(float));
 
   void run_task(int64_t task, const QuantisedRows& rows, float* y, std::byte* memory) const {
+    rows.for_each_block(grid_.row_part(task, rows.count()), [&](TaskGrid::Range part) {
+      run_block(part, grid_.column_part(task, panel_count(gate_)), rows, y, memory);
+    });
+  }
+
+  void run_block(TaskGrid::Range part, TaskGrid::Range panels, const QuantisedRows& rows, float* y,
+                 std::byte* memory) const {
     const auto& table = cpu::swiglu_table_for(device_.isa());
     auto* gate_tile = reinterpret_cast<float*>(memory);
     auto* up_tile = reinterpret_cast<float*>(memory + kTileBytes);
     auto* gate_scratch = reinterpret_cast<uint8_t*>(memory + 2 * kTileBytes);
-    uint8_t* up_scratch = gate_scratch + panel_scratch(gate_);
-    const TaskGrid::Range part = grid_.row_part(task, rows.count());
-    const TaskGrid::Range panels = grid_.column_part(task, panel_count(gate_));
+    uint8_t* up_scratch = gate_scratch + gate_bytes_;
     for (int64_t p = panels.begin; p < panels.end; ++p) {
-      const WeightPanel gate = weight_panel(gate_, p, gate_scratch);
-      const WeightPanel up = weight_panel(up_, p, up_scratch);
+      const WeightPanel gate = weight_panel(device_, gate_, p, m_, gate_scratch);
+      const WeightPanel up = weight_panel(device_, up_, p, m_, up_scratch);
       const int columns = panel_columns(gate_, p);
       for (int64_t first = part.begin; first < part.end; first += kTileRows) {
         const TaskGrid::Range tile = {first, std::min(first + kTileRows, part.end)};
@@ -85,7 +91,7 @@ class TiledSwiglu {
   const MatrixView& gate_;
   const MatrixView& up_;
   TaskGrid grid_;
-  int64_t task_bytes_;
+  int64_t gate_bytes_, task_bytes_;
 };
 
 // Gate goes to y, up to the workspace; then y is gated in place.

@@ -1,4 +1,5 @@
-// Each panel of weights, which stays in the first-level cache, meets all rows.
+// Each panel of weights, which stays in the first-level cache, meets a block of rows, which stays in
+// the second-level cache.
 #include "ops/linear/quantised_rows.h"
 
 #include <algorithm>
@@ -35,32 +36,50 @@ void quantise(Device& device, const cpu::QuantTable& table, const MatrixView& x,
 // All panels of all targets, one after the other.
 struct GroupSize {
   int64_t panels = 0, rows = 0, scratch = 0;
-  explicit GroupSize(std::span<const LinearTarget> targets) {
+  GroupSize(Device& device, int64_t m, std::span<const LinearTarget> targets) {
     for (const LinearTarget& target : targets) {
       panels += panel_count(target.weight);
       rows += target.weight.rows;
-      scratch = std::max(scratch, panel_scratch(target.weight));
+      scratch = std::max(scratch, panel_scratch(device, target.weight, m));
     }
   }
 };
 
-}  // namespace
-
-int64_t panel_scratch(const MatrixView& weight) {
+// Bytes of a panel of `weight` that must be assembled.
+int64_t assembled_bytes(const MatrixView& weight) {
   if (weight.layout == Layout::kPanels) return 0;
   return weight.cols / kBlock * cpu::panel_block_bytes(block_type(weight.dtype));
 }
 
-WeightPanel weight_panel(const MatrixView& weight, int64_t p, uint8_t* scratch) {
+bool is_unpacked(Device& device, const MatrixView& weight, int64_t rows) {
+  return rows >= cpu::quant_table_for(device.isa()).unpack_rows &&
+         block_type(weight.dtype) != cpu::BlockType::kQ8_0;
+}
+
+}  // namespace
+
+int64_t panel_scratch(Device& device, const MatrixView& weight, int64_t rows) {
+  constexpr auto kUnpacked = static_cast<int64_t>(sizeof(cpu::UnpackedBlock));
+  return assembled_bytes(weight) +
+         (is_unpacked(device, weight, rows) ? weight.cols / kBlock * kUnpacked : 0);
+}
+
+WeightPanel weight_panel(Device& device, const MatrixView& weight, int64_t p, int64_t rows,
+                         uint8_t* scratch) {
   const cpu::BlockType type = block_type(weight.dtype);
+  const int64_t blocks = weight.cols / kBlock, bytes = cpu::panel_block_bytes(type);
+  const uint8_t* panel = scratch;
   if (weight.layout == Layout::kPanels) {
-    return {type, panel_block(weight, p * kPanelRows, 0, nullptr)};
+    panel = panel_block(weight, p * kPanelRows, 0, nullptr);
+  } else {
+    for (int64_t b = 0; b < blocks; ++b) {
+      panel_block(weight, p * kPanelRows, b, scratch + b * bytes);
+    }
   }
-  const int64_t bytes = cpu::panel_block_bytes(type);
-  for (int64_t b = 0; b < weight.cols / kBlock; ++b) {
-    panel_block(weight, p * kPanelRows, b, scratch + b * bytes);
-  }
-  return {type, scratch};
+  if (!is_unpacked(device, weight, rows)) return {type, false, panel};
+  auto* unpacked = reinterpret_cast<cpu::UnpackedBlock*>(scratch + assembled_bytes(weight));
+  cpu::quant_table_for(device.isa()).unpack(type, panel, blocks, unpacked);
+  return {type, true, reinterpret_cast<const uint8_t*>(unpacked)};
 }
 
 size_t QuantisedRows::bytes(int64_t rows, int64_t cols) {
@@ -83,26 +102,39 @@ QuantisedRows::QuantisedRows(Device& device, const MatrixView& x, const LinearOp
       cols_(x.cols),
       codes_(reinterpret_cast<int8_t*>(memory)),
       scales_(reinterpret_cast<BlockScale*>(memory + code_bytes(x.rows, x.cols))),
-      segments_(plan_leaves(x.cols, options.leaf_unit, options.max_leaves), 0, x.cols, kBlock) {
+      leaf_blocks_{} {
+  const LeafPlan plan = plan_leaves(x.cols, options.leaf_unit, options.max_leaves);
+  static_assert(LeafPlan::kMaxLeaves <= cpu::kMaxQuantLeaves);
+  leaves_ = plan.count;
+  for (size_t i = 0; i < static_cast<size_t>(plan.count); ++i) {
+    leaf_blocks_[i] = static_cast<int32_t>((plan.starts[i + 1] - plan.starts[i]) / kBlock);
+  }
   quantise(device, table_, x, codes_, scales_);
+}
+
+int64_t QuantisedRows::block_rows() const {
+  constexpr int64_t kCacheBytes = 160 << 10;
+  const int64_t row_bytes = cols_ + cols_ / kBlock * static_cast<int64_t>(sizeof(BlockScale));
+  return std::max<int64_t>(64, kCacheBytes / row_bytes / table_.rows * table_.rows);
 }
 
 void QuantisedRows::multiply(TaskGrid::Range rows, const WeightPanel& panel,
                              const cpu::TileOutput& out) const {
   const int64_t blocks = cols_ / kBlock;
   table_.multiply({.type = panel.type,
+                   .unpacked = panel.unpacked,
                    .panel = panel.bytes,
                    .codes = codes_ + rows.begin * cols_,
                    .scales = scales_ + rows.begin * blocks,
                    .rows = rows.end - rows.begin,
                    .blocks = blocks,
-                   .segments = segments_.items.data(),
-                   .segment_count = segments_.count,
+                   .leaf_blocks = leaf_blocks_.data(),
+                   .leaves = leaves_,
                    .out = out});
 }
 
 size_t linear_group_workspace(Device& device, int64_t m, std::span<const LinearTarget> targets) {
-  const GroupSize size(targets);
+  const GroupSize size(device, m, targets);
   const int64_t cols = targets[0].weight.cols;
   const int64_t tasks = QuantisedRows::grid(device, m, cols, size.rows, size.panels).count();
   return QuantisedRows::bytes(m, cols) + static_cast<size_t>(tasks * size.scratch);
@@ -110,22 +142,21 @@ size_t linear_group_workspace(Device& device, int64_t m, std::span<const LinearT
 
 void linear_group_into(Device& device, const MatrixView& x, std::span<const LinearTarget> targets,
                        const LinearOptions& options, std::byte* workspace) {
-  const GroupSize size(targets);
+  const GroupSize size(device, x.rows, targets);
   const TaskGrid grid = QuantisedRows::grid(device, x.rows, x.cols, size.rows, size.panels);
   const QuantisedRows rows(device, x, options, workspace);
   auto* scratch = reinterpret_cast<uint8_t*>(workspace) + QuantisedRows::bytes(x.rows, x.cols);
   const auto run_panel = [&](const LinearTarget& target, int64_t p, TaskGrid::Range part,
                              uint8_t* task_scratch) {
     const int64_t n0 = p * kPanelWidth;
-    rows.multiply(part, weight_panel(target.weight, p, task_scratch),
+    rows.multiply(part, weight_panel(device, target.weight, p, x.rows, task_scratch),
                   {.c = target.y + part.begin * target.y_stride + n0,
                    .c_stride = target.y_stride,
                    .columns = panel_columns(target.weight, p),
                    .bias = target.bias == nullptr ? nullptr : target.bias + n0,
                    .accumulate = false});
   };
-  const auto run = [&](int64_t task) {
-    const TaskGrid::Range part = grid.row_part(task, rows.count());
+  const auto run_panels = [&](int64_t task, TaskGrid::Range part) {
     TaskGrid::Range mine = grid.column_part(task, size.panels);
     for (const LinearTarget& target : targets) {
       const int64_t panels = panel_count(target.weight);
@@ -136,7 +167,10 @@ void linear_group_into(Device& device, const MatrixView& x, std::span<const Line
     }
   };
   device.threads().parallel_for(grid.count(), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t task = begin; task < end; ++task) run(task);
+    for (int64_t task = begin; task < end; ++task) {
+      rows.for_each_block(grid.row_part(task, rows.count()),
+                          [&](TaskGrid::Range part) { run_panels(task, part); });
+    }
   });
 }
 

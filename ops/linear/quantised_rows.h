@@ -7,7 +7,7 @@
 
 #include "ops/kernels/cpu/quant.h"
 #include "ops/linear/gemm.h"
-#include "ops/linear/leaf_segments.h"
+#include "ops/linear/leaves.h"
 #include "ops/linear/task_grid.h"
 
 namespace yiti {
@@ -15,6 +15,7 @@ namespace yiti {
 /// Rows [16 p, 16 p + 16) of a quantised weight as the kernels read them.
 struct WeightPanel {
   cpu::BlockType type;
+  bool unpacked;
   const uint8_t* bytes;
 };
 
@@ -26,10 +27,12 @@ inline int64_t panel_count(const MatrixView& weight) {
 inline int panel_columns(const MatrixView& weight, int64_t p) {
   return static_cast<int>(std::min<int64_t>(cpu::kPanelWidth, weight.rows - p * cpu::kPanelWidth));
 }
-/// Bytes of scratch that weight_panel wants: none for a weight in panels.
-int64_t panel_scratch(const MatrixView& weight);
-/// Panel `p`: the weight's own memory, or assembled in `scratch`.
-WeightPanel weight_panel(const MatrixView& weight, int64_t p, uint8_t* scratch);
+/// Bytes of scratch that weight_panel wants; none for few rows and a weight in panels.
+int64_t panel_scratch(Device& device, const MatrixView& weight, int64_t rows);
+/// Panel `p` for a product with `rows` rows: the weight's own memory, or assembled and unpacked in
+/// `scratch`.
+WeightPanel weight_panel(Device& device, const MatrixView& weight, int64_t p, int64_t rows,
+                         uint8_t* scratch);
 
 /// X [M, K], K a multiple of 32, as codes and scales in memory of the caller's.
 class QuantisedRows {
@@ -45,15 +48,27 @@ class QuantisedRows {
                 std::byte* memory);
 
   int64_t count() const { return rows_; }
+  /// Calls f(Range) for one part of `rows` after the other, each of which stays in the second-level
+  /// cache while it meets panels.
+  template <class F>
+  void for_each_block(TaskGrid::Range rows, F&& f) const {
+    const int64_t step = block_rows();
+    for (int64_t m = rows.begin; m < rows.end; m += step) {
+      f(TaskGrid::Range{m, std::min(m + step, rows.end)});
+    }
+  }
   /// The product of some of the rows with a panel; `out` is where the first of them goes.
   void multiply(TaskGrid::Range rows, const WeightPanel& panel, const cpu::TileOutput& out) const;
 
  private:
+  int64_t block_rows() const;
+
   const cpu::QuantTable& table_;
   int64_t rows_, cols_;
   int8_t* codes_;
   cpu::BlockScale* scales_;
-  SegmentList segments_;
+  std::array<int32_t, LeafPlan::kMaxLeaves> leaf_blocks_;
+  int leaves_;
 };
 
 /// One of several products with the same X.

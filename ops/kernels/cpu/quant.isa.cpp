@@ -36,86 +36,178 @@ inline void forget_registers() { __asm__ volatile("" ::: "memory"); }
 constexpr int kStreamingRows = 2;
 constexpr int64_t kPrefetchBytes = 2048;
 
-template <BlockType kType, int M>
-void run_tile(const QuantProduct& product, int64_t row) {
-  float state[tile_state(M)];
-  const int64_t stride = product.blocks * kBlock, scale_stride = product.blocks;
-  const uint8_t* block = product.panel;
-  const int8_t* codes = product.codes + row * stride;
-  const BlockScale* scales = product.scales + row * scale_stride;
-  TileOutput out = product.out;
-  out.c += row * out.c_stride;
-  for (int s = 0; s < product.segment_count; ++s) {
-    const LeafSegment& segment = product.segments[s];
-    // The leaf's chains, in their place in the tree: segments are whole leaves here.
-    float* chains = state + segment.depth * M * kPanelWidth;
-    for (int32_t i = 0; i < segment.length; ++i) {
-      forget_registers();
-      if constexpr (M <= kStreamingRows) {
-        for (int64_t at = 0; at < panel_block_bytes(kType); at += 64) {
-          __builtin_prefetch(block + at + kPrefetchBytes);
-        }
-      }
-      IVec dots[M];
-      block_dots<kType, M>(block + codes_offset(kType), codes, stride, scales, scale_stride, dots);
-      const Vec weight_scale = load_half(reinterpret_cast<const uint16_t*>(block));
-      Vec minimum;
-      if constexpr (kType == BlockType::kQ4_1) {
-        minimum = load_half(reinterpret_cast<const uint16_t*>(block + 32));
-      }
-#pragma GCC unroll 8
-      for (int m = 0; m < M; ++m) {
-        const BlockScale& x = scales[m * scale_stride];
-        float* slot = chains + m * kPanelWidth;
-        Vec sum =
-            fma(to_float(dots[m]), weight_scale * set1(x.scale), i == 0 ? zero() : load(slot));
-        if constexpr (kType == BlockType::kQ4_1) sum = fma(minimum, set1(x.sum), sum);
-        store(slot, sum);
-      }
-      block += panel_block_bytes(kType);
-      codes += kBlock;
-      ++scales;
+// How a tile reads a block of weights: as panels have it, or unpacked.
+template <BlockType kType>
+struct PackedWeights {
+  static constexpr bool kHasMinimum = kType == BlockType::kQ4_1;
+  static constexpr int64_t kBytes = panel_block_bytes(kType);
+
+  template <int M>
+  static void dots(const uint8_t* block, const CodeRows& x, IVec (&dots)[M]) {
+    if constexpr (M <= kStreamingRows) {
+      for (int64_t at = 0; at < kBytes; at += 64) __builtin_prefetch(block + at + kPrefetchBytes);
     }
-    if (segment.merges == 0 && !segment.ends_all) continue;
-    Vec chain[M];
-    for (int m = 0; m < M; ++m) chain[m] = load(chains + m * kPanelWidth);
-    end_segment<M>(segment, state, out, chain);
+    block_dots<kType, M>(block + codes_offset(kType), x, dots);
+  }
+  static Vec scale(const uint8_t* block) {
+    return load_half(reinterpret_cast<const uint16_t*>(block));
+  }
+  static Vec minimum(const uint8_t* block) {
+    return load_half(reinterpret_cast<const uint16_t*>(block + 32));
+  }
+};
+
+template <BlockType kType>
+struct UnpackedWeights {
+  static constexpr bool kHasMinimum = kType == BlockType::kQ4_1;
+  static constexpr int64_t kBytes = sizeof(UnpackedBlock);
+
+  static const UnpackedBlock& at(const uint8_t* block) {
+    return *reinterpret_cast<const UnpackedBlock*>(block);
+  }
+  template <int M>
+  static void dots(const uint8_t* block, const CodeRows& x, IVec (&dots)[M]) {
+    unpacked_dots<kType, M>(at(block).codes, x, dots);
+  }
+  static Vec scale(const uint8_t* block) { return load(at(block).scale); }
+  static Vec minimum(const uint8_t* block) { return load(at(block).minimum); }
+};
+
+// One block's contribution to the chains [M][16], which begin with it.
+template <class Weights, int M, bool kBegins>
+inline void add_block(const uint8_t* block, const CodeRows& x, float* chains) {
+  forget_registers();
+  IVec dots[M];
+  Weights::template dots<M>(block, x, dots);
+  const Vec weight_scale = Weights::scale(block);
+  Vec minimum = zero();
+  if constexpr (Weights::kHasMinimum) minimum = Weights::minimum(block);
+#pragma GCC unroll 8
+  for (int m = 0; m < M; ++m) {
+    const BlockScale& s = x.scales[m * x.scale_stride];
+    float* slot = chains + m * kPanelWidth;
+    Vec sum = fma(to_float(dots[m]), weight_scale * set1(s.scale), kBegins ? zero() : load(slot));
+    if constexpr (Weights::kHasMinimum) sum = fma(minimum, set1(s.sum), sum);
+    store(slot, sum);
   }
 }
 
-template <BlockType kType>
+// The tree over the chains of kLeaves leaves, which lie `stride` floats apart.
+template <int kLeaves>
+inline Vec leaf_tree(const float* chain, int64_t stride) {
+  if constexpr (kLeaves == 1) {
+    return load(chain);
+  } else {
+    constexpr int kLeft = kLeaves > 4 ? 4 : kLeaves > 2 ? 2 : 1;
+    return leaf_tree<kLeft>(chain, stride) +
+           leaf_tree<kLeaves - kLeft>(chain + kLeft * stride, stride);
+  }
+}
+
+template <int M, int kLeaves>
+inline void write_tree(const TileOutput& out, const float* chains) {
+  Vec sum[M];
+  for (int m = 0; m < M; ++m) sum[m] = leaf_tree<kLeaves>(chains + m * kPanelWidth, M * kPanelWidth);
+  write_out(out, sum);
+}
+
+template <int M>
+void write_leaves(const TileOutput& out, const float* chains, int leaves) {
+  switch (leaves) {
+    case 1: return write_tree<M, 1>(out, chains);
+    case 2: return write_tree<M, 2>(out, chains);
+    case 3: return write_tree<M, 3>(out, chains);
+    case 4: return write_tree<M, 4>(out, chains);
+    case 5: return write_tree<M, 5>(out, chains);
+    case 6: return write_tree<M, 6>(out, chains);
+    case 7: return write_tree<M, 7>(out, chains);
+    default: return write_tree<M, 8>(out, chains);
+  }
+}
+
+template <class Weights, int M>
+void run_tile(const QuantProduct& product, int64_t row) {
+  alignas(64) float chains[kMaxQuantLeaves * M * kPanelWidth];
+  const uint8_t* block = product.panel;
+  CodeRows x = {.codes = product.codes + row * product.blocks * kBlock,
+                .stride = product.blocks * kBlock,
+                .scales = product.scales + row * product.blocks,
+                .scale_stride = product.blocks};
+  const auto step = [&] {
+    block += Weights::kBytes;
+    x.codes += kBlock;
+    ++x.scales;
+  };
+  float* leaf = chains;
+  for (int l = 0; l < product.leaves; ++l) {
+    add_block<Weights, M, true>(block, x, leaf);
+    step();
+    for (int32_t i = 1; i < product.leaf_blocks[l]; ++i) {
+      add_block<Weights, M, false>(block, x, leaf);
+      step();
+    }
+    leaf += M * kPanelWidth;
+  }
+  TileOutput out = product.out;
+  out.c += row * out.c_stride;
+  write_leaves<M>(out, chains, product.leaves);
+}
+
+template <class Weights>
 void run_rows(const QuantProduct& product, int64_t row, int64_t rows) {
   switch (rows) {
-    case 1: return run_tile<kType, 1>(product, row);
-    case 2: return run_tile<kType, 2>(product, row);
-    case 3: return run_tile<kType, 3>(product, row);
-    case 4: return run_tile<kType, 4>(product, row);
+    case 1: return run_tile<Weights, 1>(product, row);
+    case 2: return run_tile<Weights, 2>(product, row);
+    case 3: return run_tile<Weights, 3>(product, row);
+    case 4: return run_tile<Weights, 4>(product, row);
 #if defined(YITI_ISA_avx512)
-    case 5: return run_tile<kType, 5>(product, row);
-    case 6: return run_tile<kType, 6>(product, row);
-    case 7: return run_tile<kType, 7>(product, row);
-    case 8: return run_tile<kType, 8>(product, row);
+    case 5: return run_tile<Weights, 5>(product, row);
+    case 6: return run_tile<Weights, 6>(product, row);
+    case 7: return run_tile<Weights, 7>(product, row);
+    case 8: return run_tile<Weights, 8>(product, row);
 #endif
     default: return;
   }
 }
 
 // In tiles of nearly equal height: a low one costs more for each of its rows.
-template <BlockType kType>
+template <class Weights>
 void run_tiles(const QuantProduct& product) {
   const int64_t tiles = (product.rows + kQuantRows - 1) / kQuantRows;
   for (int64_t t = 0, row = 0; t < tiles; ++t) {
     const int64_t next = (t + 1) * product.rows / tiles;
-    run_rows<kType>(product, row, next - row);
+    run_rows<Weights>(product, row, next - row);
     row = next;
   }
 }
 
+template <BlockType kType>
+void run_four_bits(const QuantProduct& product) {
+  if constexpr (kUnpacks) {
+    if (product.unpacked) return run_tiles<UnpackedWeights<kType>>(product);
+  }
+  run_tiles<PackedWeights<kType>>(product);
+}
+
 void multiply(const QuantProduct& product) {
   switch (product.type) {
-    case BlockType::kQ4_0: return run_tiles<BlockType::kQ4_0>(product);
-    case BlockType::kQ4_1: return run_tiles<BlockType::kQ4_1>(product);
-    case BlockType::kQ8_0: return run_tiles<BlockType::kQ8_0>(product);
+    case BlockType::kQ4_0: return run_four_bits<BlockType::kQ4_0>(product);
+    case BlockType::kQ4_1: return run_four_bits<BlockType::kQ4_1>(product);
+    case BlockType::kQ8_0: return run_tiles<PackedWeights<BlockType::kQ8_0>>(product);
+  }
+}
+
+void unpack(BlockType type, const uint8_t* panel, int64_t blocks, UnpackedBlock* out) {
+  for (int64_t b = 0; b < blocks; ++b, panel += panel_block_bytes(type), ++out) {
+    store(out->scale, load_half(reinterpret_cast<const uint16_t*>(panel)));
+    if (type == BlockType::kQ4_1) {
+      store(out->minimum, load_half(reinterpret_cast<const uint16_t*>(panel + 32)));
+    }
+    const uint8_t* packed = panel + codes_offset(type);
+    for (int i = 0; i < 256; ++i) {
+      out->codes[i] = packed[i] & 15;
+      out->codes[256 + i] = static_cast<uint8_t>(packed[i] >> 4);
+    }
   }
 }
 
@@ -151,6 +243,7 @@ void dequantise(BlockType type, const uint8_t* block, float* out) {
 
 }  // namespace
 
-extern const QuantTable quant_table = {kQuantRows, quantise, multiply, dequantise};
+extern const QuantTable quant_table = {kQuantRows, kUnpackRows, unpack,
+                                       quantise,   multiply,    dequantise};
 
 }  // namespace yiti::cpu::YITI_ISA

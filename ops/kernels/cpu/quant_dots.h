@@ -7,6 +7,17 @@
 
 namespace yiti::cpu::YITI_ISA {
 
+/// One block of 32 codes of several rows of activations.
+struct CodeRows {
+  const int8_t* codes;
+  int64_t stride;
+  const BlockScale* scales;
+  int64_t scale_stride;
+
+  const int8_t* row(int m) const { return codes + m * stride; }
+  int32_t sum(int m) const { return scales[m * scale_stride].code_sum; }
+};
+
 #if defined(YITI_ISA_avx512) || defined(YITI_ISA_avx2)
 /// Four codes in a register.
 inline int32_t four_codes(const int8_t* codes) {
@@ -20,15 +31,13 @@ inline int32_t four_codes(const int8_t* codes) {
 
 inline constexpr int kQuantRows = 8;
 
-/// dots[m] lane r = sum of weight (r, k) * codes[m * stride + k] over the block; `sum` as
-/// BlockScale has it.
+/// dots[m] lane r = sum of weight (r, k) * x.row(m)[k] over the block.
 template <BlockType kType, int M>
-inline void block_dots(const uint8_t* weights, const int8_t* codes, int64_t stride,
-                       const BlockScale* scales, int64_t scale_stride, IVec (&dots)[M]) {
+inline void block_dots(const uint8_t* weights, const CodeRows& x, IVec (&dots)[M]) {
   // The instruction wants unsigned weights: an offset is taken back through the sum of the codes.
   constexpr int32_t kOffset = kType == BlockType::kQ4_0 ? 8 : kType == BlockType::kQ8_0 ? 128 : 0;
   for (int m = 0; m < M; ++m) {
-    dots[m] = kOffset == 0 ? izero() : iset1(-kOffset * scales[m * scale_stride].code_sum);
+    dots[m] = kOffset == 0 ? izero() : iset1(-kOffset * x.sum(m));
   }
   const __m512i nibble = _mm512_set1_epi8(15), flip = _mm512_set1_epi8(-128);
   for (int g = 0; g < code_groups(kType); ++g) {
@@ -37,15 +46,15 @@ inline void block_dots(const uint8_t* weights, const int8_t* codes, int64_t stri
       const __m512i w = _mm512_xor_si512(packed, flip);
 #pragma GCC unroll 8
       for (int m = 0; m < M; ++m) {
-        const __m512i x = _mm512_set1_epi32(four_codes(codes + m * stride + 4 * g));
-        dots[m].v = _mm512_dpbusd_epi32(dots[m].v, w, x);
+        const __m512i codes = _mm512_set1_epi32(four_codes(x.row(m) + 4 * g));
+        dots[m].v = _mm512_dpbusd_epi32(dots[m].v, w, codes);
       }
     } else {
       const __m512i low = _mm512_and_si512(packed, nibble);
       const __m512i high = _mm512_and_si512(_mm512_srli_epi16(packed, 4), nibble);
 #pragma GCC unroll 8
       for (int m = 0; m < M; ++m) {
-        const int8_t* row = codes + m * stride + 4 * g;
+        const int8_t* row = x.row(m) + 4 * g;
         dots[m].v = _mm512_dpbusd_epi32(dots[m].v, low, _mm512_set1_epi32(four_codes(row)));
         dots[m].v = _mm512_dpbusd_epi32(dots[m].v, high, _mm512_set1_epi32(four_codes(row + 16)));
       }
@@ -74,11 +83,35 @@ inline __m256i load_bytes(const uint8_t* p) {
 inline void keep_order(__m256i& sum) { __asm__ volatile("" : "+x"(sum)); }
 
 // Sums of products of 4-bit weights fit 16 bits over a whole block: 16 * 15 * 127 < 2^15.
+struct ShortSums {
+  __m256i a, b;
+
+  /// Adds products with four codes of every row's weights.
+  void add(__m256i weights_a, __m256i weights_b, const int8_t* codes, bool begins) {
+    const __m256i x = _mm256_set1_epi32(four_codes(codes));
+    const __m256i product_a = _mm256_maddubs_epi16(weights_a, x);
+    a = begins ? product_a : _mm256_add_epi16(a, product_a);
+    keep_order(a);
+    const __m256i product_b = _mm256_maddubs_epi16(weights_b, x);
+    b = begins ? product_b : _mm256_add_epi16(b, product_b);
+    keep_order(b);
+  }
+};
+
 template <BlockType kType, int M>
-inline void nibble_dots(const uint8_t* weights, const int8_t* codes, int64_t stride,
-                        const BlockScale* scales, int64_t scale_stride, IVec (&dots)[M]) {
-  const __m256i nibble = _mm256_set1_epi8(15), ones = _mm256_set1_epi16(1);
-  __m256i a[M], b[M];
+inline void finish_dots(const ShortSums (&sums)[M], const CodeRows& x, IVec (&dots)[M]) {
+  const __m256i ones = _mm256_set1_epi16(1);
+#pragma GCC unroll 4
+  for (int m = 0; m < M; ++m) {
+    dots[m] = {_mm256_madd_epi16(sums[m].a, ones), _mm256_madd_epi16(sums[m].b, ones)};
+    if constexpr (kType == BlockType::kQ4_0) dots[m] = dots[m] + iset1(-8 * x.sum(m));
+  }
+}
+
+template <BlockType kType, int M>
+inline void nibble_dots(const uint8_t* weights, const CodeRows& x, IVec (&dots)[M]) {
+  const __m256i nibble = _mm256_set1_epi8(15);
+  ShortSums sums[M];
 #pragma GCC unroll 4
   for (int g = 0; g < 4; ++g) {
     const __m256i pa = load_bytes(weights + 64 * g), pb = load_bytes(weights + 64 * g + 32);
@@ -87,35 +120,33 @@ inline void nibble_dots(const uint8_t* weights, const int8_t* codes, int64_t str
     const __m256i high_b = _mm256_and_si256(_mm256_srli_epi16(pb, 4), nibble);
 #pragma GCC unroll 4
     for (int m = 0; m < M; ++m) {
-      const int8_t* row = codes + m * stride + 4 * g;
-      const __m256i x = _mm256_set1_epi32(four_codes(row));
-      const __m256i la = _mm256_maddubs_epi16(low_a, x);
-      a[m] = g == 0 ? la : _mm256_add_epi16(a[m], la);
-      keep_order(a[m]);
-      const __m256i lb = _mm256_maddubs_epi16(low_b, x);
-      b[m] = g == 0 ? lb : _mm256_add_epi16(b[m], lb);
-      keep_order(b[m]);
-      const __m256i y = _mm256_set1_epi32(four_codes(row + 16));
-      a[m] = _mm256_add_epi16(a[m], _mm256_maddubs_epi16(high_a, y));
-      keep_order(a[m]);
-      b[m] = _mm256_add_epi16(b[m], _mm256_maddubs_epi16(high_b, y));
-      keep_order(b[m]);
+      sums[m].add(low_a, low_b, x.row(m) + 4 * g, g == 0);
+      sums[m].add(high_a, high_b, x.row(m) + 4 * g + 16, false);
     }
   }
+  finish_dots<kType>(sums, x, dots);
+}
+
+inline constexpr bool kUnpacks = true;
+inline constexpr int kUnpackRows = 32;
+
+/// As block_dots, of an UnpackedBlock.
+template <BlockType kType, int M>
+inline void unpacked_dots(const uint8_t* weights, const CodeRows& x, IVec (&dots)[M]) {
+  ShortSums sums[M];
+#pragma GCC unroll 8
+  for (int g = 0; g < 8; ++g) {
+    const __m256i a = load_bytes(weights + 64 * g), b = load_bytes(weights + 64 * g + 32);
 #pragma GCC unroll 4
-  for (int m = 0; m < M; ++m) {
-    dots[m] = {_mm256_madd_epi16(a[m], ones), _mm256_madd_epi16(b[m], ones)};
-    if constexpr (kType == BlockType::kQ4_0) {
-      dots[m] = dots[m] + iset1(-8 * scales[m * scale_stride].code_sum);
-    }
+    for (int m = 0; m < M; ++m) sums[m].add(a, b, x.row(m) + 4 * g, g == 0);
   }
+  finish_dots<kType>(sums, x, dots);
 }
 
 // The first factor must be unsigned: the weight's sign moves to the activation, whose codes are
 // never -128.
 template <int M>
-inline void byte_dots(const uint8_t* weights, const int8_t* codes, int64_t stride,
-                      IVec (&dots)[M]) {
+inline void byte_dots(const uint8_t* weights, const CodeRows& x, IVec (&dots)[M]) {
   const __m256i ones = _mm256_set1_epi16(1);
 #pragma GCC unroll 4
   for (int m = 0; m < M; ++m) dots[m] = izero();
@@ -125,9 +156,9 @@ inline void byte_dots(const uint8_t* weights, const int8_t* codes, int64_t strid
     const __m256i size_a = _mm256_abs_epi8(wa), size_b = _mm256_abs_epi8(wb);
 #pragma GCC unroll 4
     for (int m = 0; m < M; ++m) {
-      const __m256i x = _mm256_set1_epi32(four_codes(codes + m * stride + 4 * g));
-      const __m256i pa = _mm256_maddubs_epi16(size_a, _mm256_sign_epi8(x, wa));
-      const __m256i pb = _mm256_maddubs_epi16(size_b, _mm256_sign_epi8(x, wb));
+      const __m256i codes = _mm256_set1_epi32(four_codes(x.row(m) + 4 * g));
+      const __m256i pa = _mm256_maddubs_epi16(size_a, _mm256_sign_epi8(codes, wa));
+      const __m256i pb = _mm256_maddubs_epi16(size_b, _mm256_sign_epi8(codes, wb));
       dots[m] = dots[m] + IVec{_mm256_madd_epi16(pa, ones), _mm256_madd_epi16(pb, ones)};
       keep_order(dots[m].a);
       keep_order(dots[m].b);
@@ -136,12 +167,11 @@ inline void byte_dots(const uint8_t* weights, const int8_t* codes, int64_t strid
 }
 
 template <BlockType kType, int M>
-inline void block_dots(const uint8_t* weights, const int8_t* codes, int64_t stride,
-                       const BlockScale* scales, int64_t scale_stride, IVec (&dots)[M]) {
+inline void block_dots(const uint8_t* weights, const CodeRows& x, IVec (&dots)[M]) {
   if constexpr (kType == BlockType::kQ8_0) {
-    byte_dots<M>(weights, codes, stride, dots);
+    byte_dots<M>(weights, x, dots);
   } else {
-    nibble_dots<kType, M>(weights, codes, stride, scales, scale_stride, dots);
+    nibble_dots<kType, M>(weights, x, dots);
   }
 }
 
@@ -183,13 +213,12 @@ inline int32_t weight_at(const uint8_t* weights, int row, int k) {
 }
 
 template <BlockType kType, int M>
-inline void block_dots(const uint8_t* weights, const int8_t* codes, int64_t stride,
-                       const BlockScale*, int64_t, IVec (&dots)[M]) {
+inline void block_dots(const uint8_t* weights, const CodeRows& x, IVec (&dots)[M]) {
   for (int m = 0; m < M; ++m) dots[m] = izero();
   for (int k = 0; k < kBlock; ++k) {
     for (int row = 0; row < 16; ++row) {
       const int32_t weight = weight_at<kType>(weights, row, k);
-      for (int m = 0; m < M; ++m) dots[m].v[row] += weight * codes[m * stride + k];
+      for (int m = 0; m < M; ++m) dots[m].v[row] += weight * x.row(m)[k];
     }
   }
 }
@@ -206,6 +235,12 @@ inline int32_t store_codes(int8_t* codes, IVec a, IVec b) {
   return total;
 }
 
+#endif
+
+#if !defined(YITI_ISA_avx2)
+// Here taking nibbles apart costs too little to be saved.
+inline constexpr bool kUnpacks = false;
+inline constexpr int kUnpackRows = 1 << 30;
 #endif
 
 }  // namespace yiti::cpu::YITI_ISA
