@@ -1,5 +1,5 @@
 // The CPU device: 64-byte aligned memory, cached by size so that a training step's activations are
-// the same pages step after step.
+// the same pages step after step. Large blocks lie on huge pages.
 #include <algorithm>
 #include <bit>
 #include <cstdlib>
@@ -10,6 +10,7 @@
 
 #include "core/device.h"
 #include "core/error.h"
+#include "core/page_regions.h"
 
 namespace yiti {
 namespace {
@@ -21,6 +22,13 @@ size_t rounded(size_t bytes) {
   return (bytes + step - 1) / step * step;
 }
 
+// From here on, blocks come from regions. Sanitizers want each block from malloc, to see its ends.
+#if defined(__SANITIZE_ADDRESS__)
+constexpr size_t kLargeBlock = SIZE_MAX;
+#else
+constexpr size_t kLargeBlock = size_t{64} << 10;
+#endif
+
 class CpuDevice final : public Device {
  public:
   CpuDevice(const CpuOptions& options, Isa isa)
@@ -28,7 +36,8 @@ class CpuDevice final : public Device {
 
   ~CpuDevice() override {
     for (auto& [size, blocks] : free_) {
-      for (void* block : blocks) std::free(block);
+      if (size >= kLargeBlock) break;
+      for (const FreeBlock& block : blocks) std::free(block.memory);
     }
   }
 
@@ -40,12 +49,12 @@ class CpuDevice final : public Device {
     live_ += size;
     peak_ = std::max(peak_, live_);
     if (auto bin = free_.find(size); bin != free_.end() && !bin->second.empty()) {
-      void* block = bin->second.back();
+      const FreeBlock block = bin->second.back();
       bin->second.pop_back();
-      cached_ -= size;
-      return block;
+      cached_ -= block.cached;
+      return block.memory;
     }
-    void* block = std::aligned_alloc(64, size);
+    void* block = size < kLargeBlock ? std::aligned_alloc(64, size) : regions_.cut(size);
     if (block == nullptr) {
       live_ -= size;
       fail(Code::kResourceExhausted, "cpu", "no memory for {} bytes", bytes);
@@ -57,15 +66,14 @@ class CpuDevice final : public Device {
     const size_t size = rounded(bytes);
     const std::lock_guard lock(mutex_);
     live_ -= size;
-    if (cached_ + size > cache_limit_) {
-      std::free(pointer);
-      return;
-    }
+    const bool keep = cached_ + size <= cache_limit_;
+    if (size >= kLargeBlock && !keep) PageRegions::let_go(pointer, size);
+    if (size < kLargeBlock && !keep) return std::free(pointer);
     try {
-      free_[size].push_back(pointer);
-      cached_ += size;
+      free_[size].push_back({pointer, keep ? size : 0});
+      cached_ += free_[size].back().cached;
     } catch (...) {
-      std::free(pointer);
+      if (size < kLargeBlock) std::free(pointer);
     }
   }
 
@@ -99,7 +107,13 @@ class CpuDevice final : public Device {
   const Isa isa_;
   const size_t cache_limit_;
   mutable std::mutex mutex_;
-  std::map<size_t, std::vector<void*>> free_;
+  // Bytes that a free block still occupies.
+  struct FreeBlock {
+    void* memory;
+    size_t cached;
+  };
+  std::map<size_t, std::vector<FreeBlock>> free_;
+  PageRegions regions_;
   size_t cached_ = 0;
   size_t live_ = 0;
   size_t peak_ = 0;

@@ -157,8 +157,14 @@ class Forward {
     const int64_t count = smaller(kKeyBlock, t_.first + t_.tokens - start);
     const KeyBlock keys = load_block(t_.keys, block, count, t_.head_dim, r_.keys, r_.values);
     const int64_t row = first * t_.heads;
+    next_keys_ = nullptr;
+    if (t_.keys.table != nullptr && end < t_.first + t_.tokens) {
+      const int64_t at = t_.keys.table[block + 1] * t_.keys.block_stride;
+      next_keys_ = static_cast<const char*>(t_.keys.k) + at * (t_.keys.half ? 2 : 4);
+    }
     multiply_by<false>({r_.q + row * t_.head_dim, t_.head_dim, 1, keys.k, kKeyBlock, t_.head_dim,
-                        r_.scores + row * kKeyBlock, kKeyBlock, kKeyBlock},
+                        r_.scores + row * kKeyBlock, kKeyBlock, kKeyBlock,
+                        static_cast<const char*>(keys.v)},
                        rows, keys.half);
     take_exponentials(first, past, start);
     // Tokens that see the whole block go together, the others one by one with the keys they see.
@@ -188,7 +194,7 @@ class Forward {
                         ? static_cast<const void*>(static_cast<const uint16_t*>(keys.v) + skipped)
                         : static_cast<const void*>(static_cast<const float*>(keys.v) + skipped);
     multiply_by<true>({r_.scores + row * kKeyBlock + key, kKeyBlock, 1, v, keys.v_stride,
-                       key_end - key, r_.out + row * wide_, wide_, wide_},
+                       key_end - key, r_.out + row * wide_, wide_, wide_, next_keys_},
                       (past - token) * t_.heads, keys.half);
   }
 
@@ -302,6 +308,7 @@ class Forward {
 
   const AttentionTile& t_;
   const int64_t wide_, rows_;
+  const char* next_keys_ = nullptr;
   Rows r_;
 };
 

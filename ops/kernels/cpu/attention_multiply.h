@@ -19,6 +19,7 @@ struct Product {
   float* c;
   int64_t c_stride;
   int64_t columns;
+  const char* ahead;  ///< what the memory is told to bring meanwhile, a cache line a step; or null
 };
 
 /// Vectors of columns that R rows are tiled with: as many chains as registers hold, at least enough
@@ -28,7 +29,7 @@ constexpr int tile_columns() {
 #if defined(YITI_ISA_avx512)
   return 4;
 #else
-  return R == 1 ? 4 : R == 2 ? 2 : 1;
+  return R == 1 ? 4 : R <= 3 ? 2 : 1;
 #endif
 }
 
@@ -53,16 +54,22 @@ inline void multiply_tile(const Product& p, int64_t row, int64_t column) {
     }
   }
   const float* a = p.a + row * p.a_row;
+  const char* ahead = p.ahead + column / (N * kLanes) * p.steps * 64;
   int64_t b = column;
   for (int64_t k = 0; k < p.steps; ++k) {
 #pragma GCC unroll 4
     for (int n = 0; n < N; ++n) {
+      __asm__ volatile("" : "+r"(a));  // broadcasts again: registers are for the chains
       const Vec lanes = load_lanes<kHalf>(p.b, b + n * kLanes);
 #pragma GCC unroll 8
       for (int r = 0; r < R; ++r) acc[r][n] = fma(set1(a[r * p.a_row]), lanes, acc[r][n]);
     }
     a += p.a_step;
     b += p.b_stride;
+    if constexpr (R <= 4) {
+      __builtin_prefetch(ahead);
+      ahead += 64;
+    }
   }
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
