@@ -49,9 +49,8 @@ def draw_bars(bars):
 
 
 def draw_panels(panels):
-    columns = 3
-    rows = -(-len(panels) // columns)
-    figure, grid = pyplot.subplots(rows, columns, figsize=(10, 2.7 * rows), squeeze=False)
+    columns = len(panels) // 2  # costs above, memory below
+    figure, grid = pyplot.subplots(2, columns, figsize=(2.8 * columns, 5), squeeze=False)
     for axes, panel in zip(grid.flat, panels):
         for name, points in panel["lines"].items():
             axes.plot(*zip(*points), marker="o", markersize=3, label=name)
@@ -65,8 +64,6 @@ def draw_panels(panels):
         axes.grid()
         if len(panel["lines"]) > 1:
             axes.legend()
-    for axes in list(grid.flat)[len(panels):]:
-        axes.set_visible(False)
     return figure
 
 

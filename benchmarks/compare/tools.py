@@ -5,6 +5,7 @@ import platform
 import re
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,6 +60,13 @@ class Tools:
     def describe_models(self):
         self.models = run([self.python, HERE / "models.py", self.source,
                            self.peers / "models"]).json()
+
+    def draw(self, chart, path):
+        """Draws a chart as charts.py reads it; the peers' Python has what draws."""
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump(chart, file)
+            file.flush()
+            run([self.python, HERE / "charts.py", file.name, path])
 
     def limits(self):
         return run([self.built("benchmarks/machine_limits"), self.threads]).json()
