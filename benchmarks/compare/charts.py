@@ -44,7 +44,8 @@ def draw_bars(bars):
     axes.spines["left"].set_visible(False)
     low, high = axes.get_xlim()
     axes.set_xlim(low, high * 2)  # for the text beside the longest bar
-    axes.set_xlabel("times faster than the peer, or less memory; mark: the bar; orange: not met")
+    figure.supxlabel("times faster than the peer, or less memory; mark: the bar; orange: not met",
+                     fontsize=9)
     return figure
 
 
