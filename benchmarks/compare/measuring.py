@@ -47,7 +47,10 @@ def run(command):
     words = [str(word) for word in command]
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
         begin = time.perf_counter()
-        process = subprocess.Popen(words, stdout=output, stderr=errors)
+        try:
+            process = subprocess.Popen(words, stdout=output, stderr=errors)
+        except OSError as error:
+            raise Failed(f"{words[0]}: {error.strerror}") from error
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - begin
         process.returncode = os.waitstatus_to_exitcode(status)

@@ -34,7 +34,7 @@ constexpr int kChains = 12;
   __attribute__((target(TARGET))) void NAME() {                                                   \
     VECTOR sum[kChains] = {}, x = X;                                                              \
     for (int64_t i = 0; i < kRounds; ++i) {                                                       \
-      _Pragma("GCC unroll 12") for (VECTOR & s : sum) {                                           \
+      _Pragma("GCC unroll 12") for (auto& s : sum) {                                              \
         __asm__ volatile("" : "+x"(x));                                                           \
         s = STEP;                                                                                 \
         __asm__ volatile("" : "+x"(s));                                                           \
