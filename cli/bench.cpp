@@ -1,5 +1,6 @@
 // yiti bench: how fast a model runs and trains here.
 #include <fmt/format.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <chrono>
@@ -21,10 +22,11 @@ struct BenchOptions {
   ModelOptions model;
   int64_t prefill = 512;
   int64_t decode = 128;
-  int64_t depth = 0, batch = 1;
+  int64_t depth = 0;
+  int64_t batch = 1;
   int repeats = 3;
   bool json = false;
-  bool lora = false, full = false;
+  bool lora = false, full = false, recompute = false;
   int64_t rows = 4, row_tokens = 256;
 };
 
@@ -71,64 +73,86 @@ Batch some_batch(const BenchOptions& options, int64_t vocab) {
   return batch;
 }
 
-void bench_inference(const BenchOptions& options, const ModelPtr& model,
-                     nlohmann::ordered_json& out) {
-  const int64_t generated = options.depth + options.decode;
-  LanguageSession session(
-      model, {.max_tokens = std::max(options.prefill, options.batch * (generated + 64)) + 64,
-              .max_sequences = options.batch,
-              .max_batch_tokens = 512});
+void bench_prefill(const BenchOptions& options, LanguageSession& session,
+                   nlohmann::ordered_json& out) {
   const std::vector<int32_t> prompt = some_tokens(options.prefill, session.vocab_size());
-  const double prefill = median_of(options.repeats, [&] {
+  const double taken = median_of(options.repeats, [&] {
     const SequenceId sequence = session.open();
-    const double taken = seconds([&] { session.prefill(sequence, prompt); });
+    const double one = seconds([&] { session.prefill(sequence, prompt); });
     session.close(sequence);
-    return taken;
+    return one;
   });
+  out[fmt::format("prefill_{}", options.prefill)] = static_cast<double>(options.prefill) / taken;
+}
+
+void bench_decode(const BenchOptions& options, LanguageSession& session,
+                  nlohmann::ordered_json& out) {
   const std::vector<int32_t> past = some_tokens(options.depth, session.vocab_size());
-  const double decode = median_of(options.repeats, [&] {
+  const std::vector<int32_t> next = some_tokens(1, session.vocab_size());
+  const double taken = median_of(options.repeats, [&] {
     std::vector<Feed> feeds;
     for (int64_t i = 0; i < options.batch; ++i) {
-      feeds.push_back({.sequence = session.open(), .tokens = std::span(prompt).first(1)});
+      feeds.push_back({.sequence = session.open(), .tokens = next});
       if (!past.empty()) session.prefill(feeds.back().sequence, past);
     }
-    const double taken = seconds([&] {
+    const double one = seconds([&] {
       for (int64_t i = 0; i < options.decode; ++i) session.step(feeds);
     });
     for (const Feed& feed : feeds) session.close(feed.sequence);
-    return taken;
+    return one;
   });
   std::string name = fmt::format("decode_{}", options.decode);
   if (options.batch > 1) name += fmt::format("_batch_{}", options.batch);
   if (options.depth > 0) name += fmt::format("_depth_{}", options.depth);
-  out[fmt::format("prefill_{}", options.prefill)] = static_cast<double>(options.prefill) / prefill;
-  out[name] = static_cast<double>(options.decode * options.batch) / decode;
+  out[name] = static_cast<double>(options.decode * options.batch) / taken;
 }
 
-void bench_training(const BenchOptions& options, const ModelPtr& model, const std::string& key,
+void bench_inference(const BenchOptions& options, const ModelPtr& model,
+                     nlohmann::ordered_json& out) {
+  const int64_t generated =
+      options.decode > 0 ? options.batch * (options.depth + options.decode + 64) : 0;
+  LanguageSession session(model, {.max_tokens = std::max(options.prefill, generated) + 64,
+                                  .max_sequences = options.batch,
+                                  .max_batch_tokens = 512});
+  if (options.prefill > 0) bench_prefill(options, session, out);
+  if (options.decode > 0) bench_decode(options, session, out);
+}
+
+void bench_training(const BenchOptions& options, const ModelPtr& model, const std::string& kind,
                     nlohmann::ordered_json& out) {
-  LanguageTrainer trainer(model, {});
+  LanguageTrainer trainer(model, {{}, options.recompute});
   const Batch batch = some_batch(options, model->config().vocab_size);
   const double step = median_of(options.repeats, [&] {
     return seconds([&] { trainer.step({&batch, 1}, 1e-4); });
   });
-  out[key] = static_cast<double>(batch.tokens.size()) / step;
+  out[fmt::format("{}_step_{}x{}", kind, options.rows, options.row_tokens)] =
+      static_cast<double>(batch.tokens.size()) / step;
+}
+
+// The most memory that this process ever had resident.
+int64_t peak_rss_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<int64_t>(usage.ru_maxrss) * 1024;
 }
 
 int bench(const BenchOptions& options) {
   nlohmann::ordered_json out;
-  const LoadedModel loaded = options.model.load();
-  out["threads"] = loaded.model->device()->threads().size();
-  out["isa"] = name(loaded.model->device()->isa());
-  bench_inference(options, loaded.model, out);
-  const std::string shape = fmt::format("_{}x{}", options.rows, options.row_tokens);
-  if (options.lora) {
-    bench_training(options, with_lora(*loaded.model, {}), "lora_step" + shape, out);
+  const auto load = [&](bool dequantise) {
+    LoadedModel loaded = options.model.load(dequantise);
+    out["threads"] = loaded.model->device()->threads().size();
+    out["isa"] = name(loaded.model->device()->isa());
+    return loaded.model;
+  };
+  const bool inference = options.prefill > 0 || options.decode > 0;
+  if (inference || options.lora) {
+    const ModelPtr model = load(false);
+    if (inference) bench_inference(options, model, out);
+    if (options.lora) bench_training(options, with_lora(*model, {}), "lora", out);
   }
-  if (options.full) {
-    bench_training(options, options.model.load(true).model, "full_step" + shape, out);
-  }
+  if (options.full) bench_training(options, load(true), "full", out);
   if (options.json) {
+    out["peak_rss_bytes"] = peak_rss_bytes();
     print(out.dump() + "\n");
     return 0;
   }
@@ -146,11 +170,11 @@ void add_bench(CLI::App& app, Action& action) {
   auto options = std::make_shared<BenchOptions>();
   CLI::App* command = app.add_subcommand("bench", "Measure a model's speed on this machine");
   options->model.add(*command);
-  command->add_option("--prefill", options->prefill, "Tokens of the prompt")
-      ->check(CLI::PositiveNumber)
+  command->add_option("--prefill", options->prefill, "Tokens of the prompt; 0: none")
+      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  command->add_option("--decode", options->decode, "Tokens to generate")
-      ->check(CLI::PositiveNumber)
+  command->add_option("--decode", options->decode, "Tokens to generate; 0: none")
+      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command->add_option("--depth", options->depth, "Tokens in the cache when generation begins")
       ->check(CLI::NonNegativeNumber)
@@ -163,6 +187,8 @@ void add_bench(CLI::App& app, Action& action) {
       ->capture_default_str();
   command->add_flag("--lora", options->lora, "Also a LoRA training step");
   command->add_flag("--full", options->full, "Also a full training step, dequantised");
+  command->add_flag("--recompute", options->recompute,
+                    "Keep only each layer's input for the backward pass");
   command->add_option("--rows", options->rows, "Documents in a training step")
       ->capture_default_str();
   command->add_option("--row-tokens", options->row_tokens, "Tokens of each document")

@@ -1,9 +1,6 @@
-// Attention on one kv cache layout: prefill, decode, and a training step's forward and backward.
-// Reports floating point operations of the causal half: two products forward, five backward.
-#include <benchmark/benchmark.h>
-
-#include <cmath>
-
+// Attention with the heads of SmolLM2-135M and of a larger model on one thread: prefill and decode
+// over a paged cache, and a training step's forward and backward.
+#include "benchmarks/kernels/share.h"
 #include "ops/attention/attention.h"
 #include "ops/attention/attention_paged.h"
 #include "ops/attention/key_block.h"
@@ -11,105 +8,102 @@
 namespace yiti {
 namespace {
 
+constexpr double kScale = 0.125;
+
 struct Sizes {
   int64_t tokens, heads, kv_heads, head_dim;
+
+  // `products` of [T, D] by [D, T], of which the causal half is needed.
+  double operations(double products) const {
+    const auto t = static_cast<double>(tokens);
+    return products * t * (t + 1) * static_cast<double>(heads * head_dim);
+  }
 };
 
 Sizes sizes_of(const benchmark::State& state) {
   return {state.range(0), state.range(1), state.range(2), state.range(3)};
 }
 
-Tensor noise(const Shape& shape, const DevicePtr& device) {
-  std::vector<float> values(static_cast<size_t>(shape.numel()));
-  for (size_t i = 0; i < values.size(); ++i) values[i] = std::sin(static_cast<float>(i));
-  return Tensor::from(values, shape, device);
+Tensor positions(int64_t begin, int64_t end) {
+  std::vector<int32_t> values;
+  for (int64_t i = begin; i < end; ++i) values.push_back(static_cast<int32_t>(i));
+  return Tensor::from(values, {end - begin}, one_thread());
 }
 
-std::vector<Tensor> packed(const Sizes& s, const DevicePtr& device) {
-  std::vector<int32_t> positions;
-  for (int64_t i = 0; i < s.tokens; ++i) positions.push_back(static_cast<int32_t>(i));
-  return {noise({s.tokens, s.heads, s.head_dim}, device),
-          noise({s.tokens, s.kv_heads, s.head_dim}, device),
-          noise({s.tokens, s.kv_heads, s.head_dim}, device),
-          Tensor::from(positions, {s.tokens}, device)};
-}
-
-// Multiply-adds count as two; `products` of [T, D] by [D, T], of which half is seen.
-void report(benchmark::State& state, const Sizes& s, double products) {
-  const auto t = static_cast<double>(s.tokens);
-  const double flops = products * t * (t + 1) * static_cast<double>(s.heads * s.head_dim);
-  state.counters["flops"] = benchmark::Counter(flops, benchmark::Counter::kIsIterationInvariantRate,
-                                               benchmark::Counter::kIs1000);
+std::vector<Tensor> packed(const Sizes& s) {
+  return {noise({s.tokens, s.heads, s.head_dim}), noise({s.tokens, s.kv_heads, s.head_dim}),
+          noise({s.tokens, s.kv_heads, s.head_dim}), positions(0, s.tokens)};
 }
 
 void forward(benchmark::State& state) {
   const Sizes s = sizes_of(state);
-  const std::vector<Tensor> in =
-      packed(s, make_cpu_device({.threads = static_cast<int>(state.range(4))}));
+  const std::vector<Tensor> in = packed(s);
   for (auto _ : state) {
-    benchmark::DoNotOptimize(attention_op()(in, AttentionAttrs{0.125, 0, "f16"}));
+    benchmark::DoNotOptimize(attention_op()(in, AttentionAttrs{kScale, 0, "f16"}));
   }
-  report(state, s, 2);
+  report(state, {.f32_operations = s.operations(2)});
 }
 
+// Five products: scores again, and the gradients of probabilities, q, k and v.
 void backward(benchmark::State& state) {
   const Sizes s = sizes_of(state);
-  const DevicePtr device = make_cpu_device({.threads = static_cast<int>(state.range(4))});
-  std::vector<Tensor> in = packed(s, device);
-  const AttentionAttrs attrs{0.125, 0, "f16"};
-  const Tensor out = Tensor::empty(in[0].shape(), DType::kF32, device);
-  const Tensor lse = Tensor::empty({s.tokens, s.heads}, DType::kF32, device);
+  std::vector<Tensor> in = packed(s);
+  const AttentionAttrs attrs{kScale, 0, "f16"};
+  const Tensor out = Tensor::empty(in[0].shape(), DType::kF32, one_thread());
+  const Tensor lse = Tensor::empty({s.tokens, s.heads}, DType::kF32, one_thread());
   attention_op().run_into(in, attrs, std::vector<Tensor>{out, lse});
-  in.insert(in.end(), {out, lse, noise(in[0].shape(), device)});
+  in.insert(in.end(), {out, lse, noise(in[0].shape())});
   for (auto _ : state) benchmark::DoNotOptimize(attention_backward_op()(in, attrs));
-  report(state, s, 5);
+  report(state, {.f32_operations = s.operations(5)});
 }
 
-// `queries` new tokens at the end of a cache of `tokens`.
-void paged(benchmark::State& state, int64_t queries) {
-  const Sizes s = sizes_of(state);
-  const DevicePtr device = make_cpu_device({.threads = static_cast<int>(state.range(4))});
+// `queries` new tokens at the end of a cache of s.tokens; returns the bytes of keys and values.
+double paged(benchmark::State& state, const Sizes& s, int64_t queries) {
   const int64_t blocks = (s.tokens + kKeyBlock - 1) / kKeyBlock;
   const Tensor k_pool =
-      Tensor::zeros({blocks, s.kv_heads, s.head_dim, kKeyBlock}, DType::kF16, device);
+      Tensor::zeros({blocks, s.kv_heads, s.head_dim, kKeyBlock}, DType::kF16, one_thread());
   const Tensor v_pool =
-      Tensor::zeros({blocks, s.kv_heads, kKeyBlock, s.head_dim}, DType::kF16, device);
-  std::vector<int32_t> table, positions;
+      Tensor::zeros({blocks, s.kv_heads, kKeyBlock, s.head_dim}, DType::kF16, one_thread());
+  std::vector<int32_t> table;
   for (int64_t b = 0; b < blocks; ++b) table.push_back(static_cast<int32_t>(b));
-  for (int64_t i = s.tokens - queries; i < s.tokens; ++i)
-    positions.push_back(static_cast<int32_t>(i));
-  const std::vector<Tensor> in = {noise({queries, s.heads, s.head_dim}, device),
+  const std::vector<Tensor> in = {noise({queries, s.heads, s.head_dim}),
                                   k_pool,
                                   v_pool,
-                                  Tensor::from(table, {1, blocks}, device),
-                                  Tensor::zeros({queries}, DType::kI32, device),
-                                  Tensor::from(positions, {queries}, device)};
+                                  Tensor::from(table, {1, blocks}, one_thread()),
+                                  Tensor::zeros({queries}, DType::kI32, one_thread()),
+                                  positions(s.tokens - queries, s.tokens)};
   for (auto _ : state) {
-    benchmark::DoNotOptimize(attention_paged_op()(in, AttentionPagedAttrs{0.125, 0}));
+    benchmark::DoNotOptimize(attention_paged_op()(in, AttentionPagedAttrs{kScale, 0}));
   }
-  state.SetBytesProcessed(state.iterations() *
-                          static_cast<int64_t>(k_pool.bytes() + v_pool.bytes()));
+  return static_cast<double>(k_pool.bytes() + v_pool.bytes());
 }
 
-void decode(benchmark::State& state) { paged(state, 1); }
 void prefill(benchmark::State& state) {
-  paged(state, state.range(0));
-  report(state, sizes_of(state), 2);
+  const Sizes s = sizes_of(state);
+  paged(state, s, s.tokens);
+  report(state, {.f32_operations = s.operations(2)});
 }
 
-// Tokens, heads, kv heads, head size, threads.
-void shapes(benchmark::internal::Benchmark* bench) {
-  for (int64_t threads : {1, 2}) {
-    bench->Args({512, 9, 3, 64, threads});
-    bench->Args({2048, 9, 3, 64, threads});
-    bench->Args({1024, 8, 8, 128, threads});
-  }
-  bench->UseRealTime()->Unit(benchmark::kMicrosecond);
+// One token: its share is of the bandwidth of memory, though caches hold the keys of small depths.
+void decode(benchmark::State& state) {
+  const Sizes s = sizes_of(state);
+  report(state, {.bytes = paged(state, s, 1)});
 }
 
-BENCHMARK(forward)->Apply(shapes);
+void shapes(benchmark::internal::Benchmark* b) {
+  b->ArgNames({"T", "H", "Hkv", "D"})->Unit(benchmark::kMicrosecond);
+  b->Args({512, 9, 3, 64})->Args({2048, 9, 3, 64})->Args({1024, 8, 8, 128});
+}
+
+void depths(benchmark::internal::Benchmark* b) {
+  b->ArgNames({"T", "H", "Hkv", "D"})->Unit(benchmark::kMicrosecond);
+  for (int64_t depth : {128, 1024, 8192}) b->Args({depth, 9, 3, 64});
+  b->Args({32768, 8, 8, 128});
+}
+
 BENCHMARK(prefill)->Apply(shapes);
-BENCHMARK(decode)->Apply(shapes);
+BENCHMARK(decode)->Apply(depths);
+BENCHMARK(forward)->Apply(shapes);
 BENCHMARK(backward)->Apply(shapes);
 
 }  // namespace
