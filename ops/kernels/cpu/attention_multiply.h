@@ -8,6 +8,9 @@ namespace yiti::cpu::YITI_ISA {
 
 /// Rows of a full register tile.
 inline constexpr int kTileRows = 6;
+/// So few rows are done with a block before the memory has brought the next one.
+inline constexpr int kStreamingRows = 4;
+inline constexpr int64_t kCacheLine = 64;
 
 /// A [rows, k] with any strides; B [k, columns] row-major, as is C; columns are a multiple of 16.
 struct Product {
@@ -19,7 +22,8 @@ struct Product {
   float* c;
   int64_t c_stride;
   int64_t columns;
-  const char* ahead;  ///< what the memory is told to bring meanwhile, a cache line a step; or null
+  /// What the memory is told to bring meanwhile, a cache line a step; or null.
+  const char* ahead = nullptr;
 };
 
 /// Vectors of columns that R rows are tiled with: as many chains as registers hold, at least enough
@@ -54,7 +58,8 @@ inline void multiply_tile(const Product& p, int64_t row, int64_t column) {
     }
   }
   const float* a = p.a + row * p.a_row;
-  const char* ahead = p.ahead + column / (N * kLanes) * p.steps * 64;
+  const char* ahead = p.ahead;
+  if (ahead != nullptr) ahead += column / (N * kLanes) * p.steps * kCacheLine;
   int64_t b = column;
   for (int64_t k = 0; k < p.steps; ++k) {
 #pragma GCC unroll 4
@@ -66,9 +71,8 @@ inline void multiply_tile(const Product& p, int64_t row, int64_t column) {
     }
     a += p.a_step;
     b += p.b_stride;
-    if constexpr (R <= 4) {
-      __builtin_prefetch(ahead);
-      ahead += 64;
+    if constexpr (R <= kStreamingRows) {
+      if (ahead != nullptr) __builtin_prefetch(ahead + k * kCacheLine);
     }
   }
 #pragma GCC unroll 8
