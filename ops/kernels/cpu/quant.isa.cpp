@@ -31,10 +31,15 @@ void quantise(const float* x, int64_t blocks, int8_t* codes, BlockScale* scales)
 // needs all of them.
 inline void forget_registers() { __asm__ volatile("" ::: "memory"); }
 
-// So few rows read weights faster than the memory gives them: it is told early. (Prefetching past
-// the end of the weights is harmless.)
+// Few rows meet a panel faster than the memory brings it, so it is told early: by two kilobytes
+// where one tile is all, else while all tiles meet the panel before. (Prefetching past the end of
+// the weights is harmless.)
 constexpr int kStreamingRows = 2;
 constexpr int64_t kPrefetchBytes = 2048;
+
+inline void prefetch_block(const uint8_t* block, int64_t bytes) {
+  for (int64_t at = 0; at < bytes; at += 64) __builtin_prefetch(block + at, 0, 2);
+}
 
 // How a tile reads a block of weights: as panels have it, or unpacked.
 template <BlockType kType>
@@ -44,9 +49,6 @@ struct PackedWeights {
 
   template <int M>
   static void dots(const uint8_t* block, const CodeRows& x, IVec (&dots)[M]) {
-    if constexpr (M <= kStreamingRows) {
-      for (int64_t at = 0; at < kBytes; at += 64) __builtin_prefetch(block + at + kPrefetchBytes);
-    }
     block_dots<kType, M>(block + codes_offset(kType), x, dots);
   }
   static Vec scale(const uint8_t* block) {
@@ -133,7 +135,9 @@ void run_tile(const QuantProduct& product, int64_t row) {
                 .stride = product.blocks * kBlock,
                 .scales = product.scales + row * product.blocks,
                 .scale_stride = product.blocks};
+  const int64_t ahead = M <= kStreamingRows ? kPrefetchBytes : product.blocks * Weights::kBytes;
   const auto step = [&] {
+    if (!product.unpacked) prefetch_block(block + ahead, Weights::kBytes);
     block += Weights::kBytes;
     x.codes += kBlock;
     ++x.scales;
