@@ -24,7 +24,8 @@ void* PageRegions::cut(size_t bytes) {
     const size_t usable = std::max(kRegion, (bytes + kHugePage - 1) / kHugePage * kHugePage);
     const size_t size = usable + kHugePage;  // so that a huge page's boundary lies in front
     regions_.reserve(regions_.size() + 1);
-    void* memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void* memory =
+        ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) return nullptr;
     regions_.push_back({static_cast<std::byte*>(memory), size});
     const size_t past = reinterpret_cast<uintptr_t>(memory) % kHugePage;

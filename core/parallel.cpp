@@ -5,8 +5,16 @@
 #include <oneapi/tbb/task_arena.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <exception>
+#include <thread>
 
-// The thread sanitizer does not see how oneTBB orders a loop's start, its ranges and its end, so it
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+// The thread sanitizer does not see how a loop's start, its ranges and its end are ordered, so it
 // is told; this file itself is compiled without it.
 #ifdef YITI_THREAD_SANITIZER
 extern "C" {
@@ -17,6 +25,8 @@ void __tsan_release(void* address);  // NOLINT
 
 namespace yiti {
 namespace {
+
+using Clock = std::chrono::steady_clock;
 
 void happens_before([[maybe_unused]] char& edge) {
 #ifdef YITI_THREAD_SANITIZER
@@ -30,11 +40,118 @@ void happens_after([[maybe_unused]] char& edge) {
 #endif
 }
 
+void pause() {
+#if defined(__x86_64__)
+  _mm_pause();
+#endif
+}
+
+// Waits for what should come within microseconds; lets others run where it does not.
+class Spin {
+ public:
+  void wait() {
+    if (++turns_ < kPauses) return pause();
+    std::this_thread::yield();
+  }
+  bool is_long() const { return turns_ >= kPauses; }
+
+ private:
+  static constexpr int kPauses = 2000;
+  int turns_ = 0;
+};
+
+// One loop, cut into parts that threads claim. Who claims a part knows that the loop is still open,
+// since its caller waits for all parts.
+struct Loop {
+  const RangeFn* f = nullptr;
+  int64_t n = 0, grain = 1, chunks = 0;
+  uint32_t parts = 0;
+  char start = 0, end = 0;  // edges
+  std::atomic_flag has_failed;
+  std::exception_ptr error;
+
+  void run(uint32_t part) {
+    const auto border = [&](uint32_t p) {
+      return std::min(n, static_cast<int64_t>(p) * chunks / parts * grain);
+    };
+    happens_after(start);
+    try {
+      (*f)(border(part), border(part + 1));
+    } catch (...) {
+      if (!has_failed.test_and_set()) error = std::current_exception();
+    }
+    happens_before(end);
+  }
+};
+
+// Threads that stay a while after a loop, since the next one mostly follows within microseconds:
+// waking a thread takes longer than many a loop of a decoded token.
+class Team {
+ public:
+  // Runs the loop with whoever is there.
+  void run(Loop& loop) {
+    loop_ = &loop;
+    done_.store(0, std::memory_order_relaxed);
+    const uint64_t round = (ticket_.load(std::memory_order_relaxed) >> kRoundShift) + 1;
+    ticket_.store(round << kRoundShift | uint64_t{loop.parts} << kPartsShift,
+                  std::memory_order_release);
+    while (run_part()) {
+    }
+    Spin spin;
+    while (done_.load(std::memory_order_acquire) < loop.parts) spin.wait();
+  }
+
+  // Serves loops until none has come for a while.
+  void serve() {
+    Spin spin;
+    Clock::time_point idle_since;
+    for (;;) {
+      if (run_part()) {
+        spin = {};
+        continue;
+      }
+      const bool was_long = spin.is_long();
+      spin.wait();
+      if (!spin.is_long()) continue;
+      if (!was_long) idle_since = Clock::now();
+      if (Clock::now() - idle_since > kPatience) break;
+    }
+    serving.fetch_sub(1, std::memory_order_relaxed);
+  }
+
+  std::atomic<int> serving{0};  // threads in serve, or on their way
+  std::atomic_flag busy;        // a loop is under way
+
+ private:
+  static constexpr int kRoundShift = 32, kPartsShift = 16;
+  static constexpr std::chrono::microseconds kPatience{200};
+
+  bool run_part() {
+    uint64_t ticket = ticket_.load(std::memory_order_acquire);
+    for (;;) {
+      const auto parts = static_cast<uint16_t>(ticket >> kPartsShift);
+      const auto part = static_cast<uint16_t>(ticket);
+      if (part >= parts) return false;
+      if (ticket_.compare_exchange_weak(ticket, ticket + 1, std::memory_order_acquire)) {
+        loop_->run(part);
+        done_.fetch_add(1, std::memory_order_release);
+        return true;
+      }
+    }
+  }
+
+  Loop* loop_ = nullptr;
+  // The loop's number, how many parts it has, and how many are claimed.
+  alignas(64) std::atomic<uint64_t> ticket_{0};
+  alignas(64) std::atomic<uint32_t> done_{0};
+};
+
 }  // namespace
 
 struct ThreadPool::Arena {
   explicit Arena(int threads) : arena(threads) {}
   tbb::task_arena arena;
+  std::shared_ptr<Team> team = std::make_shared<Team>();
 };
 
 ThreadPool::ThreadPool(int threads)
@@ -49,19 +166,33 @@ void ThreadPool::parallel_for(int64_t n, int64_t grain, RangeFn f) {
   grain = std::max<int64_t>(grain, 1);
   const int64_t chunks = (n + grain - 1) / grain;
   if (threads_ == 1 || chunks == 1) return f(0, n);
-  char start = 0, end = 0;
-  happens_before(start);
+  // Several parts a thread, for those that are late or interrupted.
+  constexpr int64_t kPartsPerThread = 4;
+  Loop loop;
+  loop.f = &f;
+  loop.n = n;
+  loop.grain = grain;
+  loop.chunks = chunks;
+  loop.parts =
+      static_cast<uint32_t>(std::min({chunks, kPartsPerThread * threads_, int64_t{65535}}));
+  happens_before(loop.start);
   arena_->arena.execute([&] {
-    tbb::parallel_for(
-        tbb::blocked_range<int64_t>(0, chunks),
-        [&](const tbb::blocked_range<int64_t>& range) {
-          happens_after(start);
-          f(range.begin() * grain, std::min(n, range.end() * grain));
-          happens_before(end);
-        },
-        tbb::static_partitioner());
+    const std::shared_ptr<Team>& team = arena_->team;
+    if (team->busy.test_and_set(
+            std::memory_order_acquire)) {  // another caller's loop, or this one is in a loop
+      return tbb::parallel_for(
+          uint32_t{0}, loop.parts, [&](uint32_t part) { loop.run(part); },
+          tbb::static_partitioner());
+    }
+    while (team->serving.load(std::memory_order_relaxed) < threads_ - 1) {
+      team->serving.fetch_add(1, std::memory_order_relaxed);
+      arena_->arena.enqueue([team] { team->serve(); });
+    }
+    team->run(loop);
+    team->busy.clear(std::memory_order_release);
   });
-  happens_after(end);
+  happens_after(loop.end);
+  if (loop.error != nullptr) std::rethrow_exception(loop.error);
 }
 
 }  // namespace yiti

@@ -232,8 +232,7 @@ Tensor Tensor::reshaped(const Shape& shape) const {
 Tensor Tensor::contiguous() const { return is_contiguous() ? *this : copy(); }
 
 Tensor Tensor::copy() const {
-  const Tensor copy =
-      of_storage(Storage::allocate(device_, bytes()), 0, shape_, dtype_, layout_);
+  const Tensor copy = of_storage(Storage::allocate(device_, bytes()), 0, shape_, dtype_, layout_);
   const size_t element = static_cast<size_t>(info(dtype_).block_bytes);
   std::byte* next = copy.raw();
   if (!device_->host_accessible()) {

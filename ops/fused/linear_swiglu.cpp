@@ -45,7 +45,8 @@ class TiledSwiglu {
   }
 
  private:
-  // Rows whose codes stay in the first-level cache between gate and up.
+  // A tile is this many rows of one panel, whose codes stay in the first-level cache between gate
+  // and up, or fewer rows of more panels.
   static constexpr int64_t kTileRows = 16;
   static constexpr auto kTileBytes = kTileRows * kPanelWidth * static_cast<int64_t>(sizeof(float));
 
@@ -62,28 +63,30 @@ class TiledSwiglu {
     auto* up_tile = reinterpret_cast<float*>(memory + kTileBytes);
     auto* gate_scratch = reinterpret_cast<uint8_t*>(memory + 2 * kTileBytes);
     uint8_t* up_scratch = gate_scratch + gate_bytes_;
-    for (int64_t p = panels.begin; p < panels.end; ++p) {
-      const WeightPanel gate = weight_panel(device_, gate_, p, m_, gate_scratch);
-      const WeightPanel up = weight_panel(device_, up_, p, m_, up_scratch);
-      const int columns = panel_columns(gate_, p);
+    const int64_t width = std::max<int64_t>(1, kTileRows / (part.end - part.begin));
+    while (panels.begin < panels.end) {
+      const TaskGrid::Range some = {panels.begin, std::min(panels.begin + width, panels.end)};
+      WeightPanels gate = weight_panels(device_, gate_, some, m_, gate_scratch);
+      WeightPanels up = weight_panels(device_, up_, some, m_, up_scratch);
+      gate.count = up.count = std::min(gate.count, up.count);
+      const int columns = panel_columns(gate_, some.begin, gate.count);
       for (int64_t first = part.begin; first < part.end; first += kTileRows) {
         const TaskGrid::Range tile = {first, std::min(first + kTileRows, part.end)};
         rows.multiply(tile, gate, tile_output(gate_tile, columns));
         rows.multiply(tile, up, tile_output(up_tile, columns));
         for (int64_t m = tile.begin; m < tile.end; ++m) {
-          const int64_t at = (m - first) * kPanelWidth;
-          table.row(gate_tile + at, up_tile + at, y + m * gate_.rows + p * kPanelWidth, columns);
+          const int64_t at = (m - first) * columns;
+          table.row(gate_tile + at, up_tile + at, y + m * gate_.rows + some.begin * kPanelWidth,
+                    columns);
         }
       }
+      panels.begin += gate.count;
     }
   }
 
   static cpu::TileOutput tile_output(float* tile, int columns) {
-    return {.c = tile,
-            .c_stride = kPanelWidth,
-            .columns = columns,
-            .bias = nullptr,
-            .accumulate = false};
+    return {
+        .c = tile, .c_stride = columns, .columns = columns, .bias = nullptr, .accumulate = false};
   }
 
   Device& device_;

@@ -1,5 +1,5 @@
-// Each panel of weights, which stays in the first-level cache, meets a block of rows, which stays in
-// the second-level cache.
+// Each panel of weights, which stays in the first-level cache, meets a block of rows, which stays
+// in the second-level cache.
 #include "ops/linear/quantised_rows.h"
 
 #include <algorithm>
@@ -64,22 +64,23 @@ int64_t panel_scratch(Device& device, const MatrixView& weight, int64_t rows) {
          (is_unpacked(device, weight, rows) ? weight.cols / kBlock * kUnpacked : 0);
 }
 
-WeightPanel weight_panel(Device& device, const MatrixView& weight, int64_t p, int64_t rows,
-                         uint8_t* scratch) {
+WeightPanels weight_panels(Device& device, const MatrixView& weight, TaskGrid::Range panels,
+                           int64_t rows, uint8_t* scratch) {
   const cpu::BlockType type = block_type(weight.dtype);
   const int64_t blocks = weight.cols / kBlock, bytes = cpu::panel_block_bytes(type);
   const uint8_t* panel = scratch;
+  const int64_t first = panels.begin * kPanelRows;
+  int64_t count = 1;
   if (weight.layout == Layout::kPanels) {
-    panel = panel_block(weight, p * kPanelRows, 0, nullptr);
+    panel = panel_block(weight, first, 0, nullptr);
+    count = panels.end - panels.begin;
   } else {
-    for (int64_t b = 0; b < blocks; ++b) {
-      panel_block(weight, p * kPanelRows, b, scratch + b * bytes);
-    }
+    for (int64_t b = 0; b < blocks; ++b) panel_block(weight, first, b, scratch + b * bytes);
   }
-  if (!is_unpacked(device, weight, rows)) return {type, false, panel};
+  if (!is_unpacked(device, weight, rows)) return {type, false, panel, count};
   auto* unpacked = reinterpret_cast<cpu::UnpackedBlock*>(scratch + assembled_bytes(weight));
   cpu::quant_table_for(device.isa()).unpack(type, panel, blocks, unpacked);
-  return {type, true, reinterpret_cast<const uint8_t*>(unpacked)};
+  return {type, true, reinterpret_cast<const uint8_t*>(unpacked), 1};
 }
 
 size_t QuantisedRows::bytes(int64_t rows, int64_t cols) {
@@ -118,12 +119,13 @@ int64_t QuantisedRows::block_rows() const {
   return std::max<int64_t>(64, kCacheBytes / row_bytes / table_.rows * table_.rows);
 }
 
-void QuantisedRows::multiply(TaskGrid::Range rows, const WeightPanel& panel,
+void QuantisedRows::multiply(TaskGrid::Range rows, const WeightPanels& panels,
                              const cpu::TileOutput& out) const {
   const int64_t blocks = cols_ / kBlock;
-  table_.multiply({.type = panel.type,
-                   .unpacked = panel.unpacked,
-                   .panel = panel.bytes,
+  table_.multiply({.type = panels.type,
+                   .unpacked = panels.unpacked,
+                   .panel = panels.bytes,
+                   .panels = panels.count,
                    .codes = codes_ + rows.begin * cols_,
                    .scales = scales_ + rows.begin * blocks,
                    .rows = rows.end - rows.begin,
@@ -146,30 +148,34 @@ void linear_group_into(Device& device, const MatrixView& x, std::span<const Line
   const TaskGrid grid = QuantisedRows::grid(device, x.rows, x.cols, size.rows, size.panels);
   const QuantisedRows rows(device, x, options, workspace);
   auto* scratch = reinterpret_cast<uint8_t*>(workspace) + QuantisedRows::bytes(x.rows, x.cols);
-  const auto run_panel = [&](const LinearTarget& target, int64_t p, TaskGrid::Range part,
-                             uint8_t* task_scratch) {
-    const int64_t n0 = p * kPanelWidth;
-    rows.multiply(part, weight_panel(device, target.weight, p, x.rows, task_scratch),
-                  {.c = target.y + part.begin * target.y_stride + n0,
-                   .c_stride = target.y_stride,
-                   .columns = panel_columns(target.weight, p),
-                   .bias = target.bias == nullptr ? nullptr : target.bias + n0,
-                   .accumulate = false});
+  // Products of `part` of the rows with the panels `mine` of a target.
+  const auto run_target = [&](const LinearTarget& target, TaskGrid::Range mine,
+                              TaskGrid::Range part, uint8_t* task_scratch) {
+    while (mine.begin < mine.end) {
+      const WeightPanels panels = weight_panels(device, target.weight, mine, x.rows, task_scratch);
+      const int64_t n0 = mine.begin * kPanelWidth;
+      rows.multiply(part, panels,
+                    {.c = target.y + part.begin * target.y_stride + n0,
+                     .c_stride = target.y_stride,
+                     .columns = panel_columns(target.weight, mine.begin, panels.count),
+                     .bias = target.bias == nullptr ? nullptr : target.bias + n0,
+                     .accumulate = false});
+      mine.begin += panels.count;
+    }
   };
-  const auto run_panels = [&](int64_t task, TaskGrid::Range part) {
+  const auto run_targets = [&](int64_t task, TaskGrid::Range part) {
     TaskGrid::Range mine = grid.column_part(task, size.panels);
     for (const LinearTarget& target : targets) {
       const int64_t panels = panel_count(target.weight);
-      for (int64_t p = std::max<int64_t>(mine.begin, 0); p < std::min(mine.end, panels); ++p) {
-        run_panel(target, p, part, scratch + task * size.scratch);
-      }
+      run_target(target, {std::max<int64_t>(mine.begin, 0), std::min(mine.end, panels)}, part,
+                 scratch + task * size.scratch);
       mine = {mine.begin - panels, mine.end - panels};
     }
   };
   device.threads().parallel_for(grid.count(), 1, [&](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {
       rows.for_each_block(grid.row_part(task, rows.count()),
-                          [&](TaskGrid::Range part) { run_panels(task, part); });
+                          [&](TaskGrid::Range part) { run_targets(task, part); });
     }
   });
 }

@@ -12,27 +12,28 @@
 
 namespace yiti {
 
-/// Rows [16 p, 16 p + 16) of a quantised weight as the kernels read them.
-struct WeightPanel {
+/// Some panels of 16 rows of a quantised weight, as the kernels read them.
+struct WeightPanels {
   cpu::BlockType type;
   bool unpacked;
   const uint8_t* bytes;
+  int64_t count;
 };
 
 /// Panels that `weight` has.
 inline int64_t panel_count(const MatrixView& weight) {
   return (weight.rows + cpu::kPanelWidth - 1) / cpu::kPanelWidth;
 }
-/// How many of the 16 columns of panel `p` exist.
-inline int panel_columns(const MatrixView& weight, int64_t p) {
-  return static_cast<int>(std::min<int64_t>(cpu::kPanelWidth, weight.rows - p * cpu::kPanelWidth));
+/// Columns of the product with `count` panels from `p` on: 16 each, if the weight has so many rows.
+inline int panel_columns(const MatrixView& weight, int64_t p, int64_t count) {
+  return static_cast<int>(std::min(count * cpu::kPanelWidth, weight.rows - p * cpu::kPanelWidth));
 }
-/// Bytes of scratch that weight_panel wants; none for few rows and a weight in panels.
+/// Bytes of scratch that weight_panels wants; none for few rows and a weight in panels.
 int64_t panel_scratch(Device& device, const MatrixView& weight, int64_t rows);
-/// Panel `p` for a product with `rows` rows: the weight's own memory, or assembled and unpacked in
-/// `scratch`.
-WeightPanel weight_panel(Device& device, const MatrixView& weight, int64_t p, int64_t rows,
-                         uint8_t* scratch);
+/// Panels for a product with `rows` rows: as many of `panels` as lie ready in the weight's own
+/// memory, else the first one, assembled and unpacked in `scratch`.
+WeightPanels weight_panels(Device& device, const MatrixView& weight, TaskGrid::Range panels,
+                           int64_t rows, uint8_t* scratch);
 
 /// X [M, K], K a multiple of 32, as codes and scales in memory of the caller's.
 class QuantisedRows {
@@ -57,8 +58,8 @@ class QuantisedRows {
       f(TaskGrid::Range{m, std::min(m + step, rows.end)});
     }
   }
-  /// The product of some of the rows with a panel; `out` is where the first of them goes.
-  void multiply(TaskGrid::Range rows, const WeightPanel& panel, const cpu::TileOutput& out) const;
+  /// The product of some of the rows with panels; `out` is where the first of them goes.
+  void multiply(TaskGrid::Range rows, const WeightPanels& panels, const cpu::TileOutput& out) const;
 
  private:
   int64_t block_rows() const;

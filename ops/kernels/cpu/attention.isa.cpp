@@ -162,10 +162,10 @@ class Forward {
       const int64_t at = t_.keys.table[block + 1] * t_.keys.block_stride;
       next_keys_ = static_cast<const char*>(t_.keys.k) + at * (t_.keys.half ? 2 : 4);
     }
-    multiply_by<false>({r_.q + row * t_.head_dim, t_.head_dim, 1, keys.k, kKeyBlock, t_.head_dim,
-                        r_.scores + row * kKeyBlock, kKeyBlock, kKeyBlock,
-                        static_cast<const char*>(keys.v)},
-                       rows, keys.half);
+    multiply_by<false>(
+        {r_.q + row * t_.head_dim, t_.head_dim, 1, keys.k, kKeyBlock, t_.head_dim,
+         r_.scores + row * kKeyBlock, kKeyBlock, kKeyBlock, static_cast<const char*>(keys.v)},
+        rows, keys.half);
     take_exponentials(first, past, start);
     // Tokens that see the whole block go together, the others one by one with the keys they see.
     const int64_t whole = larger(first, smaller(past, begin_from(end - 1)));

@@ -19,18 +19,19 @@ struct BlockScale {
   int32_t code_sum;
 };
 
-/// A panel of weights and the rows of activations that it meets.
+/// Panels of weights and the rows of activations that they meet.
 struct QuantProduct {
   BlockType type;
   bool unpacked;             ///< the panel is what QuantTable::unpack made of it
-  const uint8_t* panel;      ///< first block
+  const uint8_t* panel;      ///< first block; panels lie one behind the other
+  int64_t panels;            ///< 1 of those that are unpacked
   const int8_t* codes;       ///< rows of 32 * blocks
   const BlockScale* scales;  ///< rows of `blocks`
   int64_t rows;
   int64_t blocks;
   const int32_t* leaf_blocks;  ///< blocks of each leaf
   int leaves;                  ///< 1 … kMaxQuantLeaves
-  TileOutput out;
+  TileOutput out;              ///< columns: of all panels
 };
 
 inline constexpr int kMaxQuantLeaves = 8;

@@ -109,7 +109,8 @@ inline Vec leaf_tree(const float* chain, int64_t stride) {
 template <int M, int kLeaves>
 inline void write_tree(const TileOutput& out, const float* chains) {
   Vec sum[M];
-  for (int m = 0; m < M; ++m) sum[m] = leaf_tree<kLeaves>(chains + m * kPanelWidth, M * kPanelWidth);
+  for (int m = 0; m < M; ++m)
+    sum[m] = leaf_tree<kLeaves>(chains + m * kPanelWidth, M * kPanelWidth);
   write_out(out, sum);
 }
 
@@ -176,12 +177,20 @@ void run_rows(const QuantProduct& product, int64_t row, int64_t rows) {
 
 // In tiles of nearly equal height: a low one costs more for each of its rows.
 template <class Weights>
-void run_tiles(const QuantProduct& product) {
+void run_tiles(QuantProduct product) {
   const int64_t tiles = (product.rows + kQuantRows - 1) / kQuantRows;
-  for (int64_t t = 0, row = 0; t < tiles; ++t) {
-    const int64_t next = (t + 1) * product.rows / tiles;
-    run_rows<Weights>(product, row, next - row);
-    row = next;
+  const int columns = product.out.columns;
+  for (int64_t p = 0; p < product.panels; ++p) {
+    const int left = columns - static_cast<int>(p * kPanelWidth);
+    product.out.columns = left < kPanelWidth ? left : kPanelWidth;
+    for (int64_t t = 0, row = 0; t < tiles; ++t) {
+      const int64_t next = (t + 1) * product.rows / tiles;
+      run_rows<Weights>(product, row, next - row);
+      row = next;
+    }
+    product.panel += product.blocks * Weights::kBytes;
+    product.out.c += kPanelWidth;
+    if (product.out.bias != nullptr) product.out.bias += kPanelWidth;
   }
 }
 
