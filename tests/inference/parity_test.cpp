@@ -45,9 +45,9 @@ class Parity : public testing::TestWithParam<Case> {
     wanted_ = whole(*model_);
   }
 
-  static ModelPtr load(int threads) {
+  static ModelPtr load(int threads, Isa isa = choose_isa()) {
     const ModelPtr base =
-        load_model(GetParam().path, make_cpu_device({.threads = threads})).value().model;
+        load_model(GetParam().path, make_cpu_device({.threads = threads}, isa)).value().model;
     return GetParam().adapter.empty() ? base : load_peft(*base, GetParam().adapter);
   }
 
@@ -88,6 +88,29 @@ class Parity : public testing::TestWithParam<Case> {
     session.close(sequence);
   }
 
+  // Decodes `batch` sequences at once, each some tokens ahead of the last, and compares every row.
+  void expect_batch(const ModelPtr& model, size_t batch) const {
+    constexpr size_t kSteps = 3, kLead = 6;
+    const auto limit = static_cast<int64_t>(batch);
+    LanguageSession session(model, {.max_tokens = 64 * limit, .max_sequences = limit});
+    std::vector<Feed> feeds;
+    for (size_t i = 0; i < batch; ++i) {
+      feeds.push_back(
+          {.sequence = session.open(), .tokens = std::span(tokens_).first(1 + i % kLead)});
+    }
+    session.step(feeds);
+    for (size_t step = 0; step < kSteps; ++step) {
+      for (size_t i = 0; i < batch; ++i) {
+        feeds[i].tokens = std::span(tokens_).subspan(1 + i % kLead + step, 1);
+      }
+      const std::span<const float> rows = session.step(feeds);
+      for (size_t i = 0; i < batch; ++i) {
+        ASSERT_TRUE(same_bits(rows.subspan(i * vocab(), vocab()), wanted_row(1 + i % kLead + step)))
+            << "batch " << batch << ", sequence " << i << ", step " << step;
+      }
+    }
+  }
+
   ModelPtr model_;
   std::vector<int32_t> tokens_;
   std::vector<float> wanted_;
@@ -113,6 +136,21 @@ TEST_P(Parity, OneThreadEqualsTwo) {
   EXPECT_TRUE(same_bits(whole(*single), wanted_));
   LanguageSession session(single, {.max_tokens = 512});
   expect_chunked(session, {40, 1});
+}
+
+TEST_P(Parity, BatchesOfAnySizeEqualTraining) {
+  for (const int threads : {1, 2}) {
+    const ModelPtr model = load(threads);
+    for (const size_t batch : {1, 2, 7, 8, 33, 64}) expect_batch(model, batch);
+  }
+}
+
+TEST_P(Parity, InstructionSetsAgree) {
+  for (const Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512}) {
+    if (!is_supported(isa)) continue;
+    const ModelPtr model = load(2, isa);
+    for (const size_t batch : {1, 7}) expect_batch(model, batch);
+  }
 }
 
 TEST_P(Parity, NeighboursInABatchChangeNothing) {
