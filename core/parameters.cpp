@@ -30,9 +30,16 @@ std::string hash_tensor(std::string_view name, const Tensor& tensor) {
 }
 
 std::vector<std::string> hash_tensors(const std::vector<ParameterStore::Named>& tensors) {
-  std::vector<std::string> hashes;
-  hashes.reserve(tensors.size());
-  for (const auto& [name, tensor] : tensors) hashes.push_back(hash_tensor(name, tensor));
+  std::vector<std::string> hashes(tensors.size());
+  const auto hash_range = [&](int64_t begin, int64_t end) {
+    for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
+      hashes[i] = hash_tensor(tensors[i].name, tensors[i].tensor);
+    }
+  };
+  const auto count = static_cast<int64_t>(tensors.size());
+  const bool first = count > 0 && tensors[0].tensor.defined();
+  if (first) tensors[0].tensor.device()->threads().parallel_for(count, 1, hash_range);
+  if (!first) hash_range(0, count);
   return hashes;
 }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
+#include <functional>
+#include <future>
 #include <nlohmann/json.hpp>
 
 #include "core/io/files.h"
@@ -19,6 +21,7 @@ namespace {
 namespace fs = std::filesystem;
 using Named = ParameterStore::Named;
 
+constexpr auto kThreadIfThereIsOne = std::launch::async | std::launch::deferred;
 constexpr size_t kMaxConfigBytes = size_t{16} << 20;
 
 struct NamePair {
@@ -86,12 +89,15 @@ int64_t permuted_heads(const std::string& name, const ModelConfig& config) {
 }
 
 // As the options want it: dequantised, or packed for the kernels, or as it is.
-Tensor prepared(const Tensor& tensor, const LoadOptions& options) {
-  if (is_quantised(tensor.dtype())) {
-    return options.dequantise ? ops::dequantise(tensor) : pack_panels(tensor);
+void prepare(std::span<Tensor> tensors, const LoadOptions& options) {
+  if (!options.dequantise) pack_panels(tensors);
+  for (Tensor& tensor : tensors) {
+    if (is_quantised(tensor.dtype())) {
+      if (options.dequantise) tensor = ops::dequantise(tensor);
+    } else if (options.dequantise || tensor.rank() < 2) {
+      if (tensor.dtype() != DType::kF32) tensor = ops::cast(tensor, DType::kF32);
+    }
   }
-  const bool widen = options.dequantise || tensor.rank() < 2;
-  return widen && tensor.dtype() != DType::kF32 ? ops::cast(tensor, DType::kF32) : tensor;
 }
 
 // Small tensors leave the file, so that a file whose matrices were packed is not needed any more:
@@ -117,29 +123,60 @@ ModelPtr assemble(const ModelConfig& config, std::vector<Named> tensors,
   return make_model(config, std::make_shared<ParameterStore>(std::move(tensors)), profile);
 }
 
-LoadedModel load_gguf(const std::string& path, const DevicePtr& device,
-                      const LoadOptions& options) {
-  const auto file = GgufFile::open(path, device);
-  const ModelConfig config = config_from_gguf(*file);
-  std::vector<Named> tensors;
-  for (const GgufTensorInfo& info : file->tensors()) {
-    const std::string name = hugging_face_name(info.name);
-    if (name.empty()) continue;
-    Tensor tensor = file->tensor(info.name);
-    const std::shared_ptr<Storage> mapped = tensor.storage();
+// Tensors of a GGUF file that are taken at once: enough for all threads to have their part, few
+// enough that the file's pages and their copies do not add up.
+class GgufGroup {
+ public:
+  explicit GgufGroup(const GgufFile& file) : file_(file) {}
+
+  void add(const GgufTensorInfo& info, std::string name, const ModelConfig& config) {
+    Tensor tensor = file_.get().tensor(info.name);
+    mapped_.push_back({&info, tensor.storage()});
     if (const int64_t heads = permuted_heads(name, config); heads > 0) {
       check(tensor.dim(0) == heads * config.head_dim, "gguf", "{} is {}; wants {} rows", info.name,
             tensor.shape().str(), heads * config.head_dim);
       tensor = unpermute(tensor, heads);
     }
-    tensor = off_the_file(prepared(tensor, options));
-    if (tensor.storage() != mapped) file->release_pages(info.name);
-    tensors.push_back({name, std::move(tensor)});
+    names_.push_back(std::move(name));
+    tensors_.push_back(std::move(tensor));
+    bytes_ += info.bytes;
   }
+  bool is_full() const { return bytes_ >= kBytes; }
+
+  void move_to(std::vector<Named>& out, const LoadOptions& options) {
+    prepare(tensors_, options);
+    for (size_t i = 0; i < tensors_.size(); ++i) {
+      out.push_back({std::move(names_[i]), off_the_file(tensors_[i])});
+      const auto& [info, storage] = mapped_[i];
+      if (out.back().tensor.storage() != storage) file_.get().release_pages(info->name);
+    }
+    *this = GgufGroup(file_);
+  }
+
+ private:
+  static constexpr size_t kBytes = size_t{8} << 20;
+
+  std::reference_wrapper<const GgufFile> file_;
+  std::vector<std::pair<const GgufTensorInfo*, std::shared_ptr<Storage>>> mapped_;
+  std::vector<std::string> names_;
+  std::vector<Tensor> tensors_;
+  size_t bytes_ = 0;
+};
+
+LoadedModel load_gguf(const GgufFile& file, const std::string& path, const LoadOptions& options) {
+  const ModelConfig config = config_from_gguf(file);
+  std::vector<Named> tensors;
+  GgufGroup group(file);
+  for (const GgufTensorInfo& info : file.tensors()) {
+    std::string name = hugging_face_name(info.name);
+    if (name.empty()) continue;
+    group.add(info, std::move(name), config);
+    if (group.is_full()) group.move_to(tensors, options);
+  }
+  group.move_to(tensors, options);
   LoadedModel loaded;
   loaded.model = assemble(config, std::move(tensors), options);
-  loaded.name =
-      file->metadata().get_or<std::string>("general.name", fs::path(path).stem().string());
+  loaded.name = file.metadata().get_or<std::string>("general.name", fs::path(path).stem().string());
   return loaded;
 }
 
@@ -153,7 +190,9 @@ LoadedModel load_folder(const std::string& path, const DevicePtr& device,
   for (const std::string& name : files.names()) {
     if (name.ends_with(".rotary_emb.inv_freq")) continue;
     if (name == "lm_head.weight" && config.tied_embeddings) continue;
-    tensors.push_back({name, prepared(files.tensor(name), options)});
+    Tensor tensor = files.tensor(name);
+    prepare({&tensor, 1}, options);
+    tensors.push_back({name, std::move(tensor)});
   }
   LoadedModel loaded;
   loaded.model = assemble(config, std::move(tensors), options);
@@ -167,9 +206,15 @@ Result<LoadedModel> load_model(const std::string& path, const DevicePtr& device,
                                const LoadOptions& options) {
   return capture_errors("model", [&] {
     check(fs::exists(path), "model", "{} does not exist", path);
-    LoadedModel loaded = fs::is_directory(path) ? load_folder(path, device, options)
-                                                : load_gguf(path, device, options);
-    Result<TextModel> text = load_text_model(path);
+    const std::shared_ptr<const GgufFile> file =
+        fs::is_directory(path) ? nullptr : GgufFile::open(path, device);
+    // The tokenizer's tables take one thread about as long as the weights take all of them.
+    std::future<Result<TextModel>> reading = std::async(
+        device->threads().size() > 1 ? kThreadIfThereIsOne : std::launch::deferred,
+        [&] { return file ? text_model_from_gguf(file->metadata()) : load_text_model(path); });
+    LoadedModel loaded =
+        file ? load_gguf(*file, path, options) : load_folder(path, device, options);
+    Result<TextModel> text = reading.get();
     if (text) {
       loaded.text = std::move(text.value());
     } else {

@@ -10,8 +10,11 @@ constexpr int kUnbound = -2;
 
 // Who makes and who reads each value.
 struct Uses {
-  explicit Uses(const Program& program)
-      : maker(program.values.size(), -1), readers(program.values.size()) {
+  // Reads the program again, in the memory that there is.
+  void refresh(const Program& program) {
+    maker.assign(program.values.size(), -1);
+    readers.resize(program.values.size());
+    for (std::vector<int>& list : readers) list.clear();
     for (size_t n = 0; n < program.nodes.size(); ++n) {
       for (int id : program.nodes[n].in) {
         if (id >= 0) readers[static_cast<size_t>(id)].push_back(static_cast<int>(n));
@@ -161,8 +164,8 @@ std::optional<ProgramNode> fused_node(const Program& program, const Uses& uses,
   return node;
 }
 
-bool apply_once(Program& program, const Fusion& fusion, size_t& from) {
-  const Uses uses(program);
+bool apply_once(Program& program, Uses& uses, const Fusion& fusion, size_t& from) {
+  uses.refresh(program);
   for (; from < program.nodes.size(); ++from) {
     std::optional<ProgramNode> node;
     std::optional<size_t> at;
@@ -190,9 +193,10 @@ bool apply_once(Program& program, const Fusion& fusion, size_t& from) {
 void fuse(Program& program, std::span<const Fusion> fusions) {
   const size_t before = program.nodes.size();
   std::string text;
+  Uses uses;
   for (const Fusion& fusion : fusions) {
     int count = 0;
-    for (size_t from = 0; apply_once(program, fusion, from);) ++count;
+    for (size_t from = 0; apply_once(program, uses, fusion, from);) ++count;
     if (count > 0) text += fmt::format("{}{} x{}", text.empty() ? "" : ", ", fusion.name, count);
   }
   program.reports.push_back(

@@ -49,6 +49,10 @@ int byte_of(char32_t code) {
 std::string bytes_from_alphabet(std::string_view spelling) {
   std::string out;
   for (size_t at = 0; at < spelling.size();) {
+    if (spelling[at] >= 0x21 && spelling[at] <= 0x7E) {  // nearly all: itself in UTF-8, too
+      out.push_back(spelling[at++]);
+      continue;
+    }
     const utf8::Char c = utf8::read(spelling, at);
     const int byte = c.size > 0 ? byte_of(c.code) : -1;
     if (byte < 0) return std::string(spelling);

@@ -59,6 +59,7 @@ TokenizerSpec parse_gguf_tokenizer(const GgufMetadata& metadata) {
   const auto types =
       metadata.get_or<std::vector<int32_t>>("tokenizer.ggml.token_type", std::vector<int32_t>());
   for (const int32_t type : types) spec.types.push_back(type_from_gguf(type));
+  spec.merges.reserve(metadata.array<std::string>("tokenizer.ggml.merges").size());
   for (const std::string& merge : metadata.array<std::string>("tokenizer.ggml.merges")) {
     spec.merges.push_back(merge_from(merge));
   }

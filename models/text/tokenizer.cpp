@@ -9,6 +9,7 @@
 #include "models/text/byte_alphabet.h"
 #include "models/text/nfc.h"
 #include "models/text/pre_tokenizer.h"
+#include "models/text/text_ids.h"
 #include "models/text/utf8.h"
 
 namespace yiti {
@@ -17,8 +18,6 @@ namespace {
 constexpr size_t kMaxTokens = 16'000'000;
 constexpr size_t kMaxTextBytes = size_t{1} << 30;
 constexpr size_t kCacheFromBytes = 4096;  // below, a cache of pieces costs more than it saves
-
-using IdByText = std::unordered_map<std::string_view, int32_t>;
 
 TokenType type_of(const TokenizerSpec& spec, size_t id) {
   return spec.types.empty() ? TokenType::kNormal : spec.types[id];
@@ -48,26 +47,28 @@ void check_spec(const TokenizerSpec& spec) {
 // alphabet, too, since some vocabularies merge into tokens that were added later.
 class Spellings {
  public:
-  explicit Spellings(const TokenizerSpec& spec) {
-    ids_.reserve(spec.tokens.size());
+  explicit Spellings(const TokenizerSpec& spec) : ids_(spec.tokens.size() + literals(spec)) {
     for (const bool normal : {true, false}) {
       for (size_t id = 0; id < spec.tokens.size(); ++id) {
         if ((type_of(spec, id) == TokenType::kNormal) != normal) continue;
-        ids_.try_emplace(spec.tokens[id], static_cast<int32_t>(id));
+        ids_.insert(spec.tokens[id], static_cast<int32_t>(id));
         if (normal) continue;
-        ids_.try_emplace(owned_.emplace_back(alphabet_from_bytes(spec.tokens[id])),
-                         static_cast<int32_t>(id));
+        ids_.insert(owned_.emplace_back(alphabet_from_bytes(spec.tokens[id])),
+                    static_cast<int32_t>(id));
       }
     }
   }
 
-  int32_t find(std::string_view spelling) const {
-    const auto it = ids_.find(spelling);
-    return it == ids_.end() ? -1 : it->second;
-  }
+  int32_t find(std::string_view spelling) const { return ids_.find(spelling); }
 
  private:
-  IdByText ids_;
+  static size_t literals(const TokenizerSpec& spec) {
+    return static_cast<size_t>(
+        std::count_if(spec.types.begin(), spec.types.end(),
+                      [](TokenType type) { return type != TokenType::kNormal; }));
+  }
+
+  TextIds ids_;
   std::deque<std::string> owned_;
 };
 
@@ -97,7 +98,8 @@ AddedTokenFinder finder(const TokenizerSpec& spec, bool normalized, bool with_co
   std::vector<bool> named(spec.tokens.size());
   for (const AddedToken& token : all) named[static_cast<size_t>(token.id)] = true;
   for (size_t id = 0; id < spec.tokens.size(); ++id) {
-    if (!named[id]) all.push_back({.id = static_cast<int32_t>(id)});
+    const bool literal = type_of(spec, id) != TokenType::kNormal;
+    if (literal && !named[id]) all.push_back({.id = static_cast<int32_t>(id)});
   }
   for (const AddedToken& token : all) {
     const auto id = static_cast<size_t>(token.id);
@@ -125,8 +127,8 @@ struct Tokenizer::Tables {
   MergeTables merge;
   PreTokenizer pre_tokenizer;
   AddedTokenFinder raw, raw_plain, normalized, normalized_plain;
-  IdByText by_bytes;  // literal tokens first
-  IdByText whole;     // normal tokens, where a whole piece may be taken at once
+  TextIds by_bytes;  // literal tokens first
+  TextIds whole;     // normal tokens, where a whole piece may be taken at once
 
   explicit Tables(TokenizerSpec s)
       : spec((check_spec(s), std::move(s))),
@@ -135,7 +137,9 @@ struct Tokenizer::Tables {
         raw(finder(spec, false, true)),
         raw_plain(finder(spec, false, false)),
         normalized(finder(spec, true, true)),
-        normalized_plain(finder(spec, true, false)) {
+        normalized_plain(finder(spec, true, false)),
+        by_bytes(spec.tokens.size()),
+        whole(spec.ignore_merges ? spec.tokens.size() : 0) {
     spec.merges.clear();
     spec.merges.shrink_to_fit();
     for (size_t id = 0; id < spec.tokens.size(); ++id) {
@@ -147,15 +151,12 @@ struct Tokenizer::Tables {
 
  private:
   void index() {
-    by_bytes.reserve(spec.tokens.size());
     for (const bool normal : {false, true}) {
       for (size_t id = 0; id < spec.tokens.size(); ++id) {
         if ((type_of(spec, id) == TokenType::kNormal) != normal || spec.tokens[id].empty())
           continue;
-        by_bytes.try_emplace(spec.tokens[id], static_cast<int32_t>(id));
-        if (normal && spec.ignore_merges) {
-          whole.try_emplace(spec.tokens[id], static_cast<int32_t>(id));
-        }
+        by_bytes.insert(spec.tokens[id], static_cast<int32_t>(id));
+        if (normal && spec.ignore_merges) whole.insert(spec.tokens[id], static_cast<int32_t>(id));
       }
     }
   }
@@ -190,7 +191,7 @@ struct EncoderTables {
   const PreTokenizer& pre_tokenizer;
   const AddedTokenFinder& raw;
   const AddedTokenFinder& normalized;
-  const IdByText& whole;
+  const TextIds& whole;
 };
 
 // Encodes one text.
@@ -253,8 +254,8 @@ class Encoder {
     symbols_.clear();
     for (const std::string_view text : tables_.pre_tokenizer.split(section.text)) {
       const auto at = static_cast<size_t>(text.data() - section.text.data());
-      if (const auto it = tables_.whole.find(text); it != tables_.whole.end()) {
-        out_.push_back({it->second, section.original(at), section.original(at + text.size())});
+      if (const int32_t id = tables_.whole.find(text); id >= 0) {
+        out_.push_back({id, section.original(at), section.original(at + text.size())});
       } else if (cached) {
         cached_piece(text, section, at);
       } else {
@@ -345,10 +346,7 @@ std::string_view Tokenizer::token_piece(int32_t id) const {
   return tables_->spec.tokens[static_cast<size_t>(id)];
 }
 
-int32_t Tokenizer::find(std::string_view piece) const {
-  const auto it = tables_->by_bytes.find(piece);
-  return it == tables_->by_bytes.end() ? -1 : it->second;
-}
+int32_t Tokenizer::find(std::string_view piece) const { return tables_->by_bytes.find(piece); }
 
 bool Tokenizer::is_special(int32_t id) const {
   return id >= 0 && id < vocab_size() &&

@@ -112,6 +112,10 @@ const Op& conv2d_op() {
           .sample({Shape{2, 3, 7, 6}, Shape{4, 3, 3, 3}, Shape{4}}, attrs_of({1, 1, 1, 1, 1, 1}, 1))
           .sample({Shape{1, 4, 9, 8}, Shape{6, 2, 3, 2}, std::nullopt},
                   attrs_of({2, 3, 0, 1, 2, 1}, 2))
+          .sample({Shape{9, 2, 3, 3}, Shape{3, 2, 2, 2}, Shape{3}})
+          .sample({Shape{2, 1, 5, 24}, Shape{13, 1, 3, 3}, std::nullopt},
+                  attrs_of({1, 1, 1, 1, 1, 1}, 1))
+          .sample({Shape{2, 0, 3, 3}, Shape{2, 0, 2, 2}, Shape{2}})
           .sample({Shape{0, 2, 3, 3}, Shape{1, 2, 1, 1}, Shape{1}})
           .accuracy(4, 27)
           .build();

@@ -46,7 +46,7 @@ Tensor conv2d_backward_weight(const Tensor& dy, const Tensor& x, const Conv2dBac
 
 namespace cpu {
 
-// f32 by matrix products over rows of windows; see conv2d_f32.cpp.
+// f32 by matrix products; see conv2d_forward.cpp and conv2d_backward.cpp.
 void run_conv2d(const KernelArgs& args);
 void run_conv2d_backward_input(const KernelArgs& args);
 void run_conv2d_backward_weight(const KernelArgs& args);

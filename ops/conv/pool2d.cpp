@@ -39,24 +39,29 @@ Windows windows_for(const Tensor& x, const Attrs& attrs, std::string_view op) {
 
 Shape pooled(const Tensor& x, const Windows& w) { return {x.dim(0), x.dim(1), w.out_h, w.out_w}; }
 
-// Calls f(plane, place) for every window of every plane, by several threads.
+// Calls f(plane) for every plane, by several threads.
 template <class F>
-void for_each_place(Device& device, int64_t planes, const Windows& w, const F& f) {
-  const int64_t grain = std::max<int64_t>(1, 4096 / std::max<int64_t>(1, w.places() * w.area()));
+void for_each_plane(Device& device, int64_t planes, const Windows& w, const F& f) {
+  const int64_t grain = std::max<int64_t>(1, 16384 / std::max<int64_t>(1, w.places() * w.area()));
   device.threads().parallel_for(planes, grain, [&](int64_t begin, int64_t end) {
-    for (int64_t plane = begin; plane < end; ++plane) {
-      for (int64_t place = 0; place < w.places(); ++place) f(plane, place);
-    }
+    for (int64_t plane = begin; plane < end; ++plane) f(plane);
   });
 }
 
-// The position of the largest element of a window.
+// Calls f(plane, place) for every window of every plane, by several threads.
+template <class F>
+void for_each_place(Device& device, int64_t planes, const Windows& w, const F& f) {
+  for_each_plane(device, planes, w, [&](int64_t plane) {
+    for (int64_t place = 0; place < w.places(); ++place) f(plane, place);
+  });
+}
+
+// The position of a window's first NaN, or of the first of its largest elements.
 template <class T>
-int64_t winner(const T* plane, const Windows& w, int64_t place) {
+int64_t winner(const T* plane, const Windows& w, int64_t row, int64_t column) {
   int64_t best = -1;
-  w.for_window(place, [&](int64_t, int64_t at) {
-    const bool wins = best < 0 || plane[at] > plane[best] || plane[at] != plane[at];
-    if (wins && (best < 0 || plane[best] == plane[best])) best = at;
+  w.for_window(row, column, [&](int64_t, int64_t at) {
+    if (best < 0 || (plane[best] == plane[best] && !(plane[at] <= plane[best]))) best = at;
   });
   return best;
 }
@@ -88,11 +93,25 @@ void run_max(const KernelArgs& args) {
   const Windows w = windows_for(x, args.attrs, "max_pool2d");
   T* y = args.out[0].data<T>();
   int64_t* index = args.out[1].defined() ? args.out[1].data<int64_t>() : nullptr;
-  for_each_place(args.device, x.dim(0) * x.dim(1), w, [&](int64_t plane, int64_t place) {
-    const T* source = x.data<T>() + plane * w.plane();
-    const int64_t best = winner(source, w, place);
-    y[plane * w.places() + place] = source[best];
-    if (index != nullptr) index[plane * w.places() + place] = best;
+  const T* source = x.data<T>();
+  for_each_plane(args.device, x.dim(0) * x.dim(1), w, [&](int64_t plane) {
+    const T* image = source + plane * w.plane();
+    int64_t at = plane * w.places();
+    for (int64_t row = 0; row < w.out_h; ++row) {
+      for (int64_t column = 0; column < w.out_w; ++column, ++at) {
+        T largest = -std::numeric_limits<T>::infinity();
+        bool numbers = true;
+        w.for_window(row, column, [&](int64_t, int64_t place) {
+          const T other = image[place];
+          largest = other > largest ? other : largest;
+          numbers &= other == other;
+        });
+        const bool alone = numbers && index == nullptr;
+        const int64_t best = alone ? 0 : winner(image, w, row, column);
+        y[at] = alone ? largest : image[best];
+        if (index != nullptr) index[at] = best;
+      }
+    }
   });
 }
 
@@ -103,7 +122,7 @@ std::vector<Tensor> max_reference(std::span<const Tensor> in, const Attrs& attrs
   for (int64_t plane = 0; plane < in[0].dim(0) * in[0].dim(1); ++plane) {
     const double* source = x.data() + plane * w.plane();
     for (int64_t place = 0; place < w.places(); ++place) {
-      const int64_t best = winner(source, w, place);
+      const int64_t best = winner(source, w, place / w.out_w, place % w.out_w);
       y.push_back(source[best]);
       index.push_back(static_cast<double>(best));
     }

@@ -36,8 +36,21 @@ struct Windows {
   /// Calls f(kernel position, plane position) for each of a window's positions inside the plane.
   template <class F>
   void for_window(int64_t place, const F& f) const {
-    const int64_t top = place / out_w * a.stride_h - a.padding_h;
-    const int64_t left = place % out_w * a.stride_w - a.padding_w;
+    for_window(place / out_w, place % out_w, f);
+  }
+  template <class F>
+  void for_window(int64_t row, int64_t column, const F& f) const {
+    const int64_t top = row * a.stride_h - a.padding_h, left = column * a.stride_w - a.padding_w;
+    const bool whole = top >= 0 && top + (kernel_h - 1) * a.dilation_h < height && left >= 0 &&
+                       left + (kernel_w - 1) * a.dilation_w < width;
+    if (whole) {  // nearly all: without a check of each position
+      const int64_t corner = top * width + left;
+      for (int64_t i = 0; i < kernel_h; ++i) {
+        const int64_t line = corner + i * a.dilation_h * width;
+        for (int64_t j = 0; j < kernel_w; ++j) f(i * kernel_w + j, line + j * a.dilation_w);
+      }
+      return;
+    }
     for (int64_t i = 0; i < kernel_h; ++i) {
       const int64_t y = top + i * a.dilation_h;
       if (y < 0 || y >= height) continue;

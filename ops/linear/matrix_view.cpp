@@ -30,7 +30,9 @@ MatrixView MatrixView::row_range(int64_t begin, int64_t end) const {
 }
 
 MatrixView matrix(const Tensor& tensor) {
-  check(tensor.rank() == 2, "matrix", "got {}; wants two axes", tensor.shape().str());
+  if (tensor.rank() != 2) {  // kernels come here: a message is made only where it is needed
+    fail(Code::kInvalidArgument, "matrix", "got {}; wants two axes", tensor.shape().str());
+  }
   const bool quantised = is_quantised(tensor.dtype());
   return {.data = tensor.numel() == 0 || !tensor.has_storage() ? nullptr : tensor.raw(),
           .dtype = tensor.dtype(),
@@ -43,8 +45,10 @@ MatrixView matrix(const Tensor& tensor) {
 
 MatrixView as_rows(const Tensor& tensor, Tensor& keep) {
   const int rank = tensor.rank();
-  check(rank >= 1 && !is_quantised(tensor.dtype()), "matrix", "got {} of {}; wants rows of floats",
-        tensor.shape().str(), name(tensor.dtype()));
+  if (rank < 1 || is_quantised(tensor.dtype())) {
+    fail(Code::kInvalidArgument, "matrix", "got {} of {}; wants rows of floats",
+         tensor.shape().str(), name(tensor.dtype()));
+  }
   keep = tensor;
   const int64_t cols = tensor.dim(-1);
   const int64_t rows =

@@ -41,6 +41,34 @@ void interleave(BlockType type, const uint8_t* rows, int64_t row_bytes, int64_t 
   });
 }
 
+// One tensor of several that are packed at once: its blocks are [begin, end) of all.
+struct Packing {
+  Tensor* tensor;
+  Tensor panels;
+  MatrixView source;
+  int64_t begin, end;
+
+  Packing(Tensor& rows, int64_t first)
+      : tensor(&rows),
+        panels(Tensor::of_storage(
+            Storage::allocate(rows.device(),
+                              byte_size(rows.shape(), rows.dtype(), Layout::kPanels)),
+            0, rows.shape(), rows.dtype(), Layout::kPanels)),
+        source(matrix(rows)),
+        begin(first),
+        end(first + (source.rows + kPanelRows - 1) / kPanelRows * (source.cols / cpu::kBlock)) {}
+
+  // Those of its blocks that lie in [from, to).
+  void run(int64_t from, int64_t to) const {
+    const int64_t blocks = source.cols / cpu::kBlock;
+    const int64_t block_bytes = cpu::panel_block_bytes(block_type(source.dtype));
+    auto* target = reinterpret_cast<uint8_t*>(panels.raw());
+    for (int64_t i = std::max(from, begin) - begin; i < std::min(to, end) - begin; ++i) {
+      panel_block(source, i / blocks * kPanelRows, i % blocks, target + i * block_bytes);
+    }
+  }
+};
+
 void check_quantised(const Tensor& tensor, std::string_view where) {
   check(is_quantised(tensor.dtype()) && tensor.rank() == 2, where,
         "got {} of {}; wants a quantised matrix", tensor.shape().str(), name(tensor.dtype()));
@@ -72,22 +100,26 @@ const uint8_t* panel_block(const MatrixView& weight, int64_t row, int64_t column
 
 Tensor pack_panels(const Tensor& rows) {
   check_quantised(rows, "pack_panels");
-  if (rows.layout() == Layout::kPanels) return rows;
-  const DevicePtr& device = rows.device();
-  const size_t bytes = byte_size(rows.shape(), rows.dtype(), Layout::kPanels);
-  const Tensor panels = Tensor::of_storage(Storage::allocate(device, bytes), 0, rows.shape(),
-                                           rows.dtype(), Layout::kPanels);
-  const MatrixView source = matrix(rows);
-  const int64_t blocks = source.cols / cpu::kBlock;
-  const int64_t block_bytes = cpu::panel_block_bytes(block_type(rows.dtype()));
-  auto* target = reinterpret_cast<uint8_t*>(panels.raw());
-  const int64_t count = (source.rows + kPanelRows - 1) / kPanelRows;
-  device->threads().parallel_for(count, 4, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin * blocks; i < end * blocks; ++i) {
-      panel_block(source, i / blocks * kPanelRows, i % blocks, target + i * block_bytes);
-    }
-  });
+  Tensor panels = rows;
+  pack_panels({&panels, 1});
   return panels;
+}
+
+void pack_panels(std::span<Tensor> tensors) {
+  std::vector<Packing> packings;
+  int64_t blocks = 0;
+  for (Tensor& tensor : tensors) {
+    if (!is_quantised(tensor.dtype()) || tensor.layout() == Layout::kPanels) continue;
+    packings.emplace_back(tensor, blocks);
+    blocks = packings.back().end;
+  }
+  if (packings.empty()) return;
+  constexpr int64_t kGrain = 64;
+  Device& device = *tensors[0].device();
+  device.threads().parallel_for(blocks, kGrain, [&](int64_t begin, int64_t end) {
+    for (const Packing& packing : packings) packing.run(begin, end);
+  });
+  for (const Packing& packing : packings) *packing.tensor = packing.panels;
 }
 
 Tensor unpack_panels(const Tensor& panels) {

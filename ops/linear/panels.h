@@ -14,6 +14,9 @@ cpu::BlockType block_type(DType dtype);
 /// A copy of the quantised matrix `rows` [N, K] in panels; itself where it is that already. Nothing
 /// of the source is referred to afterwards, so that its pages may be let go.
 Tensor pack_panels(const Tensor& rows);
+/// Packs the quantised ones among tensors of one device in place. Each thread takes a run of their
+/// memory, which it is the first to touch: a huge page that two want at once is cleared twice.
+void pack_panels(std::span<Tensor> tensors);
 /// A copy of `panels` as rows of blocks, bit for bit what pack_panels got.
 Tensor unpack_panels(const Tensor& panels);
 /// A quantised matrix [N, K] in either layout as f32.

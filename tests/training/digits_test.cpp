@@ -102,7 +102,7 @@ TEST(DigitsMemory, OfTheConvolutionalProgramIsSharedByLifetime) {
   const Session session(program);
   const MemoryPlan& plan = session.plan();
   EXPECT_LE(static_cast<double>(plan.arena_bytes), 1.1 * static_cast<double>(plan.peak_live_bytes));
-  EXPECT_LT(static_cast<double>(plan.arena_bytes), 0.5 * static_cast<double>(plan.naive_bytes));
+  EXPECT_LT(static_cast<double>(plan.arena_bytes), 0.55 * static_cast<double>(plan.naive_bytes));
   const Session training(program, {.strip_gradients = false});
   EXPECT_GT(training.plan().arena_bytes, plan.arena_bytes);
 }

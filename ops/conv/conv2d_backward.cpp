@@ -1,7 +1,7 @@
-// Convolution as matrix products: the windows of some images are laid out as rows [places, taps],
-// which the gemm of ops/linear multiplies. It computes each row alone, so an image's bits do not
-// depend on its batch. Memory beside inputs and outputs: one block of rows, of 256 KiB or one
-// image.
+// The gradients of convolution as matrix products: the windows of some images are laid out as rows
+// [places, taps], which the gemm of ops/linear multiplies. It computes each row alone, so an
+// image's bits do not depend on its batch. Memory beside inputs and outputs: one block of rows, of
+// 256 KiB or one image.
 #include "core/error.h"
 #include "ops/conv/conv2d_shape.h"
 #include "ops/linear/gemm.h"
@@ -99,12 +99,21 @@ class Block {
       }
     });
   }
-  /// results -> y, and y -> results.
-  void write_results(float* y) const {
-    each_result([&](float& result, int64_t at) { y[at] = result; });
-  }
+  /// y -> results.
   void read_results(const float* y) const {
-    each_result([&](float& result, int64_t at) { result = y[at]; });
+    const int64_t places = s_.windows.places();
+    device_.threads().parallel_for(rows(), 64, [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end;) {
+        const int64_t image = first_ + row / places, place = row % places;
+        const int64_t run = std::min({end - row, places - place, int64_t{64}});
+        for (int64_t o = 0; o < s_.group_outputs(); ++o) {
+          float* result = results() + row * s_.group_outputs() + o;
+          const float* source = y + output_of(image, o) + place;
+          for (int64_t i = 0; i < run; ++i) result[i * s_.group_outputs()] = source[i];
+        }
+        row += run;
+      }
+    });
   }
 
  private:
@@ -127,23 +136,6 @@ class Block {
   int64_t output_of(int64_t image, int64_t o) const {
     return (image * s_.outputs + group_ * s_.group_outputs() + o) * s_.windows.places();
   }
-  // Calls f(result, index in y). Runs of places of one output are neighbours in y.
-  template <class F>
-  void each_result(const F& f) const {
-    const int64_t places = s_.windows.places();
-    device_.threads().parallel_for(rows(), 64, [&](int64_t begin, int64_t end) {
-      for (int64_t row = begin; row < end;) {
-        const int64_t image = first_ + row / places, place = row % places;
-        const int64_t run = std::min({end - row, places - place, int64_t{64}});
-        for (int64_t o = 0; o < s_.group_outputs(); ++o) {
-          float* result = results() + row * s_.group_outputs() + o;
-          const int64_t at = output_of(image, o) + place;
-          for (int64_t i = 0; i < run; ++i) f(result[i * s_.group_outputs()], at + i);
-        }
-        row += run;
-      }
-    });
-  }
   template <class F>
   void each_row(int64_t grain, const F& f) const {
     const int64_t places = s_.windows.places();
@@ -160,11 +152,6 @@ class Block {
 
 }  // namespace
 
-size_t conv2d_workspace(std::span<const Tensor> in, const Attrs& attrs, Device& device) {
-  const Conv2dShape s = conv2d_forward_shape(in, attrs);
-  return Block::bytes(s) + gemm_workspace(device, Block::max_rows(s), s.group_outputs(), s.taps());
-}
-
 size_t conv2d_backward_input_workspace(std::span<const Tensor> in, const Attrs& attrs,
                                        Device& device) {
   const Conv2dShape s = conv2d_backward_input_shape(in, attrs);
@@ -175,21 +162,6 @@ size_t conv2d_backward_weight_workspace(std::span<const Tensor> in, const Attrs&
                                         Device& device) {
   const Conv2dShape s = conv2d_backward_weight_shape(in, attrs);
   return Block::bytes(s) + gemm_workspace(device, s.group_outputs(), s.taps(), Block::max_rows(s));
-}
-
-void run_conv2d(const KernelArgs& args) {
-  const Conv2dShape s = conv2d_forward_shape(args.in, args.attrs);
-  const Tensor x = ops::contiguous(args.in[0]), weight = ops::contiguous(args.in[1]);
-  const Tensor bias = args.in[2].defined() ? ops::contiguous(args.in[2]) : Tensor();
-  Block block(s, args.device, args.workspace);
-  block.for_each([&](int64_t group) {
-    GemmOptions options;
-    if (bias.defined()) options.bias = bias.data<float>() + group * s.group_outputs();
-    block.read_windows(x.data<float>());
-    gemm(args.device, block.tap_rows(), block.weights(weight.data<float>()).t(), block.results(),
-         s.group_outputs(), options, block.free_space());
-    block.write_results(args.out[0].data<float>());
-  });
 }
 
 void run_conv2d_backward_input(const KernelArgs& args) {
