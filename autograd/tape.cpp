@@ -77,14 +77,25 @@ void Tape::record(const Op& op, std::span<const Tensor> inputs, const Attrs& att
       saved_inputs.push_back(static_cast<int>(i));
     }
   }
-  Node node{op.name, op.gradient, attrs, keep(inputs, saved_inputs), {}, {}, {}};
+  Node node;
+  node.name = op.name;
+  node.backward = op.gradient;
+  node.attrs = attrs;
+  std::erase_if(saved_inputs, [&](int i) {
+    const bool again = cheap_.contains(id_of(inputs[static_cast<size_t>(i)]));
+    if (again) node.left_out.push_back(static_cast<size_t>(i));
+    return again;
+  });
+  node.in = keep(inputs, saved_inputs);
   for (const Tensor& input : inputs) node.in_ids.push_back(id_of(input));
   node.out = keep(outputs, op.saved_outputs);
   for (Tensor& output : outputs) {
     const bool follow = output.defined() && is_floating(output.dtype());
     node.out_ids.push_back(follow ? next_id_ : -1);
+    if (follow && op.cheap) cheap_.emplace(next_id_, nodes_.size());
     if (follow) trace(output, next_id_++);
   }
+  if (op.cheap) node.cheap = &op;
   nodes_.push_back(std::move(node));
 }
 
@@ -130,6 +141,21 @@ void Tape::accumulate(int64_t id, Tensor grad) {
   }
 }
 
+Tensor Tape::compute_again(int64_t id) {
+  Node& node = nodes_[cheap_.at(id)];
+  const auto place = std::find(node.out_ids.begin(), node.out_ids.end(), id);
+  const auto index = static_cast<size_t>(place - node.out_ids.begin());
+  if (!node.out[index].has_storage()) {
+    bring_back(node);
+    node.out[index] = (*node.cheap)(node.in, node.attrs)[index];
+  }
+  return node.out[index];
+}
+
+void Tape::bring_back(Node& node) {
+  for (const size_t i : node.left_out) node.in[i] = compute_again(node.in_ids[i]);
+}
+
 void Tape::run_node(Node node) {
   std::vector<Tensor> grad_out;
   bool any = false;
@@ -139,7 +165,9 @@ void Tape::run_node(Node node) {
     any = any || grad_out.back().defined();
     if (found != grads_.end()) grads_.erase(found);
   }
+  for (int64_t id : node.out_ids) cheap_.erase(id);
   if (!any) return;
+  bring_back(node);
   std::vector<bool> wanted;
   for (int64_t id : node.in_ids) wanted.push_back(id >= 0);
   std::vector<Tensor> grads = node.backward({node.in, node.out, grad_out, node.attrs, wanted});
@@ -197,6 +225,7 @@ Tensor Tape::grad(const Tensor& watched) const {
 
 void Tape::clear() {
   nodes_.clear();
+  cheap_.clear();
   grads_.clear();
 }
 

@@ -51,6 +51,8 @@ class Tape final : public Recorder, public std::enable_shared_from_this<Tape> {
     Attrs attrs;
     std::vector<Tensor> in, out;           // saved, or shape only; never traced
     std::vector<int64_t> in_ids, out_ids;  // -1: not followed
+    const Op* cheap = nullptr;             // computes `out` again, if need be
+    std::vector<size_t> left_out;          // inputs to be saved that are computed again instead
   };
 
   Tape() = default;
@@ -58,9 +60,12 @@ class Tape final : public Recorder, public std::enable_shared_from_this<Tape> {
   void trace(Tensor& tensor, int64_t id);
   void run_backward(size_t from);
   void run_node(Node node);
+  void bring_back(Node& node);
+  Tensor compute_again(int64_t id);
   void accumulate(int64_t id, Tensor grad);
 
   std::vector<Node> nodes_;
+  std::unordered_map<int64_t, size_t> cheap_;  // outputs of cheap ops: their nodes
   std::unordered_map<int64_t, Tensor> grads_;
   std::function<void()> between_ops_;
   int64_t next_id_ = 0;

@@ -105,6 +105,9 @@ class Op {
   std::vector<int> saved_inputs, saved_outputs;
   bool differentiable = true;
   bool surrogate_gradient = false;  ///< straight-through: not the derivative of what it computes
+  /// Takes little time and saves all of its inputs: a tape computes its outputs again where a
+  /// gradient reads them, rather than keep them.
+  bool cheap = false;
   std::vector<Sample> samples;
   Accuracy accuracy;
 
@@ -153,6 +156,7 @@ class OpBuilder {
   /// `inputs` and `outputs` list what the gradient reads; the rest it sees as meta tensors.
   OpBuilder& gradient(Op::Gradient f, std::vector<int> inputs, std::vector<int> outputs = {});
   OpBuilder& not_differentiable() { return op_.differentiable = false, *this; }
+  OpBuilder& cheap() { return op_.cheap = true, *this; }
   OpBuilder& surrogate() { return op_.surrogate_gradient = true, *this; }
   OpBuilder& view(Op::View f);
   OpBuilder& sample(std::vector<std::optional<Shape>> shapes, Attrs attrs = {},

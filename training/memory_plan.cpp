@@ -33,12 +33,12 @@ int64_t weight_bytes(const LanguageModel& model) {
   return bytes;
 }
 
-// Floats that the ops of one layer keep for each token: the inputs of its two norms, the norms'
-// outputs, q, k, v before and after rope, the attention's output, gate, up and their product, and
-// the low-rank products of an adapter (small).
+// Floats that the ops of one layer keep for each token: the inputs of its two norms, q, k and v
+// after rope, the attention's output, gate and up, and the low-rank products of an adapter (small).
+// Outputs of norms and of SwiGLU are computed again.
 int64_t layer_floats(const ModelConfig& c) {
   const int64_t q = c.heads * c.head_dim, kv = c.kv_heads * c.head_dim;
-  return 4 * c.hidden_size + 2 * q + 3 * kv + 3 * c.intermediate_size + 2 * c.heads;
+  return 2 * c.hidden_size + 2 * q + 2 * kv + 2 * c.intermediate_size + 2 * c.heads;
 }
 
 }  // namespace

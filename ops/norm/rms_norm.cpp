@@ -140,6 +140,7 @@ const Op& rms_norm_op() {
                            .kernel(cpu_kernel("cpu.f32", DType::kF32, forward_f32))
                            .reference(forward_reference)
                            .gradient(gradient, {0, 1}, {1})
+                           .cheap()
                            .sample({Shape{3, 2, 64}, Shape{64}})
                            .sample({Shape{5, 67}, Shape{67}})
                            .sample({Shape{4, 1}, Shape{1}})

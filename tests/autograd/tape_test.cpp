@@ -60,6 +60,23 @@ TEST_F(TapeTest, CheckpointGivesTheSameGradientAndKeepsLess) {
   EXPECT_EQ(tape->grad(weight).to_vector<float>(), plain_weight);
 }
 
+TEST_F(TapeTest, OutputsOfCheapOpsAreComputedAgainRatherThanKept) {
+  const auto gradients = [&](bool cheap) {
+    Op op = mul_op();
+    op.cheap = cheap;
+    tape->clear();
+    const Tensor once = op({x, x})[0], twice = op({once, x})[0];
+    const Tensor loss = ops::sum(ops::exp(twice) * twice * once);
+    const size_t kept = tape->saved_bytes();
+    tape->backward(loss);
+    return std::pair(kept, tape->grad(x).to_vector<float>());
+  };
+  const auto [kept, gradient] = gradients(false);
+  const auto [kept_of_cheap, gradient_of_cheap] = gradients(true);
+  EXPECT_LT(kept_of_cheap, kept);
+  EXPECT_EQ(gradient_of_cheap, gradient);
+}
+
 TEST_F(TapeTest, AnOpWithoutGradientThrowsNamingItself) {
   const Op op = OpBuilder("opaque")
                     .input("x", "*")
