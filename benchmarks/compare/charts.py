@@ -6,6 +6,7 @@ CHART.json has {"bars": [{"label", "advantage", "wanted", "met", "limit"}, …]}
 {"panels": [{"title", "x", "y", "log", "lines": {name: [[x, y], …]}}, …]}.
 """
 import json
+import os
 import sys
 
 import matplotlib
@@ -74,6 +75,7 @@ def main():
         chart = json.load(file)
     figure = draw_bars(chart["bars"]) if "bars" in chart else draw_panels(chart["panels"])
     figure.tight_layout()
+    os.makedirs(os.path.dirname(os.path.abspath(target)), exist_ok=True)
     figure.savefig(target, transparent=True, metadata={"Date": None})
 
 
