@@ -66,14 +66,15 @@ class CpuDevice final : public Device {
     const size_t size = rounded(bytes);
     const std::lock_guard lock(mutex_);
     live_ -= size;
-    const bool keep = cached_ + size <= cache_limit_;
-    if (size >= kLargeBlock && !keep) PageRegions::let_go(pointer, size);
-    if (size < kLargeBlock && !keep) return std::free(pointer);
+    const bool keep = cached_ + size <= cache_limit_, large = size >= kLargeBlock;
+    if (!keep && !large) return std::free(pointer);
+    if (!keep) PageRegions::let_go(pointer, size);
+    const FreeBlock block{pointer, keep ? size : 0};
     try {
-      free_[size].push_back({pointer, keep ? size : 0});
-      cached_ += free_[size].back().cached;
+      free_[size].push_back(block);
+      cached_ += block.cached;
     } catch (...) {
-      if (size < kLargeBlock) std::free(pointer);
+      if (!large) std::free(pointer);
     }
   }
 

@@ -178,8 +178,8 @@ void ThreadPool::parallel_for(int64_t n, int64_t grain, RangeFn f) {
   happens_before(loop.start);
   arena_->arena.execute([&] {
     const std::shared_ptr<Team>& team = arena_->team;
-    if (team->busy.test_and_set(
-            std::memory_order_acquire)) {  // another caller's loop, or this one is in a loop
+    // Busy with another caller's loop, or with the one that this one is in.
+    if (team->busy.test_and_set(std::memory_order_acquire)) {
       return tbb::parallel_for(
           uint32_t{0}, loop.parts, [&](uint32_t part) { loop.run(part); },
           tbb::static_partitioner());

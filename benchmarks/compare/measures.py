@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Optional
 
 from measuring import Run, yiti_bench
-from work import Shape
 
 ROWS, ROW_TOKENS = 4, 256
 FIRST_PROMPT = "What is the capital of"  # 5 tokens
@@ -149,7 +148,3 @@ MEASURES = [
     digits("conv", "convolutions"),
     digits("mlp", "MLP"),
 ]
-
-
-def shape_of(models, measure):
-    return Shape(**models[measure.model]["shape"])

@@ -1,4 +1,5 @@
 """Runs programs in turns and keeps what each run gave: what compare, scaling and regress share."""
+import fnmatch
 import json
 import os
 import statistics
@@ -130,6 +131,12 @@ def yiti_bench(model, key, **options):
     return Run(lambda tools: [tools.yiti, "bench", tools.model(model), "--json", "--threads",
                               tools.threads, *flags],
                lambda ran: ran.json()[key])
+
+
+def selected(names, patterns):
+    """Those of the names that match one of the patterns, which commas separate; * is any part."""
+    return [name for name in names
+            if any(fnmatch.fnmatch(name, pattern) for pattern in patterns.split(","))]
 
 
 def write_json(path, value):

@@ -18,15 +18,6 @@ int64_t images_in_block(const Conv2dShape& s) {
                              std::max<int64_t>(1, s.images));
 }
 
-MatrixView dense(const float* data, int64_t rows, int64_t cols) {
-  MatrixView view;
-  view.data = reinterpret_cast<const std::byte*>(data);
-  view.rows = rows;
-  view.cols = cols;
-  view.row_stride = cols;
-  return view;
-}
-
 // One group of channels of some images.
 class Block {
  public:
@@ -59,11 +50,12 @@ class Block {
   std::byte* free_space() const {
     return reinterpret_cast<std::byte*>(results_ + rounded(max_rows(s_) * s_.group_outputs()));
   }
-  MatrixView tap_rows() const { return dense(taps(), rows(), s_.taps()); }
-  MatrixView result_rows() const { return dense(results(), rows(), s_.group_outputs()); }
+  MatrixView tap_rows() const { return row_major(taps(), rows(), s_.taps()); }
+  MatrixView result_rows() const { return row_major(results(), rows(), s_.group_outputs()); }
   /// The group's weights as [outputs, taps].
   MatrixView weights(const float* weight) const {
-    return dense(weight + group_ * s_.group_outputs() * s_.taps(), s_.group_outputs(), s_.taps());
+    return row_major(weight + group_ * s_.group_outputs() * s_.taps(), s_.group_outputs(),
+                     s_.taps());
   }
 
   /// Lays the windows of x out as rows; what lies outside the image is 0.

@@ -30,6 +30,8 @@ struct MatrixView {
 
 /// A tensor of two axes as a matrix. Throws kInvalidArgument for another rank.
 MatrixView matrix(const Tensor& tensor);
+/// Floats [rows, cols] without gaps.
+MatrixView row_major(const float* data, int64_t rows, int64_t cols);
 /// A tensor [..., D] as the matrix [product of …, D]; makes a contiguous copy in `keep` where its
 /// strides allow no such view.
 MatrixView as_rows(const Tensor& tensor, Tensor& keep);

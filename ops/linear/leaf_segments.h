@@ -8,12 +8,12 @@
 
 namespace yiti {
 
-/// The parts of leaves within steps [k0, k1) of the plan, counted in units of `unit` elements.
+/// The parts of leaves within steps [k0, k1) of the plan.
 struct SegmentList {
   std::array<cpu::LeafSegment, LeafPlan::kMaxLeaves> items;
   int count = 0;
 
-  SegmentList(const LeafPlan& plan, int64_t k0, int64_t k1, int64_t unit = 1) {
+  SegmentList(const LeafPlan& plan, int64_t k0, int64_t k1) {
     for (int i = 0; i < plan.count; ++i) {
       const int64_t start = plan.starts[static_cast<size_t>(i)];
       const int64_t stop = plan.starts[static_cast<size_t>(i) + 1];
@@ -22,7 +22,7 @@ struct SegmentList {
       const auto index = static_cast<unsigned>(i);
       const bool ends = to == stop, last = i == plan.count - 1;
       const int depth = std::popcount(index);
-      items[static_cast<size_t>(count++)] = {.length = static_cast<int32_t>((to - from) / unit),
+      items[static_cast<size_t>(count++)] = {.length = static_cast<int32_t>(to - from),
                                              .depth = depth,
                                              .merges = last ? depth : std::countr_one(index),
                                              .resumes = from > start,

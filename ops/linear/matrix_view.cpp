@@ -43,6 +43,15 @@ MatrixView matrix(const Tensor& tensor) {
           .layout = tensor.layout()};
 }
 
+MatrixView row_major(const float* data, int64_t rows, int64_t cols) {
+  MatrixView view;
+  view.data = reinterpret_cast<const std::byte*>(data);
+  view.rows = rows;
+  view.cols = cols;
+  view.row_stride = cols;
+  return view;
+}
+
 MatrixView as_rows(const Tensor& tensor, Tensor& keep) {
   const int rank = tensor.rank();
   if (rank < 1 || is_quantised(tensor.dtype())) {

@@ -16,15 +16,6 @@ namespace {
 
 constexpr const char* kName = "linear_cross_entropy";
 
-MatrixView view_of(const float* data, int64_t rows, int64_t cols) {
-  MatrixView view;
-  view.data = reinterpret_cast<const std::byte*>(data);
-  view.rows = rows;
-  view.cols = cols;
-  view.row_stride = cols;
-  return view;
-}
-
 int64_t chunk_rows(std::span<const Tensor> in, const Attrs& attrs) {
   return std::min(attrs.as<LinearCrossEntropyAttrs>().chunk, in[0].dim(0));
 }
@@ -75,8 +66,8 @@ class WantedRows {
   float* logits(int64_t i) const { return logits_ + i * weight_.rows; }
   float* dx(int64_t i) const { return dx_chunk_ + i * weight_.cols; }
 
-  MatrixView rows_of_x(int64_t count) const { return view_of(x_chunk_, count, weight_.cols); }
-  MatrixView rows_of_logits(int64_t count) const { return view_of(logits_, count, weight_.rows); }
+  MatrixView rows_of_x(int64_t count) const { return row_major(x_chunk_, count, weight_.cols); }
+  MatrixView rows_of_logits(int64_t count) const { return row_major(logits_, count, weight_.rows); }
   const MatrixView& weight() const { return weight_; }
 
  private:

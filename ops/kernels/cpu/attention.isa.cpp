@@ -157,11 +157,8 @@ class Forward {
     const int64_t count = smaller(kKeyBlock, t_.first + t_.tokens - start);
     const KeyBlock keys = load_block(t_.keys, block, count, t_.head_dim, r_.keys, r_.values);
     const int64_t row = first * t_.heads;
-    next_keys_ = nullptr;
-    if (t_.keys.table != nullptr && end < t_.first + t_.tokens) {
-      const int64_t at = t_.keys.table[block + 1] * t_.keys.block_stride;
-      next_keys_ = static_cast<const char*>(t_.keys.k) + at * (t_.keys.half ? 2 : 4);
-    }
+    const bool has_next = t_.keys.table != nullptr && end < t_.first + t_.tokens;
+    next_keys_ = has_next ? pool_block(t_.keys, t_.keys.k, block + 1) : nullptr;
     multiply_by<false>(
         {r_.q + row * t_.head_dim, t_.head_dim, 1, keys.k, kKeyBlock, t_.head_dim,
          r_.scores + row * kKeyBlock, kKeyBlock, kKeyBlock, static_cast<const char*>(keys.v)},

@@ -65,6 +65,12 @@ struct KeyBlock {
   bool half;
 };
 
+/// Where block `index` of the source lies in `pool`, its k or v.
+inline const char* pool_block(const KeySource& source, const void* pool, int64_t index) {
+  const int64_t element = source.half ? sizeof(uint16_t) : sizeof(float);
+  return static_cast<const char*>(pool) + source.table[index] * source.block_stride * element;
+}
+
 /// The block `index` of the source, whose first `count` keys are there. `keys` [D][64] and `values`
 /// [64][padded D] are scratch.
 inline KeyBlock load_block(const KeySource& source, int64_t index, int64_t count, int64_t head_dim,
@@ -78,16 +84,17 @@ inline KeyBlock load_block(const KeySource& source, int64_t index, int64_t count
               head_dim, source.half, values);
     return {keys, values, wide, false};
   }
-  const int64_t at = source.table[index] * source.block_stride;
+  const char* pool_k = pool_block(source, source.k, index);
+  const char* pool_v = pool_block(source, source.v, index);
   if (!source.half) {
-    const float* k = static_cast<const float*>(source.k) + at;
-    const float* v = static_cast<const float*>(source.v) + at;
+    const auto* k = reinterpret_cast<const float*>(pool_k);
+    const auto* v = reinterpret_cast<const float*>(pool_v);
     if (wide == head_dim) return {k, v, wide, false};
     copy_rows(v, head_dim, count, head_dim, false, values);
     return {k, values, wide, false};
   }
-  const uint16_t* k = static_cast<const uint16_t*>(source.k) + at;
-  const uint16_t* v = static_cast<const uint16_t*>(source.v) + at;
+  const auto* k = reinterpret_cast<const uint16_t*>(pool_k);
+  const auto* v = reinterpret_cast<const uint16_t*>(pool_v);
   if (wide == head_dim) return {k, v, wide, true};  // widened as it is multiplied: that is free
   for (int64_t i = 0; i < head_dim * kKeyBlock; i += kLanes) store(keys + i, load_half(k + i));
   for (int64_t i = 0; i < count; ++i) {

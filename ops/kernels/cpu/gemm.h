@@ -15,7 +15,7 @@ namespace yiti::cpu {
 
 /// Part of one leaf, or all of it: what a kernel runs through between two visits of the state.
 struct LeafSegment {
-  int32_t length;  ///< steps: k for floats, blocks of 32 for quantised types
+  int32_t length;  ///< steps of k
   int32_t depth;   ///< nodes of the tree that wait below this one
   int32_t merges;  ///< of those, how many are added when the leaf ends here
   bool resumes;    ///< goes on from the chain that the last segment left in the state

@@ -46,6 +46,7 @@ template <BlockType kType>
 struct PackedWeights {
   static constexpr bool kHasMinimum = kType == BlockType::kQ4_1;
   static constexpr int64_t kBytes = panel_block_bytes(kType);
+  static constexpr bool kFromMemory = true;
 
   template <int M>
   static void dots(const uint8_t* block, const CodeRows& x, IVec (&dots)[M]) {
@@ -63,6 +64,7 @@ template <BlockType kType>
 struct UnpackedWeights {
   static constexpr bool kHasMinimum = kType == BlockType::kQ4_1;
   static constexpr int64_t kBytes = sizeof(UnpackedBlock);
+  static constexpr bool kFromMemory = false;  // just unpacked
 
   static const UnpackedBlock& at(const uint8_t* block) {
     return *reinterpret_cast<const UnpackedBlock*>(block);
@@ -138,7 +140,7 @@ void run_tile(const QuantProduct& product, int64_t row) {
                 .scale_stride = product.blocks};
   const int64_t ahead = M <= kStreamingRows ? kPrefetchBytes : product.blocks * Weights::kBytes;
   const auto step = [&] {
-    if (!product.unpacked) prefetch_block(block + ahead, Weights::kBytes);
+    if constexpr (Weights::kFromMemory) prefetch_block(block + ahead, Weights::kBytes);
     block += Weights::kBytes;
     x.codes += kBlock;
     ++x.scales;
