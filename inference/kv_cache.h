@@ -9,7 +9,8 @@
 namespace yiti {
 
 /// Memory for K and V of all layers, in blocks of kKeyBlock tokens (see ops/attention). A block
-/// has the same number in every layer. Not thread-safe: it belongs to one session.
+/// has the same number in every layer. Not thread-safe: it belongs to one session,
+/// or to several of one thread.
 class KvCache {
  public:
   /// Room for `blocks` blocks. The memory becomes resident as it is first used.

@@ -15,16 +15,19 @@ int64_t blocks_for(int64_t tokens) { return (tokens + kKeyBlock - 1) / kKeyBlock
 
 }  // namespace
 
-LanguageSession::LanguageSession(ModelPtr model, const LanguageSessionOptions& options)
-    : model_(std::move(model)), options_(options) {
+LanguageSession::LanguageSession(ModelPtr model, const LanguageSessionOptions& options,
+                                 std::shared_ptr<KvCache> cache)
+    : model_(std::move(model)), options_(options), cache_(std::move(cache)) {
   check(options.max_tokens > 0 && options.max_sequences > 0 && options.max_batch_tokens > 0,
         "session", "max_tokens {}, max_sequences {} and max_batch_tokens {} must be positive",
         options.max_tokens, options.max_sequences, options.max_batch_tokens);
   context_length_ =
       options.context_length > 0 ? options.context_length : model_->config().context_length;
   context_length_ = std::min(context_length_, options.max_tokens);
-  cache_ = std::make_unique<KvCache>(model_->config(), model_->profile().kv,
-                                     blocks_for(options.max_tokens), model_->device());
+  if (cache_ == nullptr) {
+    cache_ = std::make_shared<KvCache>(model_->config(), model_->profile().kv,
+                                       blocks_for(options.max_tokens), model_->device());
+  }
   session_ = std::make_unique<Session>(capture_session(*model_, *cache_, options_, context_length_),
                                        options.passes);
   sequences_.resize(static_cast<size_t>(options.max_sequences));
@@ -33,7 +36,11 @@ LanguageSession::LanguageSession(ModelPtr model, const LanguageSessionOptions& o
   }
 }
 
-LanguageSession::~LanguageSession() = default;
+LanguageSession::~LanguageSession() {
+  for (const Sequence& sequence : sequences_) {
+    for (int32_t block : sequence.blocks) cache_->give_back(block);
+  }
+}
 
 LanguageSession::Sequence& LanguageSession::at(SequenceId id) {
   const bool valid = id.slot >= 0 && static_cast<size_t>(id.slot) < sequences_.size() &&

@@ -38,12 +38,16 @@ struct Feed {
 /// time; several sessions of one model may run in several threads.
 class LanguageSession {
  public:
-  /// Captures and prepares the program. Throws kInvalidArgument for options that make no sense.
-  explicit LanguageSession(ModelPtr model, const LanguageSessionOptions& options = {});
+  /// Captures and prepares the program. Several sessions may share a `cache`, in one thread at a
+  /// time; null: one of its own, for max_tokens. Throws kInvalidArgument for options that make no
+  /// sense.
+  explicit LanguageSession(ModelPtr model, const LanguageSessionOptions& options = {},
+                           std::shared_ptr<KvCache> cache = nullptr);
   ~LanguageSession();
 
   /// A new, empty sequence on `version`, or the model's current one. Room for `reserve_tokens` is
-  /// taken at once. Throws kResourceExhausted when there is no free slot or block.
+  /// taken at once. The version may be of another model that runs the same program. Throws
+  /// kResourceExhausted when there is no free slot or block.
   SequenceId open(int64_t reserve_tokens = 0, VersionPtr version = nullptr);
   void close(SequenceId sequence);
   /// Whether open(reserve_tokens) would succeed.
@@ -67,6 +71,7 @@ class LanguageSession {
   const ModelPtr& model() const { return model_; }
   const Session& program_session() const { return *session_; }
   const KvCache& cache() const { return *cache_; }
+  const std::shared_ptr<KvCache>& shared_cache() const { return cache_; }
   /// What the passes did, and the memory that the session takes.
   std::string explain() const;
 
@@ -86,7 +91,7 @@ class LanguageSession {
   ModelPtr model_;
   LanguageSessionOptions options_;
   int64_t context_length_;
-  std::unique_ptr<KvCache> cache_;
+  std::shared_ptr<KvCache> cache_;
   std::unique_ptr<Session> session_;
   std::vector<Sequence> sequences_;
 };

@@ -145,4 +145,18 @@ std::vector<LoraLayer> lora_layers(const ParameterStore& store, const ParameterV
   return layers;
 }
 
+bool run_the_same_program(const LanguageModel& a, const LanguageModel& b) {
+  if (a.store() == b.store()) return true;
+  if (a.store()->names() != b.store()->names()) return false;
+  const VersionPtr left = a.store()->current(), right = b.store()->current();
+  for (size_t i = 0; i < left->tensors().size(); ++i) {
+    const Tensor& x = left->tensors()[i];
+    const Tensor& y = right->tensors()[i];
+    if (x.shape() != y.shape() || x.dtype() != y.dtype() || x.layout() != y.layout()) return false;
+    // A scale is part of the program, not one of its parameters.
+    if (a.store()->names()[i].ends_with(kScale) && x.item() != y.item()) return false;
+  }
+  return true;
+}
+
 }  // namespace yiti

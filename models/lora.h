@@ -50,4 +50,8 @@ ModelPtr with_lora_layers(const LanguageModel& base, const std::vector<LoraLayer
 /// The adapters of `version` of a model. Throws kFailedPrecondition when it has none.
 std::vector<LoraLayer> lora_layers(const ParameterStore& store, const ParameterVersion& version);
 
+/// Whether one program runs both models, given either's parameters: the same names, shapes, dtypes
+/// and adapter scales, in the same order.
+bool run_the_same_program(const LanguageModel& a, const LanguageModel& b);
+
 }  // namespace yiti

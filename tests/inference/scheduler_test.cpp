@@ -3,10 +3,14 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <list>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <thread>
 
+#include "core/random.h"
+#include "models/lora.h"
 #include "tests/training/fixture.h"
 
 namespace yiti {
@@ -225,6 +229,80 @@ TEST_F(Scheduler, ASeedGivesTheSameTextInAnyBatch) {
     EXPECT_EQ(clients[seed]->result().value().tokens, alone[seed]) << seed;
     EXPECT_NE(alone[seed], alone[(seed + 1) % 12]);
   }
+}
+
+// Two adapters on one base: their requests, the base's and an older version's run together.
+TEST_F(Scheduler, ServesSeveralModelsOverOneBase) {
+  const auto adapted = [](uint64_t seed, int64_t rank) {
+    const ModelPtr model = with_lora(*model_, {.rank = rank, .seed = seed});
+    std::vector<std::pair<Parameter, Tensor>> changes;
+    for (const std::string& name : lora_parameters(*model->store())) {
+      const Parameter p = model->store()->at(name);
+      const Tensor value =
+          Tensor::empty((*model->store()->current())[p].shape(), DType::kF32, model->device());
+      fill_uniform(value, -0.3F, 0.3F, {.seed = seed, .stream = uint64_t(p.index)});
+      changes.emplace_back(p, value);
+    }
+    model->store()->publish(changes);
+    return model;
+  };
+  const auto alone = [&](const ModelPtr& model) {
+    BatchScheduler scheduler(model, {.session = {.max_tokens = 2048, .context_length = 128}});
+    return scheduler.generate(request(24)).value().tokens;
+  };
+  const std::vector<ModelPtr> models = {adapted(1, 4), adapted(2, 4), adapted(3, 2)};
+  BatchScheduler scheduler = make(8);
+  std::vector<std::shared_ptr<Generator>> generators;
+  for (const ModelPtr& model : models) generators.push_back(scheduler.add_model(model));
+  std::list<Client> clients;
+  clients.emplace_back().submit(scheduler, request(24));
+  for (const auto& generator : generators) clients.emplace_back().submit(*generator, request(24));
+  std::vector<std::vector<int32_t>> together;
+  std::set<std::string> fingerprints;
+  for (Client& client : clients) {
+    const Generation done = client.result().value();
+    together.push_back(done.tokens);
+    fingerprints.insert(done.fingerprint);
+  }
+  EXPECT_EQ(together[0], alone(model_));
+  for (size_t i = 0; i < models.size(); ++i) EXPECT_EQ(together[i + 1], alone(models[i])) << i;
+  EXPECT_EQ(fingerprints.size(), 4U);
+  EXPECT_EQ(scheduler.session().cache().free_blocks(), scheduler.session().cache().blocks());
+}
+
+TEST_F(Scheduler, AModelLivesAsLongAsItsRequests) {
+  BatchScheduler scheduler = make(2);
+  ModelPtr model = with_lora(*model_, {.rank = 4});
+  const std::weak_ptr<const LanguageModel> watched = model;
+  Client client(true);
+  client.submit(*scheduler.add_model(std::move(model)), request(8));
+  client.wait_for_token();
+  EXPECT_FALSE(watched.expired());
+  client.release();
+  EXPECT_EQ(client.result().value().tokens.size(), 8U);
+  // The scheduler lets go after it has told the client.
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (!watched.expired() && std::chrono::steady_clock::now() < deadline)
+    std::this_thread::yield();
+  EXPECT_TRUE(watched.expired());
+}
+
+TEST_F(Scheduler, APinnedVersionStaysWhatItIs) {
+  BatchScheduler scheduler = make(2);
+  const ModelPtr model = with_lora(*model_, {.rank = 4});
+  const auto pinned = scheduler.add_model(model, model->store()->current());
+  model->store()->publish({});
+  EXPECT_EQ(pinned->generate(request(4)).value().version, 0U);
+  EXPECT_EQ(scheduler.add_model(model)->generate(request(4)).value().version, 1U);
+}
+
+TEST_F(Scheduler, RefusesAModelOfAnotherShape) {
+  BatchScheduler scheduler = make(2);
+  const ModelPtr other =
+      load_model(YITI_TEST_DATA "/tiny/qwen3-qknorm", make_cpu_device({.threads = 1}))
+          .value()
+          .model;
+  EXPECT_THROW(scheduler.add_model(other), Error);
 }
 
 }  // namespace
