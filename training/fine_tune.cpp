@@ -60,9 +60,8 @@ class Run {
     for (const std::string& text : set.notes) note(text);
     if (events_.first_example) events_.first_example(set.examples.front());
     data_hash_ = hash_examples(set.examples);
-    data_ = std::make_shared<PackedData>(
-        std::move(set.examples),
-        PackingOptions{.batch_tokens = options_.batch_tokens, .seed = options_.seed});
+    const PackingOptions packing = plan_steps(set.examples);
+    data_ = std::make_shared<PackedData>(std::move(set.examples), packing);
     if (eval_rows.empty()) return;
     ExampleSet eval_set = make_examples(eval_rows, text_, wanted);
     const PackedData packed(std::move(eval_set.examples),
@@ -71,6 +70,26 @@ class Run {
     for (size_t i = 0; i < plan.size(); ++i) {
       eval_.push_back(packed.batch(plan, static_cast<int64_t>(i)));
     }
+  }
+
+  // How examples become micro-batches, and how many of those a step has.
+  PackingOptions plan_steps(const std::vector<Example>& examples) {
+    accumulate_ = options_.accumulate;
+    check(accumulate_ > 0, "finetune", "accumulate is {}; wants at least 1", accumulate_);
+    PackingOptions packing{.batch_tokens = options_.batch_tokens, .seed = options_.seed};
+    if (options_.batch_examples == 0) return packing;
+    check(options_.batch_examples > 0, "finetune", "batch_examples is {}; wants 0 or more",
+          options_.batch_examples);
+    size_t longest = 0;
+    for (const Example& example : examples) longest = std::max(longest, example.tokens.size());
+    int64_t together = std::max<int64_t>(1, options_.batch_tokens / static_cast<int64_t>(longest));
+    // Parts of one size, so that each step has exactly the examples that were asked for.
+    together = std::min(together, options_.batch_examples);
+    while (options_.batch_examples % together != 0) --together;
+    accumulate_ = options_.batch_examples / together;
+    packing.max_documents = together;
+    packing.window = std::max<int64_t>(1, packing.window / together) * together;
+    return packing;
   }
 
   static std::string hash_examples(const std::vector<Example>& examples) {
@@ -89,14 +108,12 @@ class Run {
     if (!plan.fits && !options_.allow_memory_shortage) {
       fail(Code::kResourceExhausted, "finetune", "not enough memory:\n{}", plan.text);
     }
-    check(options_.accumulate > 0, "finetune", "accumulate is {}; wants at least 1",
-          options_.accumulate);
     check(options_.epochs > 0, "finetune", "epochs is {}; wants more than 0", options_.epochs);
     const auto batches = static_cast<double>(data_->plan(0).size());
     total_steps_ = options_.max_steps > 0
                        ? options_.max_steps
                        : static_cast<int64_t>(std::ceil(batches * options_.epochs /
-                                                        static_cast<double>(options_.accumulate)));
+                                                        static_cast<double>(accumulate_)));
     ScheduleOptions schedule = options_.schedule;
     schedule.total_steps = total_steps_;
     schedule_.emplace(schedule);
@@ -127,7 +144,7 @@ class Run {
 
   void step() {
     std::vector<Batch> micro;
-    for (int64_t i = 0; i < options_.accumulate; ++i) micro.push_back(stream_->next());
+    for (int64_t i = 0; i < accumulate_; ++i) micro.push_back(stream_->next());
     const double lr = schedule_->at(trainer_->steps());
     const StepResult done = trainer_->step(micro, lr);
     state_.tokens_seen += done.tokens;
@@ -148,13 +165,23 @@ class Run {
     if (due(options_.eval_every) && !eval_.empty()) last_eval_ = metrics.eval_loss = evaluate();
     if (due(options_.publish_every)) metrics.version = publish();
     log(metrics);
-    if (due(options_.checkpoint_every) && !options_.output.empty()) save();
+    tell_step(*metrics.tokens_per_second, metrics.eval_loss);
+    if (due(options_.checkpoint_every) && !options_.output.empty()) {
+      if (options_.keep_adapters) keep_adapter();
+      save();
+    }
+  }
+
+  void tell_step(double tokens_per_second, std::optional<double> eval_loss) const {
     if (!events_.step) return;
-    Progress progress{.step = trainer_->steps(), .total_steps = total_steps_, .loss = done.loss};
-    progress.tokens_per_second = *metrics.tokens_per_second;
+    Progress progress{
+        .step = trainer_->steps(), .total_steps = total_steps_, .loss = result_.last_loss};
+    progress.tokens = state_.tokens_seen;
+    progress.tokens_per_second = tokens_per_second;
     progress.elapsed_s = elapsed();
     progress.first_step = first_step_;
     progress.eval_loss = last_eval_;
+    progress.evaluated = eval_loss.has_value();
     if (result_.version) progress.version = result_.version->number();
     events_.step(progress);
   }
@@ -167,6 +194,19 @@ class Run {
     result_.version = trainer_->publish();
     if (events_.published) events_.published(result_.version);
     return result_.version->number();
+  }
+
+  // Written under another name first, so that the folder is whole or not there.
+  void keep_adapter() {
+    publish();
+    const fs::path folder =
+        options_.output / "adapters" / fmt::format("step-{}", trainer_->steps());
+    const fs::path partial = folder.string() + ".partial";
+    fs::remove_all(partial);
+    save_peft(*model_, *result_.version, partial.string(), options_.base_name);
+    fs::remove_all(folder);
+    fs::rename(partial, folder);
+    if (events_.kept) events_.kept({trainer_->steps(), folder});
   }
 
   void save() {
@@ -184,7 +224,7 @@ class Run {
     publish();
     Metrics metrics{.step = trainer_->steps()};
     metrics.version = result_.version->number();
-    if (!eval_.empty()) metrics.eval_loss = result_.eval_after = evaluate();
+    if (!eval_.empty() && !result_.stopped) metrics.eval_loss = result_.eval_after = evaluate();
     log(metrics);
     result_.steps = trainer_->steps() - first_step_;
     result_.tokens = run_tokens_;
@@ -239,7 +279,7 @@ class Run {
   std::optional<double> last_eval_;
   RunState state_;
   FineTuneResult result_;
-  int64_t total_steps_ = 0, first_step_ = 0, run_tokens_ = 0;
+  int64_t accumulate_ = 1, total_steps_ = 0, first_step_ = 0, run_tokens_ = 0;
   Clock::time_point begin_;
 };
 

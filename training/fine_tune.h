@@ -24,6 +24,9 @@ struct FineTuneOptions {
   ExampleOptions examples;
   int64_t batch_tokens = 1024;  ///< in a micro-batch
   int64_t accumulate = 1;       ///< micro-batches in a step
+  /// Examples in a step, cut into micro-batches of at most batch_tokens; 0: as many as fill
+  /// `accumulate` micro-batches.
+  int64_t batch_examples = 0;
   double epochs = 1;
   int64_t max_steps = 0;     ///< 0: as many as the epochs have
   ScheduleOptions schedule;  ///< total_steps is worked out
@@ -32,10 +35,17 @@ struct FineTuneOptions {
   int64_t eval_every = 0;        ///< steps; 0: at the beginning and the end only
   int64_t publish_every = 0;     ///< steps; 0: at the end only
   int64_t checkpoint_every = 0;  ///< steps; 0: none
+  bool keep_adapters = false;    ///< at each checkpoint, in `output`/adapters/step-N
   std::filesystem::path output;  ///< folder for adapter, log, curve, checkpoints; empty: none
   std::string base_name;         ///< what the adapter says it belongs to
   bool resume = false;           ///< from the latest checkpoint in `output`
   bool allow_memory_shortage = false;
+};
+
+/// An adapter that was kept on the way.
+struct KeptAdapter {
+  int64_t step = 0;
+  std::filesystem::path folder;
 };
 
 /// What a run tells while it goes; all may be empty. Called from the run's thread.
@@ -45,6 +55,9 @@ struct FineTuneEvents {
   std::function<void(const Example&)> first_example;
   std::function<void(const Progress&)> step;  ///< after each step
   std::function<void(const VersionPtr&)> published;
+  /// After its step was told, and before the checkpoint from which a run goes on behind it: where
+  /// the process dies in between, the step is done and told again.
+  std::function<void(const KeptAdapter&)> kept;
 };
 
 struct FineTuneResult {
@@ -60,8 +73,8 @@ struct FineTuneResult {
 };
 
 /// Trains `model` (its adapter where it has one, else everything). Everything is checked before
-/// the first step. `stop` ends the run after the step under way, with what was learnt kept. Safe
-/// beside sessions of the same model in other threads.
+/// the first step. `stop` ends the run after the step under way, with what was learnt kept but not
+/// evaluated. Safe beside sessions of the same model in other threads.
 Result<FineTuneResult> fine_tune(const ModelPtr& model, const TextModel& text,
                                  const FineTuneOptions& options, const FineTuneEvents& events = {},
                                  const std::atomic<bool>* stop = nullptr);

@@ -51,6 +51,15 @@ TEST(Packing, FillsBatchesFirstFitDecreasing) {
   EXPECT_EQ(data.plan(0), (EpochPlan{{3, 0, 4}, {1, 2}}));
 }
 
+TEST(Packing, PutsAtMostSoManyDocumentsInABatch) {
+  const PackedData data(many_examples(50, 20),
+                        {.batch_tokens = 128, .max_documents = 4, .window = 16, .seed = 3});
+  const EpochPlan plan = data.plan(0);
+  EXPECT_EQ(plan.size(), 13U);  // 48 examples in fours, and two
+  for (const auto& batch : plan) EXPECT_LE(batch.size(), 4U);
+  EXPECT_THROW(PackedData(many_examples(2, 2), {.batch_tokens = 8, .max_documents = -1}), Error);
+}
+
 TEST(Packing, HasEachExampleOnceInEveryEpoch) {
   const PackedData data(many_examples(100, 60), {.batch_tokens = 128, .window = 16, .seed = 3});
   for (int64_t epoch = 0; epoch < 3; ++epoch) {

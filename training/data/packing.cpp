@@ -32,7 +32,7 @@ void shuffle(std::vector<T>& items, uint64_t seed, Purpose purpose, int64_t epoc
 /// Appends the batches of one window: each example, longest first, goes into the first batch with
 /// room for it.
 void pack_window(std::span<const int64_t> window, const std::vector<Example>& examples,
-                 int64_t batch_tokens, EpochPlan& plan) {
+                 const PackingOptions& options, EpochPlan& plan) {
   const auto length = [&](int64_t index) {
     return static_cast<int64_t>(examples[static_cast<size_t>(index)].tokens.size());
   };
@@ -46,11 +46,13 @@ void pack_window(std::span<const int64_t> window, const std::vector<Example>& ex
         std::find_if(room.begin(), room.end(), [&](int64_t left) { return left >= length(index); });
     const auto at = static_cast<size_t>(fits - room.begin());
     if (fits == room.end()) {
-      room.push_back(batch_tokens);
+      room.push_back(options.batch_tokens);
       plan.emplace_back();
     }
+    std::vector<int64_t>& batch = plan[first + at];
+    batch.push_back(index);
     room[at] -= length(index);
-    plan[first + at].push_back(index);
+    if (std::cmp_equal(batch.size(), options.max_documents)) room[at] = 0;
   }
 }
 
@@ -75,6 +77,8 @@ Batch make_batch(std::span<const Example* const> examples) {
 PackedData::PackedData(std::vector<Example> examples, const PackingOptions& options)
     : examples_(std::move(examples)), options_(options) {
   check(!examples_.empty(), kWhere, "got no examples; wants at least one");
+  check(options.max_documents >= 0, kWhere, "max_documents is {}; wants 0 or more",
+        options.max_documents);
   check(options.window > 0, kWhere, "window is {}; wants 1 or more examples", options.window);
   for (const Example& example : examples_) {
     check(std::cmp_less_equal(example.tokens.size(), options.batch_tokens), kWhere,
@@ -95,7 +99,7 @@ EpochPlan PackedData::plan(int64_t epoch) const {
   const auto window = static_cast<size_t>(options_.window);
   for (size_t at = 0; at < order.size(); at += window) {
     const std::span<const int64_t> rest = std::span(order).subspan(at);
-    pack_window(rest.first(std::min(window, rest.size())), examples_, options_.batch_tokens, plan);
+    pack_window(rest.first(std::min(window, rest.size())), examples_, options_, plan);
   }
   if (options_.shuffle) shuffle(plan, options_.seed, Purpose::kBatches, epoch);
   return plan;

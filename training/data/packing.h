@@ -25,6 +25,7 @@ Batch make_batch(std::span<const Example* const> examples);
 
 struct PackingOptions {
   int64_t batch_tokens = 2048;  ///< the most in one batch
+  int64_t max_documents = 0;    ///< in one batch; 0: any number
   int64_t window = 512;         ///< examples packed together: more waste less and mix less
   uint64_t seed = 0;
   bool shuffle = true;  ///< false: file order, as for evaluation

@@ -14,10 +14,12 @@ struct Progress {
   int64_t step = 0;  ///< done so far
   int64_t total_steps = 0;
   double loss = 0;
+  int64_t tokens = 0;  ///< seen since the run's beginning
   double tokens_per_second = 0;
   double elapsed_s = 0;    ///< since this process began with `first_step`
   int64_t first_step = 0;  ///< above 0 in a resumed run, so that time left is judged right
-  std::optional<double> eval_loss = {};
+  std::optional<double> eval_loss = {};  ///< the last one
+  bool evaluated = false;                ///< eval_loss is this step's
   std::optional<uint64_t> version = {};  ///< the last one published
 };
 
