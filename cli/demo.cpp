@@ -103,26 +103,30 @@ class Demo {
       : options_(options),
         run_(options.training.run),
         loaded_(load(options)),
+        model_(with_lora(*loaded_.model, options.training.lora)),
         text_(text_of(loaded_)) {}
 
   int run() {
     const auto gate = std::make_shared<Gate>();
     run_.trainer.gate = gate;
     BatchScheduler scheduler(
-        loaded_.model, {.session = {.max_tokens = 8192, .max_sequences = 8, .context_length = 2048},
-                        .gate = gate});
-    LocalJob job(loaded_.model, text_, run_, kModelName);
+        model_, {.session = {.max_tokens = 8192, .max_sequences = 8, .context_length = 2048},
+                 .gate = gate});
+    const auto registry = std::make_shared<ModelRegistry>();
+    AdapterModels models(loaded_, kModelName, scheduler, registry);
+    LocalJobs jobs(models, nullptr, {});
     ServerOptions wanted;
     wanted.port = options_.port;
     wanted.models = {{.name = kModelName, .generator = &scheduler, .text = &text_}};
-    wanted.jobs = &job;
+    wanted.registry = registry;
+    wanted.jobs = &jobs;
     Server server(wanted);
     start(server, wanted);
     const std::vector<Json> questions = held_out_questions(run_.eval_data, options_.questions);
     note("\n== Before: what the model says about a subject that it does not know");
     const std::vector<Answer> before = ask_all(server.port(), questions);
     note("\n== Fine-tuning in this process, while requests keep arriving");
-    const FineTuneResult result = train(job, server.port(), questions[0]);
+    const FineTuneResult result = train(jobs, server.port(), questions[0]);
     note("\n== After: the same questions, asked of the same server");
     ask_all(server.port(), questions);
     tell(result, server.port());
@@ -133,9 +137,7 @@ class Demo {
  private:
   static LoadedModel load(DemoOptions& options) {
     options.training.finish();
-    LoadedModel loaded = options.model.load();
-    loaded.model = with_lora(*loaded.model, options.training.lora);
-    return loaded;
+    return options.model.load();
   }
 
   void start(Server& server, const ServerOptions& wanted) {
@@ -159,7 +161,7 @@ class Demo {
     return answers;
   }
 
-  FineTuneResult train(LocalJob& job, uint16_t port, const Json& question) {
+  FineTuneResult train(LocalJobs& jobs, uint16_t port, const Json& question) {
     std::mutex mutex;  // the bar is written from the job's and the traffic's thread
     ProgressBar bar([](std::string_view piece) { fmt::print(stderr, "{}", piece); },
                     {.terminal = err_is_terminal(), .columns = terminal_columns()});
@@ -182,11 +184,11 @@ class Demo {
                                 answer.text.substr(0, answer.text.find('\n'))));
       }
     };
-    job.start(std::move(events));
+    const std::string id = jobs.start(model_, run_, std::move(events));
     FineTuneResult result;
     {
       Traffic traffic(port, question, on_new_version);
-      result = job.wait();
+      result = jobs.wait(id);
       replies_ = traffic.replies();
     }
     bar.finish();
@@ -216,6 +218,7 @@ class Demo {
   DemoOptions& options_;
   FineTuneOptions& run_;
   LoadedModel loaded_;
+  ModelPtr model_;
   const TextModel& text_;
   std::vector<double> losses_;
   std::vector<std::pair<std::string, uint64_t>> published_;

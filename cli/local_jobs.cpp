@@ -1,110 +1,299 @@
 #include "cli/local_jobs.h"
 
-#include <chrono>
+#include <algorithm>
+#include <random>
+
+#include "serving/generation_request.h"
 
 namespace yiti::cli {
 namespace {
 
-int64_t now_unix_s() {
-  return std::chrono::duration_cast<std::chrono::seconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
+namespace fs = std::filesystem;
+using serving::random_hex;
+
+constexpr const char* kWhere = "jobs";
+int64_t random_seed() {
+  std::random_device device;
+  return static_cast<int64_t>(device() >> 1);
+}
+
+// A file of the store is never changed, so that a second name for it is as good as a copy.
+void link_or_copy(const fs::path& from, const fs::path& to) {
+  std::error_code failed;
+  fs::create_hard_link(from, to, failed);
+  if (failed) fs::copy_file(from, to);
 }
 
 }  // namespace
 
-LocalJob::LocalJob(ModelPtr model, const TextModel& text, FineTuneOptions options,
-                   std::string model_name)
-    : model_(std::move(model)), text_(text), options_(std::move(options)) {
-  job_.id = "ftjob-1";
-  job_.model = model_name;
-  job_.fine_tuned_model = std::move(model_name);
-  job_.training_file = options_.train_data.filename().string();
-  job_.created_unix_s = now_unix_s();
-  job_.seed = static_cast<int64_t>(options_.seed);
+LocalJobs::LocalJobs(AdapterModels& models, FileStore* files, LocalJobsOptions options)
+    : models_(models), files_(files), options_(std::move(options)) {
+  if (!options_.folder.empty()) {
+    store_.emplace(options_.folder);
+    take_up();
+  }
+  validator_ = std::thread([this] { work(JobStatus::kValidatingFiles, &LocalJobs::validate); });
+  trainer_ = std::thread([this] { work(JobStatus::kQueued, &LocalJobs::train); });
 }
 
-LocalJob::~LocalJob() {
+LocalJobs::~LocalJobs() {
+  stop();
+  validator_.join();
+  trainer_.join();
+}
+
+void LocalJobs::stop() {
+  const std::lock_guard lock(mutex_);
+  stopping_ = true;
   stop_ = true;
-  if (thread_.joinable()) thread_.join();
+  changed_.notify_all();
 }
 
-void LocalJob::start(FineTuneEvents events) {
-  thread_ = std::thread([this, events = std::move(events)] { run(events); });
-}
-
-FineTuneResult LocalJob::wait() {
-  if (thread_.joinable()) thread_.join();
-  if (!result_) fail(Code::kFailedPrecondition, "job", "it was not started");
-  return result_->value();
-}
-
-void LocalJob::add_event(std::string message, std::optional<int64_t> step,
-                         std::optional<double> loss) {
-  events_.push_back({"ftevent-" + std::to_string(events_.size() + 1), now_unix_s(),
-                     std::move(message), step, loss});
-}
-
-void LocalJob::run(FineTuneEvents events) {
-  const FineTuneEvents outer = std::move(events);
-  FineTuneEvents told = outer;
-  told.step = [&](const Progress& progress) {
-    {
-      const std::lock_guard lock(mutex_);
-      job_.step = progress.step;
-      job_.total_steps = progress.total_steps;
-      job_.loss = progress.loss;
-      job_.held_out_loss = progress.eval_loss;
-      add_event(fmt::format("Step {}/{}: training loss {:.4f}", progress.step, progress.total_steps,
-                            progress.loss),
-                progress.step, progress.loss);
+// What an earlier process left.
+void LocalJobs::take_up() {
+  for (JobRecord& record : store_->load(options_.note)) {
+    auto entry = std::make_shared<Entry>();
+    entry->record = std::move(record);
+    FineTuneJob& job = entry->job();
+    entry->files.emplace(store_->folder(job.id));
+    for (const JobEvent& event : entry->record.events) {
+      if (!event.metrics) continue;
+      entry->told_step = job.step = std::max(entry->told_step, event.metrics->step);
+      if (event.metrics->train_loss) job.loss = event.metrics->train_loss;
     }
-    if (outer.step) outer.step(progress);
-  };
-  told.published = [&](const VersionPtr& version) {
-    {
-      const std::lock_guard lock(mutex_);
-      job_.version = version->number();
-      job_.fingerprint = version->fingerprint();
-      add_event(fmt::format("Published version {}", version->number()));
+    next_number_ = entry->record.number + 1;
+    entries_.push_back(entry);
+    serve(*entry);
+    if (job.status == JobStatus::kRunning) {
+      change(*entry, JobStatus::kQueued, "The server was restarted; the job goes on where it was");
     }
-    if (outer.published) outer.published(version);
+  }
+}
+
+void LocalJobs::serve(const Entry& entry) {
+  const auto serve_one = [&](const std::string& name, const fs::path& adapter, int64_t created) {
+    const auto served = capture_errors(kWhere, [&] {
+      models_.serve(name, adapter, created);
+      return true;
+    });
+    if (!served && options_.note) {
+      options_.note(fmt::format("{} is not served: {}", name, served.error().what()));
+    }
   };
+  for (const JobCheckpoint& checkpoint : entry.record.checkpoints) {
+    serve_one(checkpoint.model, entry.files->kept(checkpoint.metrics.step),
+              checkpoint.created_unix_s);
+  }
+  const FineTuneJob& job = entry.record.job;
+  if (job.status == JobStatus::kSucceeded && !entry.record.model_deleted) {
+    serve_one(job.fine_tuned_model, entry.files->adapter, job.finished_unix_s);
+  }
+}
+
+LocalJobs::Entry& LocalJobs::at(std::string_view id) {
+  for (const EntryPtr& entry : entries_) {
+    if (entry->job().id == id) return *entry;
+  }
+  fail(Code::kNotFound, kWhere, "there is no job '{}'", id.substr(0, 256));
+}
+
+std::vector<FineTuneJob> LocalJobs::jobs() {
+  const std::lock_guard lock(mutex_);
+  std::vector<FineTuneJob> jobs;
+  for (const EntryPtr& entry : entries_) jobs.push_back(entry->job());
+  return jobs;
+}
+
+FineTuneJob LocalJobs::job(std::string_view id) {
+  const std::lock_guard lock(mutex_);
+  return at(id).job();
+}
+
+std::vector<JobEvent> LocalJobs::events(std::string_view id) {
+  const std::lock_guard lock(mutex_);
+  return at(id).record.events;
+}
+
+std::vector<JobCheckpoint> LocalJobs::checkpoints(std::string_view id) {
+  const std::lock_guard lock(mutex_);
+  return at(id).record.checkpoints;
+}
+
+// Where the adapter of a model that a job made lies; empty: no job made it.
+fs::path LocalJobs::model_folder(std::string_view name) {
+  const std::lock_guard lock(mutex_);
+  for (const EntryPtr& entry : entries_) {
+    if (entry->own()) continue;
+    const JobRecord& record = entry->record;
+    if (record.job.fine_tuned_model == name && !record.model_deleted) return entry->files->adapter;
+    for (const JobCheckpoint& checkpoint : record.checkpoints) {
+      if (checkpoint.model == name) return entry->files->kept(checkpoint.metrics.step);
+    }
+  }
+  return {};
+}
+
+LocalJobs::EntryPtr LocalJobs::make_entry(const JobRequest& request) {
+  auto entry = std::make_shared<Entry>();
+  FineTuneJob& job = entry->job();
+  job.id = "ftjob-" + random_hex(3);
+  job.model = request.model;
+  job.training_file = request.training_file;
+  job.validation_file = request.validation_file;
+  job.suffix = request.suffix;
+  job.organization = options_.organization;
+  job.status = JobStatus::kValidatingFiles;
+  job.created_unix_s = now_unix_s();
+  job.seed = request.seed.value_or(random_seed());
+  job.hyperparameters = request.hyperparameters;
+  job.metadata = request.metadata;
+  entry->files.emplace(store_->folder(job.id));
+  return entry;
+}
+
+// A job has all that it needs in its own folder, whatever is deleted meanwhile.
+void LocalJobs::copy_inputs(const Entry& entry, const JobRequest& request) const {
+  for (const std::string& id : {request.training_file, request.validation_file}) {
+    if (id.empty()) continue;
+    const auto file = files_->find(id);
+    if (!file || file->purpose != "fine-tune") {
+      fail(Code::kNotFound, kWhere, "there is no file '{}' of purpose fine-tune",
+           id.substr(0, 256));
+    }
+  }
+  fs::create_directories(store_->folder(entry.record.job.id));
+  link_or_copy(files_->path(request.training_file), entry.files->train);
+  if (!request.validation_file.empty()) {
+    link_or_copy(files_->path(request.validation_file), entry.files->validation);
+  }
+}
+
+FineTuneJob LocalJobs::create(const JobRequest& request) {
+  if (!store_) {
+    fail(Code::kFailedPrecondition, kWhere, "this server keeps no jobs: it has no data folder");
+  }
+  const bool afresh = request.model == models_.base_name();
+  const fs::path start = afresh ? fs::path() : model_folder(request.model);
+  if (!afresh && start.empty()) {
+    fail(Code::kNotFound, kWhere, "the model '{}' does not exist or cannot be fine-tuned",
+         request.model.substr(0, 256));
+  }
+  const EntryPtr entry = make_entry(request);
+  const fs::path folder = store_->folder(entry->job().id);
+  auto made = capture_errors(kWhere, [&] {
+    copy_inputs(*entry, request);
+    if (!afresh) fs::copy(start, entry->files->start, fs::copy_options::recursive);
+    const std::lock_guard lock(mutex_);
+    if (stopping_) fail(Code::kUnavailable, kWhere, "the server is shutting down");
+    const auto waiting = std::ranges::count_if(
+        entries_, [](const EntryPtr& one) { return !is_final(one->job().status); });
+    if (std::cmp_greater_equal(waiting, options_.max_waiting)) {
+      fail(Code::kResourceExhausted, kWhere, "{} jobs wait already", waiting);
+    }
+    entry->record.number = next_number_++;
+    save(*entry);
+    entries_.push_back(entry);
+    tell(*entry, "Created fine-tuning job: " + entry->job().id);
+    tell(*entry, "Validating training file: " + request.training_file);
+    changed_.notify_all();
+    return entry->job();
+  });
+  if (made) return std::move(made).value();
+  std::error_code ignored;
+  fs::remove_all(folder, ignored);
+  throw Error(made.error());
+}
+
+FineTuneJob LocalJobs::steer(Entry& entry, JobStatus to, std::string message) {
+  change(entry, to, std::move(message));
+  if (running_ == &entry && to != JobStatus::kQueued) stop_ = true;
+  changed_.notify_all();
+  return entry.job();
+}
+
+FineTuneJob LocalJobs::cancel(std::string_view id) {
+  const std::lock_guard lock(mutex_);
+  Entry& entry = at(id);
+  if (is_final(entry.job().status)) {
+    fail(Code::kFailedPrecondition, kWhere, "the job has {} already",
+         status_name(entry.job().status));
+  }
+  return steer(entry, JobStatus::kCancelled, "Fine-tuning job cancelled");
+}
+
+FineTuneJob LocalJobs::pause(std::string_view id) {
+  const std::lock_guard lock(mutex_);
+  Entry& entry = at(id);
+  const JobStatus status = entry.job().status;
+  if (entry.own()) {
+    fail(Code::kFailedPrecondition, kWhere, "a job of the command line cannot be paused");
+  }
+  if (status != JobStatus::kRunning && status != JobStatus::kQueued) {
+    fail(Code::kFailedPrecondition, kWhere, "the job is {}; wants queued or running",
+         status_name(status));
+  }
+  return steer(entry, JobStatus::kPaused, "Fine-tuning job paused");
+}
+
+FineTuneJob LocalJobs::resume(std::string_view id) {
+  const std::lock_guard lock(mutex_);
+  Entry& entry = at(id);
+  if (entry.job().status != JobStatus::kPaused) {
+    fail(Code::kFailedPrecondition, kWhere, "the job is {}; wants paused",
+         status_name(entry.job().status));
+  }
+  return steer(entry, JobStatus::kQueued, "Fine-tuning job resumed");
+}
+
+// The record goes first: what a crash in between leaves is a folder, not a model without one.
+bool LocalJobs::remove_model(std::string_view name) {
+  const fs::path folder = model_folder(name);
+  if (folder.empty()) return false;
   {
     const std::lock_guard lock(mutex_);
-    job_.status = JobStatus::kRunning;
-    add_event("The job has started");
+    for (const EntryPtr& entry : entries_) {
+      JobRecord& record = entry->record;
+      const bool result = record.job.fine_tuned_model == name;
+      const auto gone = std::erase_if(record.checkpoints,
+                                      [&](const JobCheckpoint& one) { return one.model == name; });
+      if (!result && gone == 0) continue;
+      if (result) record.model_deleted = true;
+      save(*entry);
+    }
   }
-  result_ = fine_tune(model_, text_, options_, told, &stop_);
-  const std::lock_guard lock(mutex_);
-  job_.finished_unix_s = now_unix_s();
-  if (!result_->ok()) {
-    job_.status = JobStatus::kFailed;
-    job_.error = result_->error().what();
-    add_event("The job failed: " + job_.error);
-    return;
-  }
-  const FineTuneResult& done = result_->value();
-  job_.trained_tokens = done.tokens;
-  if (done.eval_after) job_.held_out_loss = done.eval_after;
-  job_.status = done.stopped ? JobStatus::kCancelled : JobStatus::kSucceeded;
-  add_event(done.stopped ? "The job was stopped" : "The job has succeeded");
+  models_.withdraw(std::string(name));
+  std::error_code ignored;
+  fs::remove_all(folder, ignored);
+  return true;
 }
 
-std::vector<FineTuneJob> LocalJob::jobs() {
+std::string LocalJobs::start(ModelPtr model, FineTuneOptions options, FineTuneEvents events) {
+  auto entry = std::make_shared<Entry>();
+  FineTuneJob& job = entry->job();
+  job.id = "ftjob-" + random_hex(3);
+  job.model = job.fine_tuned_model = models_.base_name();
+  job.training_file = options.train_data.filename().string();
+  job.organization = options_.organization;
+  job.created_unix_s = now_unix_s();
+  job.seed = static_cast<int64_t>(options.seed);
+  entry->model = std::move(model);
+  entry->options = std::move(options);
+  entry->events = std::move(events);
   const std::lock_guard lock(mutex_);
-  return {job_};
+  entry->record.number = next_number_++;
+  entries_.push_back(entry);
+  changed_.notify_all();
+  return job.id;
 }
 
-std::optional<FineTuneJob> LocalJob::job(std::string_view id) {
-  const std::lock_guard lock(mutex_);
-  if (id != job_.id) return std::nullopt;
-  return job_;
-}
-
-std::vector<JobEvent> LocalJob::events(std::string_view id) {
-  const std::lock_guard lock(mutex_);
-  return id == job_.id ? events_ : std::vector<JobEvent>();
+FineTuneResult LocalJobs::wait(std::string_view id) {
+  std::unique_lock lock(mutex_);
+  Entry& entry = at(id);
+  check(entry.own(), kWhere, "job '{}' is not of this process's own", id);
+  changed_.wait(lock,
+                [&] { return entry.result.has_value() || (stopping_ && running_ != &entry); });
+  if (!entry.result) fail(Code::kCancelled, kWhere, "the job did not run");
+  return entry.result->value();
 }
 
 }  // namespace yiti::cli

@@ -3,15 +3,20 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <thread>
 
+#include "cli/adapter_models.h"
 #include "cli/command.h"
+#include "cli/data_folder.h"
 #include "cli/local_jobs.h"
 #include "cli/model_options.h"
 #include "cli/terminal.h"
 #include "cli/training_options.h"
 #include "inference/scheduler.h"
+#include "models/lora.h"
 #include "serving/server.h"
+#include "training/data/jsonl.h"
 
 namespace yiti::cli {
 namespace {
@@ -24,47 +29,115 @@ struct ServeOptions {
   uint16_t port = 8080;
   std::string name;
   std::string api_key;
+  std::string data_dir;
+  std::string adapter_dir;
+  std::string organization = "yiti";
+  int64_t max_file_mb = 64;
   bool quiet = false;
+};
+
+// A model, its adapters and its jobs, behind one server.
+class Service {
+ public:
+  explicit Service(ServeOptions& options)
+      : options_(options),
+        base_(options.model.load()),
+        model_(model_to_serve()),
+        scheduler_(model_, {.session = options.context.session(), .gate = gate_}),
+        name_(options.name.empty() ? base_.name : options.name) {
+    FineTuneOptions& run = options_.training.run;
+    run.trainer.gate = gate_;
+    run.base_name = options_.model.path;
+    if (!options_.data_dir.empty()) open_data();
+    models_.emplace(base_, name_, scheduler_, registry_, options_.adapter_dir);
+    if (trains() || folder_) jobs_.emplace(*models_, files_ ? &*files_ : nullptr, job_options());
+  }
+
+  int run() {
+    const ServerOptions wanted = server_options();
+    Server server(wanted);
+    server.start().value();
+    note(fmt::format("Serving {} at http://{}:{} (Ctrl-C stops)", name_, wanted.host,
+                     server.port()));
+    if (trains()) {
+      FineTuneEvents events;
+      events.published = [](const VersionPtr& version) {
+        note(fmt::format("Published version {}", version->number()));
+      };
+      jobs_->start(model_, options_.training.run, std::move(events));
+    }
+    while (!interrupt_flag()) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    note("Stopping");
+    if (jobs_) jobs_->stop();
+    server.stop();
+    return 0;
+  }
+
+ private:
+  bool trains() const { return !options_.training.run.train_data.empty(); }
+
+  // With --train it is the served model itself that learns.
+  ModelPtr model_to_serve() const {
+    if (!trains() || !options_.model.adapter.empty()) return base_.model;
+    return with_lora(*base_.model, options_.training.lora);
+  }
+
+  void open_data() {
+    check(options_.model.adapter.empty(), "serve",
+          "jobs make adapters of their own: wants --data-dir without --adapter");
+    folder_.emplace(options_.data_dir);
+    FileStoreOptions wanted;
+    wanted.folder = folder_->files();
+    wanted.max_file_bytes = options_.max_file_mb << 20;
+    wanted.check_training_data = [](std::string_view name, std::string_view contents) {
+      parse_jsonl(contents, name);
+    };
+    files_.emplace(std::move(wanted));
+  }
+
+  LocalJobsOptions job_options() const {
+    LocalJobsOptions wanted;
+    wanted.training = options_.training.run;
+    wanted.lora = options_.training.lora;
+    if (folder_) wanted.folder = folder_->jobs();
+    wanted.organization = options_.organization;
+    wanted.note = [](std::string_view line) { note(line); };
+    return wanted;
+  }
+
+  ServerOptions server_options() {
+    ServerOptions wanted;
+    wanted.host = options_.host;
+    wanted.port = options_.port;
+    wanted.api_key = options_.api_key;
+    wanted.models = {{.name = name_,
+                      .generator = &scheduler_,
+                      .text = &text_of(base_),
+                      .created_unix_s = now_unix_s()}};
+    wanted.registry = registry_;
+    if (jobs_) wanted.jobs = &*jobs_;
+    if (files_) wanted.files = &*files_;
+    if (!options_.adapter_dir.empty()) wanted.adapters = &*models_;
+    if (!options_.quiet) wanted.log = [](std::string_view line) { note(line); };
+    return wanted;
+  }
+
+  ServeOptions& options_;
+  const std::shared_ptr<Gate> gate_ = std::make_shared<Gate>();
+  const std::shared_ptr<ModelRegistry> registry_ = std::make_shared<ModelRegistry>();
+  const LoadedModel base_;
+  const ModelPtr model_;
+  BatchScheduler scheduler_;
+  const std::string name_;
+  std::optional<DataFolder> folder_;
+  std::optional<FileStore> files_;
+  std::optional<AdapterModels> models_;
+  std::optional<LocalJobs> jobs_;
 };
 
 int serve(ServeOptions& options) {
   options.training.finish();
-  LoadedModel loaded = options.model.load();
-  const TextModel& text = text_of(loaded);
-  FineTuneOptions& run = options.training.run;
-  const bool trains = !run.train_data.empty();
-  if (trains && options.model.adapter.empty()) {
-    loaded.model = with_lora(*loaded.model, options.training.lora);
-  }
-  const auto gate = std::make_shared<Gate>();
-  run.trainer.gate = gate;
-  run.base_name = options.model.path;
-  BatchScheduler scheduler(loaded.model, {.session = options.context.session(), .gate = gate});
-  const std::string name = options.name.empty() ? loaded.name : options.name;
-  LocalJob job(loaded.model, text, run, name);
-
-  ServerOptions wanted;
-  wanted.host = options.host;
-  wanted.port = options.port;
-  wanted.api_key = options.api_key;
-  wanted.models = {{.name = name, .generator = &scheduler, .text = &text}};
-  if (trains) wanted.jobs = &job;
-  if (!options.quiet) wanted.log = [](std::string_view line) { note(line); };
-  Server server(wanted);
-  server.start().value();
-  note(fmt::format("Serving {} at http://{}:{} (Ctrl-C stops)", name, options.host, server.port()));
-  if (trains) {
-    FineTuneEvents events;
-    events.published = [](const VersionPtr& version) {
-      note(fmt::format("Published version {}", version->number()));
-    };
-    job.start(std::move(events));
-  }
-  while (!interrupt_flag()) std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  note("Stopping");
-  job.stop();
-  server.stop();
-  return 0;
+  return Service(options).run();
 }
 
 }  // namespace
@@ -85,7 +158,29 @@ void add_serve(CLI::App& app, Action& action) {
   command->add_option("--sequences", options->context.sequences, "Requests that run at once")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
+  command
+      ->add_option(
+          "--data-dir", options->data_dir,
+          "Folder for files and fine-tuning jobs that clients make; without it they cannot")
+      ->group("Fine-tuning API");
+  command->add_option("--max-file-mb", options->max_file_mb, "Of a file that a client uploads")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str()
+      ->group("Fine-tuning API");
+  command->add_option("--organization", options->organization, "In ft:MODEL:ORGANIZATION:SUFFIX:ID")
+      ->capture_default_str()
+      ->group("Fine-tuning API");
+  command
+      ->add_option("--adapter-dir", options->adapter_dir,
+                   "Folder from which clients may load adapters; without it they cannot")
+      ->check(CLI::ExistingDirectory)
+      ->group("Fine-tuning API");
   FineTuneOptions& run = options->training.run;
+  run.checkpoint_every = 10;
+  command->add_option("--checkpoint-every", run.checkpoint_every, "Steps of a client's job")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str()
+      ->group("Fine-tuning API");
   command->add_option("--train", run.train_data, "Fine-tune on this JSONL while serving")
       ->check(CLI::ExistingFile)
       ->group("Training");

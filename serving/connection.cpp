@@ -32,6 +32,12 @@ HttpResponse stopping_response() {
                          .code = "unavailable"});
 }
 
+ApiError too_large(uint64_t limit) {
+  return {.status = 413,
+          .message = fmt::format("The request's body is larger than {} bytes", limit),
+          .code = "bad_request"};
+}
+
 }  // namespace
 
 Connection::Connection(Socket socket, ConnectionContext& context)
@@ -129,7 +135,7 @@ void Connection::advance() {
 void Connection::begin_request() {
   parser_.emplace();
   parser_->header_limit(static_cast<uint32_t>(context_.options.max_header_bytes));
-  parser_->body_limit(static_cast<uint64_t>(context_.options.max_body_bytes));
+  parser_->body_limit(static_cast<uint64_t>(context_.router.largest_body()));
   begun_ = std::chrono::steady_clock::now();
   request_ = {};
   state_ = State::kHead;
@@ -171,6 +177,12 @@ bool Connection::accept_head() {
     refuse(*refused);
     return false;
   }
+  const auto limit = static_cast<uint64_t>(context_.router.body_limit(request_));
+  if (parser_->content_length_remaining().value_or(0) > limit) {
+    refuse(error_response(too_large(limit)));
+    return false;
+  }
+  parser_->body_limit(limit);
   const std::string_view expect = view(message[http::field::expect]);
   if (!expect.empty() && !boost::beast::iequals(message[http::field::expect], "100-continue")) {
     refuse(error_response({.status = 417, .message = "Expect wants to be 100-continue"}));
@@ -219,9 +231,7 @@ void Connection::refuse_unparsable(ErrorCode error) {
     refusal.message = fmt::format("The request's head is larger than {} bytes",
                                   context_.options.max_header_bytes);
   } else if (error == http::error::body_limit) {
-    refusal.status = 413;
-    refusal.message =
-        fmt::format("The request's body is larger than {} bytes", context_.options.max_body_bytes);
+    refusal = too_large(static_cast<uint64_t>(context_.router.body_limit(request_)));
   }
   refuse(error_response(refusal));
 }

@@ -32,11 +32,11 @@ const ApiError kStopping = {.status = 503,
 
 }  // namespace
 
-std::shared_ptr<Activity> GenerationTask::start(const ApiRequest& request, const ServedModel& model,
+std::shared_ptr<Activity> GenerationTask::start(const ApiRequest& request, ServedModelPtr model,
                                                 const ServerOptions& options,
                                                 const std::shared_ptr<Limiter>& limiter,
                                                 Exchange& exchange) {
-  std::vector<GenerateRequest> requests = generate_requests(request, model);
+  std::vector<GenerateRequest> requests = generate_requests(request, *model);
   const auto count = static_cast<int64_t>(requests.size());
   if (count > limiter->most()) {
     throw ApiException({.message = fmt::format("the request asks for {} generations; this server "
@@ -50,14 +50,15 @@ std::shared_ptr<Activity> GenerationTask::start(const ApiRequest& request, const
                         .type = "rate_limit_error",
                         .code = "rate_limit_exceeded"});
   }
-  const auto task = std::make_shared<GenerationTask>(request, model, options, exchange);
-  task->submit(std::move(requests), *model.generator, limiter);
+  const auto task = std::make_shared<GenerationTask>(request, std::move(model), options, exchange);
+  task->submit(std::move(requests), limiter);
   return task;
 }
 
-GenerationTask::GenerationTask(const ApiRequest& request, const ServedModel& model,
+GenerationTask::GenerationTask(const ApiRequest& request, ServedModelPtr model,
                                const ServerOptions& options, Exchange& exchange)
-    : options_(options),
+    : model_(std::move(model)),
+      options_(options),
       exchange_(&exchange),
       head_(make_head(request)),
       stream_(request.stream),
@@ -65,13 +66,13 @@ GenerationTask::GenerationTask(const ApiRequest& request, const ServedModel& mod
       choices_per_prompt_(static_cast<size_t>(request.n)) {
   const size_t prompts = std::max<size_t>(request.prompts.size(), 1);
   const size_t count = prompts * static_cast<size_t>(request.n);
-  const std::vector<int32_t> stop_tokens = sorted(model.text->stop_tokens);
+  const std::vector<int32_t> stop_tokens = sorted(model_->text->stop_tokens);
   choices_.reserve(count);
   for (size_t i = 0; i < count; ++i) {
     const auto index = static_cast<int64_t>(i);
     const bool with_logprobs = request.top_logprobs >= 0;
     choices_.push_back(
-        {ChoiceText(index, model.text->tokenizer, request.stop, stop_tokens, with_logprobs)});
+        {ChoiceText(index, model_->text->tokenizer, request.stop, stop_tokens, with_logprobs)});
     choices_.back().reply = {.index = index,
                              .text = {},
                              .details = {},
@@ -82,7 +83,7 @@ GenerationTask::GenerationTask(const ApiRequest& request, const ServedModel& mod
 
 GenerationTask::~GenerationTask() { let_go(); }
 
-void GenerationTask::submit(std::vector<GenerateRequest> requests, Generator& generator,
+void GenerationTask::submit(std::vector<GenerateRequest> requests,
                             const std::shared_ptr<Limiter>& limiter) {
   std::vector<std::shared_ptr<Place>> places;
   for (size_t i = 0; i < requests.size(); ++i) places.push_back(std::make_shared<Place>(limiter));
@@ -104,7 +105,7 @@ void GenerationTask::submit(std::vector<GenerateRequest> requests, Generator& ge
       mailbox->push({i, std::move(result)});
     };
     choices_[i].handle =
-        generator.submit(std::move(requests[i]), std::move(on_token), std::move(on_done));
+        model_->generator->submit(std::move(requests[i]), std::move(on_token), std::move(on_done));
   }
 }
 

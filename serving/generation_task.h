@@ -22,12 +22,12 @@ class GenerationTask : public Activity, public std::enable_shared_from_this<Gene
  public:
   /// Submits the request's generations. Throws ApiException or Error where it cannot. What is
   /// passed by reference must outlive the exchange.
-  static std::shared_ptr<Activity> start(const ApiRequest& request, const ServedModel& model,
+  static std::shared_ptr<Activity> start(const ApiRequest& request, ServedModelPtr model,
                                          const ServerOptions& options,
                                          const std::shared_ptr<Limiter>& limiter,
                                          Exchange& exchange);
 
-  GenerationTask(const ApiRequest& request, const ServedModel& model, const ServerOptions& options,
+  GenerationTask(const ApiRequest& request, ServedModelPtr model, const ServerOptions& options,
                  Exchange& exchange);
   ~GenerationTask() override;
   void client_gone() override;
@@ -42,8 +42,7 @@ class GenerationTask : public Activity, public std::enable_shared_from_this<Gene
     bool done = false;
   };
 
-  void submit(std::vector<GenerateRequest> requests, Generator& generator,
-              const std::shared_ptr<Limiter>& limiter);
+  void submit(std::vector<GenerateRequest> requests, const std::shared_ptr<Limiter>& limiter);
   void drain();
   void on_token(Choice& choice, const GeneratedToken& token);
   void on_done(Choice& choice, Result<Generation> result);
@@ -54,6 +53,7 @@ class GenerationTask : public Activity, public std::enable_shared_from_this<Gene
   void fail_with(const ApiError& error);
   void let_go();
 
+  const ServedModelPtr model_;  // kept while its name may be given to another, or go
   const ServerOptions& options_;
   Exchange* exchange_;  // null: the answer is over
   const ReplyHead head_;

@@ -109,10 +109,12 @@ std::string chunk(const ReplyHead& head, Json choice, const ChunkOptions& option
 }
 
 Json model_object(const ServedModel& model) {
-  return {{"id", model.name},
-          {"object", "model"},
-          {"created", model.created_unix_s},
-          {"owned_by", model.owned_by}};
+  Json json = {{"id", model.name},
+               {"object", "model"},
+               {"created", model.created_unix_s},
+               {"owned_by", model.owned_by}};
+  if (!model.parent.empty()) json["parent"] = model.parent;
+  return json;
 }
 
 }  // namespace
@@ -151,9 +153,9 @@ std::string usage_chunk_json(const ReplyHead& head, const Usage& usage,
 
 std::string model_json(const ServedModel& model) { return dump(model_object(model)); }
 
-std::string model_list_json(const std::vector<ServedModel>& models) {
+std::string model_list_json(const std::vector<ServedModelPtr>& models) {
   Json json = {{"object", "list"}, {"data", Json::array()}};
-  for (const ServedModel& model : models) json["data"].push_back(model_object(model));
+  for (const ServedModelPtr& model : models) json["data"].push_back(model_object(*model));
   return dump(json);
 }
 

@@ -61,6 +61,6 @@ std::string usage_chunk_json(const ReplyHead& head, const Usage& usage,
                              const std::string& fingerprint);
 
 std::string model_json(const ServedModel& model);
-std::string model_list_json(const std::vector<ServedModel>& models);
+std::string model_list_json(const std::vector<ServedModelPtr>& models);
 
 }  // namespace yiti::serving

@@ -4,35 +4,29 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
-#include <optional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "models/generator.h"
-#include "models/text/text_model.h"
+#include "serving/adapter_host.h"
+#include "serving/file_store.h"
 #include "serving/job_runner.h"
+#include "serving/model_registry.h"
 
 namespace yiti {
-
-/// A model under the name that requests use. What it points to must outlive the server.
-struct ServedModel {
-  std::string name;
-  Generator* generator = nullptr;
-  const TextModel* text = nullptr;
-  /// What a request leaves out; unset: the text model's. In both, temperature 0 stands for "no
-  /// recommendation", and requests without a temperature then get 1, as with OpenAI.
-  std::optional<Sampling> sampling = {};
-  int64_t created_unix_s = 0;
-  std::string owned_by = "yiti";
-};
 
 struct ServerOptions {
   std::string host = "127.0.0.1";
   uint16_t port = 0;  ///< 0: any free one
   std::vector<ServedModel> models = {};
-  JobRunner* jobs = nullptr;  ///< null: no fine-tuning routes; must outlive the server
-  std::string api_key = {};   ///< empty: none is asked for
+  /// More models, which may come and go while the server runs; it adds `models`. Null: none.
+  std::shared_ptr<ModelRegistry> registry = nullptr;
+  // Null: their routes answer 404. They must outlive the server.
+  JobRunner* jobs = nullptr;
+  FileStore* files = nullptr;
+  AdapterHost* adapters = nullptr;
+  std::string api_key = {};  ///< empty: none is asked for
 
   int io_threads = 2;
   int64_t max_header_bytes = 16 << 10;

@@ -3,11 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 
 #include "serving/api_error.h"
-#include "serving/fine_tuning.h"
 #include "serving/generation_task.h"
 #include "serving/openai_request.h"
 #include "serving/openai_response.h"
@@ -22,10 +19,14 @@ enum class Target : uint8_t {
   kModel,
   kChat,
   kCompletions,
-  kJobs,
-  kJob,
-  kJobEvents,
+  kTraining,
 };
+
+/// What a request must send.
+enum class Body : uint8_t { kNone, kJson, kForm };
+
+using TrainingHandler = HttpResponse (TrainingRoutes::*)(const std::string& id,
+                                                         const HttpRequest& request) const;
 
 constexpr const char* kIndexText =
     "yiti: OpenAI-compatible inference, and the training beside it.\n"
@@ -35,9 +36,11 @@ constexpr const char* kIndexText =
     "GET  /v1/models\n"
     "GET  /health\n";
 constexpr const char* kIndexJobs =
-    "GET  /v1/fine_tuning/jobs\n"
+    "POST /v1/files\n"
+    "POST /v1/fine_tuning/jobs\n"
     "GET  /v1/fine_tuning/jobs/{id}\n"
-    "GET  /v1/fine_tuning/jobs/{id}/events\n";
+    "GET  /v1/fine_tuning/jobs/{id}/events\n"
+    "GET  /v1/fine_tuning/jobs/{id}/checkpoints\n";
 
 HttpResponse ok(std::string json) {
   HttpResponse response;
@@ -45,12 +48,16 @@ HttpResponse ok(std::string json) {
   return response;
 }
 
-bool is_json(std::string_view content_type) {
-  constexpr std::string_view kJson = "application/json";
+// Whether a Content-Type names this type, whatever its parameters.
+bool is_type(std::string_view content_type, std::string_view wanted) {
   const std::string_view type = content_type.substr(0, content_type.find_first_of("; "));
-  return std::equal(type.begin(), type.end(), kJson.begin(), kJson.end(), [](char a, char b) {
+  return std::equal(type.begin(), type.end(), wanted.begin(), wanted.end(), [](char a, char b) {
     return (a >= 'A' && a <= 'Z' ? static_cast<char>(a - 'A' + 'a') : a) == b;
   });
+}
+
+const char* type_name(Body body) {
+  return body == Body::kForm ? "multipart/form-data" : "application/json";
 }
 
 bool has_key(std::string_view authorization, std::string_view key) {
@@ -68,45 +75,84 @@ struct Router::Route {
   bool has_id;  // something stands between prefix and suffix
   Target target;
   bool is_public = false;  // needs no key
+  Body body = Body::kNone;
+  TrainingHandler training = nullptr;
+
+  static constexpr Route of(TrainingHandler handler, std::string_view method,
+                            std::string_view prefix, std::string_view suffix = "",
+                            bool has_id = false, Body body = Body::kNone) {
+    return {method, prefix, suffix, has_id, Target::kTraining, false, body, handler};
+  }
+  bool fits(std::string_view path) const {
+    if (!has_id) return path == prefix;
+    return path.size() > prefix.size() + suffix.size() && path.starts_with(prefix) &&
+           path.ends_with(suffix);
+  }
+  bool takes(std::string_view given) const {
+    return given == method || (given == "HEAD" && method == "GET");
+  }
+  std::string id_in(std::string_view path) const {
+    if (!has_id) return {};
+    return percent_decode(path.substr(prefix.size(), path.size() - prefix.size() - suffix.size()));
+  }
 };
 
 struct Router::Match {
-  const Route* route;
+  const Route* route = nullptr;  // null: the path does not take the method
   std::string id;
+  std::string allow;  // the methods that the path takes; empty: there is nothing there
 };
 
 Router::Router(const ServerOptions& options)
-    : options_(options), limiter_(std::make_shared<Limiter>(options.max_generations)) {}
+    : options_(options),
+      models_(options.registry ? options.registry : std::make_shared<ModelRegistry>()),
+      training_(options, *models_),
+      limiter_(std::make_shared<Limiter>(options.max_generations)) {
+  for (const ServedModel& model : options.models) models_->add(model);
+}
 
 Router::~Router() = default;
 
-std::optional<Router::Match> Router::find(std::string_view path) const {
-  static constexpr std::array<Route, 9> kRoutes = {{
+Router::Match Router::find(std::string_view method, std::string_view path) const {
+  using T = TrainingRoutes;
+  static constexpr Route kRoutes[] = {
       {"GET", "/", "", false, Target::kIndex, true},
       {"GET", "/health", "", false, Target::kHealth, true},
       {"GET", "/v1/models", "", false, Target::kModels},
       {"GET", "/v1/models/", "", true, Target::kModel},
-      {"POST", "/v1/chat/completions", "", false, Target::kChat},
-      {"POST", "/v1/completions", "", false, Target::kCompletions},
-      {"GET", "/v1/fine_tuning/jobs", "", false, Target::kJobs},
-      {"GET", "/v1/fine_tuning/jobs/", "/events", true, Target::kJobEvents},
-      {"GET", "/v1/fine_tuning/jobs/", "", true, Target::kJob},
-  }};
+      {"POST", "/v1/chat/completions", "", false, Target::kChat, false, Body::kJson},
+      {"POST", "/v1/completions", "", false, Target::kCompletions, false, Body::kJson},
+      Route::of(&T::delete_model, "DELETE", "/v1/models/", "", true),
+      Route::of(&T::load_adapter, "POST", "/v1/load_lora_adapter", "", false, Body::kJson),
+      Route::of(&T::unload_adapter, "POST", "/v1/unload_lora_adapter", "", false, Body::kJson),
+      Route::of(&T::upload_file, "POST", "/v1/files", "", false, Body::kForm),
+      Route::of(&T::list_files, "GET", "/v1/files"),
+      Route::of(&T::get_file_contents, "GET", "/v1/files/", "/content", true),
+      Route::of(&T::get_file, "GET", "/v1/files/", "", true),
+      Route::of(&T::delete_file, "DELETE", "/v1/files/", "", true),
+      Route::of(&T::create_job, "POST", "/v1/fine_tuning/jobs", "", false, Body::kJson),
+      Route::of(&T::list_jobs, "GET", "/v1/fine_tuning/jobs"),
+      Route::of(&T::cancel_job, "POST", "/v1/fine_tuning/jobs/", "/cancel", true),
+      Route::of(&T::pause_job, "POST", "/v1/fine_tuning/jobs/", "/pause", true),
+      Route::of(&T::resume_job, "POST", "/v1/fine_tuning/jobs/", "/resume", true),
+      Route::of(&T::list_events, "GET", "/v1/fine_tuning/jobs/", "/events", true),
+      Route::of(&T::list_checkpoints, "GET", "/v1/fine_tuning/jobs/", "/checkpoints", true),
+      Route::of(&T::get_job, "GET", "/v1/fine_tuning/jobs/", "", true),
+  };
+  Match match;
   for (const Route& route : kRoutes) {
-    const size_t fixed = route.prefix.size() + route.suffix.size();
-    if (!route.has_id) {
-      if (path == route.prefix) return Match{&route, {}};
-    } else if (path.size() > fixed && path.starts_with(route.prefix) &&
-               path.ends_with(route.suffix)) {
-      return Match{&route, percent_decode(path.substr(route.prefix.size(), path.size() - fixed))};
-    }
+    if (!route.fits(path)) continue;
+    if (route.takes(method)) return {&route, route.id_in(path), {}};
+    if (match.allow.find(route.method) != std::string::npos) continue;
+    match.allow += route.method == "GET" ? "GET, HEAD, " : std::string(route.method) + ", ";
   }
-  return std::nullopt;
+  if (!match.allow.empty()) match.allow += "OPTIONS";
+  return match;
 }
 
 std::optional<HttpResponse> Router::precheck(const HttpRequest& head) const {
-  const std::optional<Match> match = find(head.path);
-  if (!match || !match->route->is_public) {
+  const Match match = find(head.method, head.path);
+  if (match.route == nullptr || !match.route->is_public) {
     if (!options_.api_key.empty() && !has_key(head.authorization, options_.api_key)) {
       return error_response({.status = 401,
                              .message = "The API key is missing or wrong; wants the header "
@@ -114,36 +160,51 @@ std::optional<HttpResponse> Router::precheck(const HttpRequest& head) const {
                              .code = "invalid_api_key"});
     }
   }
-  if (!match) {
+  if (match.route == nullptr) return refuse(match, head);
+  // What a page from elsewhere can post without the browser asking first is not JSON by name.
+  const Body body = match.route->body;
+  if (body != Body::kNone && !is_type(head.content_type, type_name(body))) {
+    return error_response(
+        {.status = 415,
+         .message = fmt::format("Content-Type is '{}'; wants {}", head.content_type.substr(0, 128),
+                                type_name(body)),
+         .code = "unsupported_media_type"});
+  }
+  return std::nullopt;
+}
+
+HttpResponse Router::refuse(const Match& match, const HttpRequest& head) {
+  if (match.allow.empty()) {
     return error_response(
         {.status = 404,
          .message = fmt::format("There is nothing at {} {}", head.method, head.path.substr(0, 256)),
          .code = "unknown_url"});
   }
-  const std::string_view method = match->route->method;
-  const std::string allow = method == "GET" ? "GET, HEAD, OPTIONS" : "POST, OPTIONS";
   if (head.method == "OPTIONS") {
-    return HttpResponse{
-        .status = 204, .content_type = {}, .body = {}, .headers = {{"Allow", allow}}};
+    return {.status = 204, .content_type = {}, .body = {}, .headers = {{"Allow", match.allow}}};
   }
-  if (head.method != method && !(head.method == "HEAD" && method == "GET")) {
-    HttpResponse response =
-        error_response({.status = 405,
-                        .message = fmt::format("{} takes {}, not {}", match->route->prefix, method,
-                                               head.method.substr(0, 32)),
-                        .code = "method_not_allowed"});
-    response.headers.emplace_back("Allow", allow);
-    return response;
-  }
-  // What a page from elsewhere can post without the browser asking first is not JSON by name.
-  if (method == "POST" && !is_json(head.content_type)) {
-    return error_response({.status = 415,
-                           .message = fmt::format("Content-Type is '{}'; wants application/json",
-                                                  head.content_type.substr(0, 128)),
-                           .code = "unsupported_media_type"});
-  }
-  return std::nullopt;
+  HttpResponse response =
+      error_response({.status = 405,
+                      .message = fmt::format("{} takes {}, not {}", head.path.substr(0, 256),
+                                             match.allow, head.method.substr(0, 32)),
+                      .code = "method_not_allowed"});
+  response.headers.emplace_back("Allow", match.allow);
+  return response;
 }
+
+int64_t Router::upload_limit() const {
+  constexpr int64_t kRoomForTheForm = 64 << 10;
+  if (options_.files == nullptr) return options_.max_body_bytes;
+  return options_.files->options().max_file_bytes + kRoomForTheForm;
+}
+
+int64_t Router::body_limit(const HttpRequest& head) const {
+  const Match match = find(head.method, head.path);
+  const bool uploads = match.route != nullptr && match.route->body == Body::kForm;
+  return uploads ? upload_limit() : options_.max_body_bytes;
+}
+
+int64_t Router::largest_body() const { return std::max(options_.max_body_bytes, upload_limit()); }
 
 std::shared_ptr<Activity> Router::handle(const HttpRequest& request, Exchange& exchange) const {
   HttpResponse response;
@@ -151,7 +212,7 @@ std::shared_ptr<Activity> Router::handle(const HttpRequest& request, Exchange& e
     if (auto refused = precheck(request)) {
       response = std::move(*refused);
     } else {
-      const Match match = *find(request.path);
+      const Match match = find(request.method, request.path);
       if (match.route->target == Target::kChat) return generate(Api::kChat, request, exchange);
       if (match.route->target == Target::kCompletions) {
         return generate(Api::kCompletion, request, exchange);
@@ -183,43 +244,21 @@ HttpResponse Router::get(const Match& match, const HttpRequest& request) const {
   switch (match.route->target) {
     case Target::kIndex: return index();
     case Target::kHealth: return ok(R"({"status":"ok"})");
-    case Target::kModels: return ok(model_list_json(options_.models));
-    case Target::kModel: return ok(model_json(model(match.id)));
-    case Target::kJobs: return ok(job_list_json(jobs().jobs(), request.query));
-    case Target::kJob: return ok(job_json(job(match.id)));
-    case Target::kJobEvents:
-      return ok(event_list_json(jobs().events(job(match.id).id), request.query));
+    case Target::kModels: return ok(model_list_json(models_->list()));
+    case Target::kModel: return ok(model_json(*model(match.id)));
+    case Target::kTraining: return (training_.*match.route->training)(match.id, request);
     case Target::kChat:
     case Target::kCompletions: break;
   }
   fail(Code::kInternal, "router", "a route without an answer");
 }
 
-const ServedModel& Router::model(const std::string& name) const {
-  for (const ServedModel& one : options_.models) {
-    if (one.name == name) return one;
-  }
+ServedModelPtr Router::model(const std::string& name) const {
+  if (ServedModelPtr found = models_->find(name)) return found;
   throw ApiException({.status = 404,
                       .message = fmt::format("The model '{}' does not exist", name.substr(0, 256)),
                       .param = "model",
                       .code = "model_not_found"});
-}
-
-JobRunner& Router::jobs() const {
-  if (options_.jobs == nullptr) {
-    throw ApiException({.status = 404,
-                        .message = "This server does not fine-tune",
-                        .code = "fine_tuning_disabled"});
-  }
-  return *options_.jobs;
-}
-
-FineTuneJob Router::job(const std::string& id) const {
-  if (auto found = jobs().job(id)) return *std::move(found);
-  throw ApiException({.status = 404,
-                      .message = fmt::format("There is no job '{}'", id.substr(0, 256)),
-                      .param = "fine_tuning_job_id",
-                      .code = "job_not_found"});
 }
 
 HttpResponse Router::index() const {
@@ -228,24 +267,8 @@ HttpResponse Router::index() const {
   response.body = kIndexText;
   if (options_.jobs != nullptr) response.body += kIndexJobs;
   response.body += "\nModels:\n";
-  for (const ServedModel& one : options_.models) response.body += "  " + one.name + "\n";
+  for (const ServedModelPtr& one : models_->list()) response.body += "  " + one->name + "\n";
   return response;
-}
-
-std::string percent_decode(std::string_view text) {
-  std::string result;
-  for (size_t i = 0; i < text.size(); ++i) {
-    unsigned value = 0;
-    const char* digits = text.data() + i + 1;
-    if (text[i] == '%' && i + 2 < text.size() &&
-        std::from_chars(digits, digits + 2, value, 16).ptr == digits + 2) {
-      result += static_cast<char>(value);
-      i += 2;
-    } else {
-      result += text[i];
-    }
-  }
-  return result;
 }
 
 bool equal_in_constant_time(std::string_view given, std::string_view secret) {

@@ -10,6 +10,8 @@
 #include "serving/limiter.h"
 #include "serving/openai_request.h"
 #include "serving/options.h"
+#include "serving/query.h"
+#include "serving/training_routes.h"
 
 namespace yiti::serving {
 
@@ -23,26 +25,28 @@ class Router {
   /// Why a request with this head (its body not read yet) is refused, if it is: 401, 404, 405, 415.
   /// OPTIONS, too, is answered here.
   std::optional<HttpResponse> precheck(const HttpRequest& head) const;
+  /// How many bytes the body of a request with this head may have, and the most that any may.
+  int64_t body_limit(const HttpRequest& head) const;
+  int64_t largest_body() const;
   /// Answers, or returns what is going to. Does not throw.
   std::shared_ptr<Activity> handle(const HttpRequest& request, Exchange& exchange) const;
 
  private:
   struct Route;
   struct Match;
-  std::optional<Match> find(std::string_view path) const;
+  Match find(std::string_view method, std::string_view path) const;
+  int64_t upload_limit() const;
+  static HttpResponse refuse(const Match& match, const HttpRequest& head);
   std::shared_ptr<Activity> generate(Api api, const HttpRequest& request, Exchange& exchange) const;
   HttpResponse get(const Match& match, const HttpRequest& request) const;
-  const ServedModel& model(const std::string& name) const;
-  JobRunner& jobs() const;
-  FineTuneJob job(const std::string& id) const;
+  ServedModelPtr model(const std::string& name) const;
   HttpResponse index() const;
 
   const ServerOptions& options_;
+  const std::shared_ptr<ModelRegistry> models_;
+  const TrainingRoutes training_;
   std::shared_ptr<Limiter> limiter_;
 };
-
-/// %XX to bytes; what is no such escape stays.
-std::string percent_decode(std::string_view text);
 
 /// Takes as long for any `given` of one length, however much of it is right.
 bool equal_in_constant_time(std::string_view given, std::string_view secret);

@@ -40,13 +40,6 @@ void check_options(const ServerOptions& options) {
     check(limit >= 1 && limit <= INT32_MAX, kWhere, "a limit is {}; wants 1 to {}", limit,
           INT32_MAX);
   }
-  std::set<std::string> names;
-  for (const ServedModel& model : options.models) {
-    check(!model.name.empty() && names.insert(model.name).second, kWhere,
-          "the model name '{}' is empty or there twice", model.name);
-    check(model.generator != nullptr && model.text != nullptr, kWhere,
-          "model '{}' wants a generator and a text model", model.name);
-  }
 }
 
 }  // namespace

@@ -56,12 +56,13 @@ bool HttpClient::send(std::string_view bytes) {
 
 void HttpClient::send_request(std::string_view method, std::string_view path, std::string_view body,
                               std::string_view headers) {
-  const std::string length =
-      method == "POST"
-          ? fmt::format("Content-Type: application/json\r\nContent-Length: {}\r\n", body.size())
-          : "";
-  send(fmt::format("{} {} HTTP/1.1\r\nHost: localhost\r\n{}{}\r\n{}", method, path, length, headers,
-                   body));
+  std::string about_body;
+  if (method == "POST") about_body = fmt::format("Content-Length: {}\r\n", body.size());
+  if (method == "POST" && headers.find("Content-Type:") == std::string_view::npos) {
+    about_body += "Content-Type: application/json\r\n";
+  }
+  send(fmt::format("{} {} HTTP/1.1\r\nHost: localhost\r\n{}{}\r\n{}", method, path, about_body,
+                   headers, body));
 }
 
 ClientResponse HttpClient::request(std::string_view method, std::string_view path,

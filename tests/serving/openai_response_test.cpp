@@ -91,7 +91,7 @@ TEST(ChunkJson, GivesUsageWithoutChoices) {
 TEST(ModelJson, ListsModels) {
   ServedModel model;
   model.name = "m";
-  EXPECT_EQ(model_list_json({model}),
+  EXPECT_EQ(model_list_json({std::make_shared<const ServedModel>(model)}),
             R"({"object":"list","data":[{"id":"m","object":"model","created":0,)"
             R"("owned_by":"yiti"}]})");
 }

@@ -10,26 +10,6 @@ namespace {
 using ::testing::HasSubstr;
 using ServerRoutesTest = ServerTest;
 
-class TwoJobs : public JobRunner {
- public:
-  std::vector<FineTuneJob> jobs() override { return {make("ftjob-1"), make("ftjob-2")}; }
-  std::optional<FineTuneJob> job(std::string_view id) override {
-    if (id != "ftjob-1" && id != "ftjob-2") return std::nullopt;
-    return make(id);
-  }
-  std::vector<JobEvent> events(std::string_view id) override {
-    return {{std::string(id) + "-event", 1700000001, "started", {}, {}}};
-  }
-
- private:
-  static FineTuneJob make(std::string_view id) {
-    FineTuneJob job;
-    job.id = id;
-    job.status = JobStatus::kRunning;
-    return job;
-  }
-};
-
 TEST_F(ServerRoutesTest, TellsWhatIsHere) {
   start();
   const ClientResponse response = get("/");
@@ -83,31 +63,6 @@ TEST_F(ServerRoutesTest, AsksForItsKey) {
   EXPECT_EQ(response.status, 401);
   EXPECT_EQ(response.headers.at("www-authenticate"), "Bearer");
   EXPECT_EQ(Json::parse(response.body)["error"]["code"], "invalid_api_key");
-}
-
-TEST_F(ServerRoutesTest, HasNoJobsUnlessItFineTunes) {
-  start();
-  for (const char* path : {"/v1/fine_tuning/jobs", "/v1/fine_tuning/jobs/ftjob-1"}) {
-    const ClientResponse response = get(path);
-    EXPECT_EQ(response.status, 404);
-    EXPECT_EQ(Json::parse(response.body)["error"]["code"], "fine_tuning_disabled");
-  }
-}
-
-TEST_F(ServerRoutesTest, ShowsJobs) {
-  TwoJobs jobs;
-  options.jobs = &jobs;
-  start();
-  const Json list = Json::parse(get("/v1/fine_tuning/jobs?limit=1").body);
-  EXPECT_EQ(list["data"][0]["id"], "ftjob-2");
-  EXPECT_EQ(list["has_more"], true);
-  EXPECT_EQ(Json::parse(get("/v1/fine_tuning/jobs/ftjob-1").body)["status"], "running");
-  const Json events = Json::parse(get("/v1/fine_tuning/jobs/ftjob-1/events").body);
-  EXPECT_EQ(events["data"][0]["id"], "ftjob-1-event");
-  EXPECT_EQ(get("/v1/fine_tuning/jobs/x").status, 404);
-  EXPECT_EQ(get("/v1/fine_tuning/jobs/x/events").status, 404);
-  EXPECT_EQ(get("/v1/fine_tuning/jobs?limit=x").status, 400);
-  server->stop();
 }
 
 TEST_F(ServerRoutesTest, LogsEachRequest) {

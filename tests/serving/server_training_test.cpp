@@ -1,0 +1,238 @@
+// The routes for files, jobs and adapters, over runners that train nothing.
+#include <gmock/gmock.h>
+
+#include <set>
+
+#include "tests/core/io/temporary_folder.h"
+#include "tests/serving/fake_jobs.h"
+#include "tests/serving/server_fixture.h"
+
+namespace yiti::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+class FakeAdapters : public AdapterHost {
+ public:
+  void load_adapter(const std::string& name, const std::string& path, bool replace) override {
+    if (path.starts_with("..")) fail(Code::kInvalidArgument, "adapters", "'{}' is outside", path);
+    if (!names.insert(name).second && !replace) {
+      fail(Code::kAlreadyExists, "adapters", "'{}' is loaded already", name);
+    }
+  }
+  void unload_adapter(const std::string& name) override {
+    if (names.erase(name) == 0) fail(Code::kNotFound, "adapters", "'{}' is not loaded", name);
+  }
+  std::set<std::string> names;
+};
+
+class ServerTrainingTest : public ServerTest {
+ protected:
+  ServerTrainingTest() {
+    options.registry = models_;
+    options.jobs = &jobs_;
+    options.files = &files_;
+    options.adapters = &adapters_;
+  }
+  ~ServerTrainingTest() override { TearDown(); }
+
+  ClientResponse send(std::string_view method, std::string_view path, std::string_view body = {},
+                      std::string_view headers = {}) {
+    return HttpClient(server->port()).request(method, path, body, headers);
+  }
+  ClientResponse upload(const std::string& contents, const std::string& purpose = "fine-tune",
+                        const std::string& name = "train.jsonl") {
+    const std::string body =
+        "--XX\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\n" + purpose +
+        "\r\n--XX\r\nContent-Disposition: form-data; name=\"file\"; filename=\"" + name +
+        "\"\r\nContent-Type: application/octet-stream\r\n\r\n" + contents + "\r\n--XX--\r\n";
+    return send("POST", "/v1/files", body, "Content-Type: multipart/form-data; boundary=XX\r\n");
+  }
+  static Json json_of(const ClientResponse& response) { return Json::parse(response.body); }
+  static std::string error_code(const ClientResponse& response) {
+    return json_of(response)["error"]["code"].get<std::string>();
+  }
+  static FileStoreOptions store_options(const std::string& folder) {
+    FileStoreOptions wanted = {.folder = folder, .max_file_bytes = 1 << 20};
+    wanted.check_training_data = [](std::string_view name, std::string_view contents) {
+      if (contents.find("bad") == std::string_view::npos) return;
+      fail(Code::kInvalidArgument, "jsonl", "{}:1: no JSON", name);
+    };
+    return wanted;
+  }
+
+  TemporaryFolder folder_;
+  std::shared_ptr<ModelRegistry> models_ = std::make_shared<ModelRegistry>();
+  FakeJobs jobs_{models_};
+  FileStore files_{store_options(folder_ / "files")};
+  FakeAdapters adapters_;
+};
+
+TEST_F(ServerTrainingTest, HasNoneOfItUnlessItIsGiven) {
+  options.jobs = nullptr;
+  options.files = nullptr;
+  options.adapters = nullptr;
+  start();
+  for (const char* path : {"/v1/fine_tuning/jobs", "/v1/fine_tuning/jobs/ftjob-1"}) {
+    EXPECT_EQ(get(path).status, 404);
+    EXPECT_EQ(error_code(get(path)), "fine_tuning_disabled");
+  }
+  EXPECT_EQ(error_code(get("/v1/files")), "files_disabled");
+  const Json adapter = {{"lora_name", "a"}, {"lora_path", "b"}};
+  EXPECT_EQ(error_code(post("/v1/load_lora_adapter", adapter)), "adapters_disabled");
+}
+
+TEST_F(ServerTrainingTest, StoresListsAndDeletesFiles) {
+  start();
+  const std::string contents = "{\"text\": \"a\"}\r\n{\"text\": \"b\"}";
+  const ClientResponse stored = upload(contents);
+  ASSERT_EQ(stored.status, 200) << stored.body;
+  const Json file = json_of(stored);
+  const std::string id = file["id"].get<std::string>();
+  EXPECT_EQ(file["object"], "file");
+  EXPECT_EQ(file["bytes"], contents.size());
+  EXPECT_EQ(file["filename"], "train.jsonl");
+  EXPECT_EQ(file["status"], "processed");
+  EXPECT_EQ(json_of(get("/v1/files/" + id)), file);
+  const ClientResponse read = get("/v1/files/" + id + "/content");
+  EXPECT_EQ(read.body, contents);
+  EXPECT_EQ(read.headers.at("x-content-type-options"), "nosniff");
+  upload("second");
+  const Json page = json_of(get("/v1/files?limit=1"));
+  EXPECT_EQ(page["data"].size(), 1U);
+  EXPECT_EQ(page["has_more"], true);
+  const std::string after = page["last_id"].get<std::string>();
+  EXPECT_EQ(json_of(get("/v1/files?after=" + after))["data"][0]["id"], id);
+  EXPECT_EQ(json_of(get("/v1/files?order=asc"))["data"][0]["id"], id);
+  EXPECT_TRUE(json_of(get("/v1/files?purpose=fine-tune-results"))["data"].empty());
+  EXPECT_EQ(json_of(send("DELETE", "/v1/files/" + id))["deleted"], true);
+  EXPECT_EQ(error_code(get("/v1/files/" + id)), "file_not_found");
+  EXPECT_EQ(send("DELETE", "/v1/files/" + id).status, 404);
+}
+
+TEST_F(ServerTrainingTest, RefusesUploadsThatMakeNoSense) {
+  start();
+  EXPECT_EQ(json_of(upload("x", "assistants"))["error"]["param"], "purpose");
+  const ClientResponse bad = upload("bad", "fine-tune", "b.jsonl");
+  EXPECT_EQ(bad.status, 400);
+  EXPECT_EQ(error_code(bad), "invalid_file_format");
+  EXPECT_THAT(bad.body, HasSubstr("b.jsonl:1: no JSON"));
+  EXPECT_EQ(post("/v1/files", Json::object()).status, 415);
+  const char* form = "Content-Type: multipart/form-data; boundary=XX\r\n";
+  EXPECT_EQ(send("POST", "/v1/files", "--XX--", form).status, 400);
+  EXPECT_EQ(send("POST", "/v1/files", "junk", form).status, 400);
+  EXPECT_TRUE(files_.list().empty());
+}
+
+TEST_F(ServerTrainingTest, AnUploadMayBeLargerThanOtherBodies) {
+  options.max_body_bytes = 1 << 10;
+  start();
+  EXPECT_EQ(upload(std::string(100 << 10, 'x')).status, 200);
+  EXPECT_EQ(upload(std::string(2 << 20, 'x')).status, 413);
+  EXPECT_EQ(post("/v1/completions", completion(std::string(2 << 10, 'x'))).status, 413);
+}
+
+TEST_F(ServerTrainingTest, NoIdReachesTheFileSystem) {
+  start();
+  for (const char* path : {"/v1/files/..%2f..%2fetc%2fpasswd", "/v1/files/%2e%2e/content",
+                           "/v1/files/..%2fsecret/content"}) {
+    EXPECT_EQ(get(path).status, 404) << path;
+    EXPECT_EQ(send("DELETE", path).status >= 404, true) << path;
+  }
+}
+
+TEST_F(ServerTrainingTest, ShowsJobs) {
+  jobs_.add(JobStatus::kSucceeded);
+  jobs_.add(JobStatus::kRunning);
+  start();
+  const Json list = json_of(get("/v1/fine_tuning/jobs?limit=1"));
+  EXPECT_EQ(list["data"][0]["id"], "ftjob-2");
+  EXPECT_EQ(list["has_more"], true);
+  const std::string job = "/v1/fine_tuning/jobs/ftjob-2";
+  EXPECT_EQ(json_of(get(job))["status"], "running");
+  EXPECT_EQ(json_of(get(job + "/events"))["data"][0]["id"], "ftevent-2");
+  EXPECT_EQ(json_of(get(job + "/checkpoints"))["data"][0]["fine_tuning_job_id"], "ftjob-2");
+  EXPECT_EQ(get("/v1/fine_tuning/jobs/x").status, 404);
+  EXPECT_EQ(get("/v1/fine_tuning/jobs/x/events").status, 404);
+  EXPECT_EQ(get("/v1/fine_tuning/jobs/x/checkpoints").status, 404);
+  EXPECT_EQ(get("/v1/fine_tuning/jobs?limit=x").status, 400);
+}
+
+TEST_F(ServerTrainingTest, CreatesAndSteersJobs) {
+  start();
+  const ClientResponse created =
+      post("/v1/fine_tuning/jobs",
+           {{"model", "fake/model"}, {"training_file", "file-1"}, {"seed", 3}, {"suffix", "mine"}});
+  ASSERT_EQ(created.status, 200) << created.body;
+  EXPECT_EQ(json_of(created)["status"], "validating_files");
+  EXPECT_EQ(json_of(created)["user_provided_suffix"], "mine");
+  const std::string job = "/v1/fine_tuning/jobs/" + json_of(created)["id"].get<std::string>();
+  EXPECT_EQ(json_of(send("POST", job + "/pause"))["status"], "paused");
+  EXPECT_EQ(json_of(send("POST", job + "/resume"))["status"], "queued");
+  EXPECT_EQ(json_of(send("POST", job + "/cancel"))["status"], "cancelled");
+  EXPECT_EQ(send("POST", job + "/cancel").status, 400);
+  EXPECT_EQ(send("POST", "/v1/fine_tuning/jobs/x/cancel").status, 404);
+  const ClientResponse lost =
+      post("/v1/fine_tuning/jobs", {{"model", "fake/model"}, {"training_file", "file-none"}});
+  EXPECT_EQ(lost.status, 404);
+}
+
+TEST_F(ServerTrainingTest, TellsWhichMethodsAPathTakes) {
+  start();
+  const ClientResponse refused = send("PUT", "/v1/fine_tuning/jobs");
+  EXPECT_EQ(refused.status, 405);
+  EXPECT_EQ(refused.headers.at("allow"), "POST, GET, HEAD, OPTIONS");
+  EXPECT_EQ(send("OPTIONS", "/v1/files/x").headers.at("allow"), "GET, HEAD, DELETE, OPTIONS");
+}
+
+TEST_F(ServerTrainingTest, AModelThatIsDeletedFinishesWhatItBegan) {
+  start();
+  auto owner = std::make_shared<int>(1);
+  const std::weak_ptr<int> watched = owner;
+  ServedModel tuned = options.models[0];
+  tuned.name = "ft:fake/model:yiti::1";
+  tuned.parent = "fake/model";
+  tuned.owner = std::move(owner);
+  models_->add(std::move(tuned));
+  EXPECT_EQ(json_of(get("/v1/models/ft:fake/model:yiti::1"))["parent"], "fake/model");
+  generator.hold();
+  HttpClient client(server->port());
+  Json body = chat("say:still here");
+  body["model"] = "ft:fake/model:yiti::1";
+  client.send_request("POST", "/v1/chat/completions", body.dump());
+  ASSERT_TRUE(eventually([&] { return generator.under_way() == 1; }));
+  const Json deleted = json_of(send("DELETE", "/v1/models/ft:fake/model:yiti::1"));
+  EXPECT_EQ(deleted["deleted"], true);
+  EXPECT_EQ(get("/v1/models/ft:fake/model:yiti::1").status, 404);
+  EXPECT_FALSE(watched.expired());
+  generator.release();
+  EXPECT_THAT(client.read_response().body, HasSubstr("still here"));
+  EXPECT_TRUE(eventually([&] { return watched.expired(); }));
+}
+
+TEST_F(ServerTrainingTest, DeletesOnlyWhatAJobMade) {
+  start();
+  const ClientResponse refused = send("DELETE", "/v1/models/fake/model");
+  EXPECT_EQ(refused.status, 403);
+  EXPECT_EQ(error_code(refused), "model_not_deletable");
+  EXPECT_EQ(send("DELETE", "/v1/models/nothing").status, 404);
+}
+
+TEST_F(ServerTrainingTest, LoadsAndUnloadsAdapters) {
+  start();
+  const Json adapter = {{"lora_name", "a"}, {"lora_path", "b"}};
+  const ClientResponse loaded = post("/v1/load_lora_adapter", adapter);
+  EXPECT_EQ(loaded.status, 200);
+  EXPECT_THAT(loaded.body, HasSubstr("Success"));
+  EXPECT_EQ(post("/v1/load_lora_adapter", adapter).status, 409);
+  Json again = adapter;
+  again["load_inplace"] = true;
+  EXPECT_EQ(post("/v1/load_lora_adapter", again).status, 200);
+  EXPECT_EQ(post("/v1/load_lora_adapter", {{"lora_name", "c"}, {"lora_path", "../x"}}).status, 400);
+  EXPECT_EQ(post("/v1/load_lora_adapter", {{"lora_name", "c"}}).status, 400);
+  EXPECT_EQ(post("/v1/unload_lora_adapter", {{"lora_name", "a"}}).status, 200);
+  EXPECT_EQ(post("/v1/unload_lora_adapter", {{"lora_name", "a"}}).status, 404);
+}
+
+}  // namespace
+}  // namespace yiti::testing
