@@ -41,6 +41,13 @@ ApiError to_api_error(const Error& error) {
   return result;
 }
 
+ApiError stopping_error() {
+  return {.status = 503,
+          .message = "The server is shutting down.",
+          .type = "server_error",
+          .code = "unavailable"};
+}
+
 std::string error_json(const ApiError& error) {
   const nlohmann::ordered_json json = {{"error",
                                         {{"message", error.message},

@@ -34,6 +34,9 @@ int http_status(Code code);
 /// A client's mistake keeps its message; what only the server's operator can mend (500) does not.
 ApiError to_api_error(const Error& error);
 
+/// What requests are told that the server's end cuts off.
+ApiError stopping_error();
+
 /// {"error": {message, type, param, code}}
 std::string error_json(const ApiError& error);
 HttpResponse error_response(const ApiError& error);

@@ -25,17 +25,17 @@ constexpr milliseconds kShutDownTime{1'000};
 
 std::string_view view(boost::beast::string_view text) { return {text.data(), text.size()}; }
 
-HttpResponse stopping_response() {
-  return error_response({.status = 503,
-                         .message = "The server is shutting down.",
-                         .type = "server_error",
-                         .code = "unavailable"});
-}
-
 ApiError too_large(uint64_t limit) {
   return {.status = 413,
           .message = fmt::format("The request's body is larger than {} bytes", limit),
           .code = "bad_request"};
+}
+
+ApiError too_many_uploads() {
+  return {.status = 429,
+          .message = "Other files are being uploaded; try again soon.",
+          .type = "rate_limit_error",
+          .code = "rate_limit_exceeded"};
 }
 
 }  // namespace
@@ -167,6 +167,10 @@ bool Connection::accept_head() {
   if (question != std::string_view::npos) request_.query = target.substr(question + 1);
   request_.authorization = view(message[http::field::authorization]);
   request_.content_type = view(message[http::field::content_type]);
+  const std::string host(view(message[http::field::host]));
+  const std::string_view origin = view(message[http::field::origin]);
+  request_.is_cross_site =
+      !origin.empty() && origin != "http://" + host && origin != "https://" + host;
   keep_alive_ = message.keep_alive();
   chunked_ = message.version() >= 11;
   head_only_ = message.method() == http::verb::head;
@@ -183,6 +187,13 @@ bool Connection::accept_head() {
     return false;
   }
   parser_->body_limit(limit);
+  if (limit > static_cast<uint64_t>(context_.options.max_body_bytes)) {
+    upload_ = context_.router.begin_upload();
+    if (upload_ == nullptr) {
+      refuse(error_response(too_many_uploads()));
+      return false;
+    }
+  }
   const std::string_view expect = view(message[http::field::expect]);
   if (!expect.empty() && !boost::beast::iequals(message[http::field::expect], "100-continue")) {
     refuse(error_response({.status = 417, .message = "Expect wants to be 100-continue"}));
@@ -210,7 +221,7 @@ void Connection::answer() {
   set_deadline({});
   request_.body = std::move(parser_->get().body());
   parser_.reset();
-  if (context_.stopping) return respond(stopping_response());
+  if (context_.stopping) return respond(error_response(stopping_error()));
   activity_ = context_.router.handle(request_, *this);
   request_.body = {};
 }
@@ -307,6 +318,7 @@ void Connection::on_write(ErrorCode error, size_t bytes) {
 void Connection::answered() {
   last_queued_ = false;
   activity_.reset();
+  upload_.reset();
   const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - begun_;
   log(fmt::format("{} in {:.1f} ms", status_, took.count()));
   if (!keep_alive_ || context_.stopping) return linger();
@@ -348,6 +360,7 @@ void Connection::close() {
   if (state_ == State::kClosed) return;
   state_ = State::kClosed;
   abandon();
+  upload_.reset();
   ++deadline_id_;
   deadline_.cancel();
   context_.closed(shared_from_this());

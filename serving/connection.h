@@ -101,6 +101,7 @@ class Connection : public Exchange, public std::enable_shared_from_this<Connecti
   std::optional<Parser> parser_;
   HttpRequest request_;
   std::shared_ptr<Activity> activity_;
+  std::shared_ptr<Place> upload_;  // among the large bodies that are held at once
 
   std::string queued_;   // to be written
   std::string writing_;  // being written, from written_ on

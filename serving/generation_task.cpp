@@ -25,11 +25,6 @@ std::vector<int32_t> sorted(std::vector<int32_t> tokens) {
   return tokens;
 }
 
-const ApiError kStopping = {.status = 503,
-                            .message = "The server is shutting down.",
-                            .type = "server_error",
-                            .code = "unavailable"};
-
 }  // namespace
 
 std::shared_ptr<Activity> GenerationTask::start(const ApiRequest& request, ServedModelPtr model,
@@ -112,7 +107,7 @@ void GenerationTask::submit(std::vector<GenerateRequest> requests,
 void GenerationTask::client_gone() { let_go(); }
 
 void GenerationTask::shut_down() {
-  if (exchange_ != nullptr) fail_with(kStopping);
+  if (exchange_ != nullptr) fail_with(stopping_error());
 }
 
 void GenerationTask::drain() {

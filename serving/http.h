@@ -15,6 +15,7 @@ struct HttpRequest {
   std::string query;  ///< without the question mark
   std::string authorization;
   std::string content_type;
+  bool is_cross_site = false;  ///< a browser sends it for a page of another host
   std::string body;
 };
 

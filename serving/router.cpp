@@ -28,6 +28,8 @@ enum class Body : uint8_t { kNone, kJson, kForm };
 using TrainingHandler = HttpResponse (TrainingRoutes::*)(const std::string& id,
                                                          const HttpRequest& request) const;
 
+constexpr int64_t kMaxUploads = 4;
+
 constexpr const char* kIndexText =
     "yiti: OpenAI-compatible inference, and the training beside it.\n"
     "\n"
@@ -77,11 +79,12 @@ struct Router::Route {
   bool is_public = false;  // needs no key
   Body body = Body::kNone;
   TrainingHandler training = nullptr;
+  bool is_slow = false;  // answered apart from the threads that serve connections
 
   static constexpr Route of(TrainingHandler handler, std::string_view method,
                             std::string_view prefix, std::string_view suffix = "",
-                            bool has_id = false, Body body = Body::kNone) {
-    return {method, prefix, suffix, has_id, Target::kTraining, false, body, handler};
+                            bool has_id = false, Body body = Body::kNone, bool is_slow = false) {
+    return {method, prefix, suffix, has_id, Target::kTraining, false, body, handler, is_slow};
   }
   bool fits(std::string_view path) const {
     if (!has_id) return path == prefix;
@@ -107,7 +110,8 @@ Router::Router(const ServerOptions& options)
     : options_(options),
       models_(options.registry ? options.registry : std::make_shared<ModelRegistry>()),
       training_(options, *models_),
-      limiter_(std::make_shared<Limiter>(options.max_generations)) {
+      limiter_(std::make_shared<Limiter>(options.max_generations)),
+      uploads_(std::make_shared<Limiter>(kMaxUploads)) {
   for (const ServedModel& model : options.models) models_->add(model);
 }
 
@@ -123,9 +127,9 @@ Router::Match Router::find(std::string_view method, std::string_view path) const
       {"POST", "/v1/chat/completions", "", false, Target::kChat, false, Body::kJson},
       {"POST", "/v1/completions", "", false, Target::kCompletions, false, Body::kJson},
       Route::of(&T::delete_model, "DELETE", "/v1/models/", "", true),
-      Route::of(&T::load_adapter, "POST", "/v1/load_lora_adapter", "", false, Body::kJson),
+      Route::of(&T::load_adapter, "POST", "/v1/load_lora_adapter", "", false, Body::kJson, true),
       Route::of(&T::unload_adapter, "POST", "/v1/unload_lora_adapter", "", false, Body::kJson),
-      Route::of(&T::upload_file, "POST", "/v1/files", "", false, Body::kForm),
+      Route::of(&T::upload_file, "POST", "/v1/files", "", false, Body::kForm, true),
       Route::of(&T::list_files, "GET", "/v1/files"),
       Route::of(&T::get_file_contents, "GET", "/v1/files/", "/content", true),
       Route::of(&T::get_file, "GET", "/v1/files/", "", true),
@@ -170,6 +174,12 @@ std::optional<HttpResponse> Router::precheck(const HttpRequest& head) const {
                                 type_name(body)),
          .code = "unsupported_media_type"});
   }
+  // Nor are these: what a browser sends of its own accord must come from a page of this server.
+  if (match.route->method == "POST" && body != Body::kJson && head.is_cross_site) {
+    return error_response({.status = 403,
+                           .message = "The request comes from a page of another site",
+                           .code = "cross_site"});
+  }
   return std::nullopt;
 }
 
@@ -206,32 +216,51 @@ int64_t Router::body_limit(const HttpRequest& head) const {
 
 int64_t Router::largest_body() const { return std::max(options_.max_body_bytes, upload_limit()); }
 
-std::shared_ptr<Activity> Router::handle(const HttpRequest& request, Exchange& exchange) const {
-  HttpResponse response;
+std::shared_ptr<Place> Router::begin_upload() const {
+  return uploads_->acquire(1) ? std::make_shared<Place>(uploads_) : nullptr;
+}
+
+// What `f` returns, or the response that its error makes.
+template <class F>
+std::optional<HttpResponse> Router::errors_as_responses(F f) const {
   try {
-    if (auto refused = precheck(request)) {
-      response = std::move(*refused);
-    } else {
-      const Match match = find(request.method, request.path);
-      if (match.route->target == Target::kChat) return generate(Api::kChat, request, exchange);
-      if (match.route->target == Target::kCompletions) {
-        return generate(Api::kCompletion, request, exchange);
-      }
-      response = get(match, request);
-    }
+    return f();
   } catch (const ApiException& refused) {
-    response = error_response(refused.error());
+    return error_response(refused.error());
   } catch (const Error& error) {
     if (options_.log) options_.log(error.what());
-    response = error_response(to_api_error(error));
+    return error_response(to_api_error(error));
   } catch (const std::bad_alloc&) {
-    response = error_response({.status = 503, .message = "out of memory", .type = "server_error"});
+    return error_response({.status = 503, .message = "out of memory", .type = "server_error"});
   } catch (const std::exception& error) {
     if (options_.log) options_.log(error.what());
-    response = error_response(to_api_error(Error(Code::kInternal, "serving", error.what())));
+    return error_response(to_api_error(Error(Code::kInternal, "serving", error.what())));
   }
-  exchange.respond(std::move(response));
-  return nullptr;
+}
+
+std::shared_ptr<Activity> Router::handle(HttpRequest& request, Exchange& exchange) const {
+  std::shared_ptr<Activity> activity;
+  auto response = errors_as_responses([&]() -> std::optional<HttpResponse> {
+    if (auto refused = precheck(request)) return refused;
+    const Match match = find(request.method, request.path);
+    if (match.route->target == Target::kChat) {
+      activity = generate(Api::kChat, request, exchange);
+    } else if (match.route->target == Target::kCompletions) {
+      activity = generate(Api::kCompletion, request, exchange);
+    } else if (match.route->is_slow) {
+      std::string body = std::move(request.body);
+      const auto taken = std::make_shared<HttpRequest>(request);
+      taken->body = std::move(body);
+      activity = worker_->answer(exchange, [this, match, taken] {
+        return *errors_as_responses([&] { return get(match, *taken); });
+      });
+    } else {
+      return get(match, request);
+    }
+    return std::nullopt;
+  });
+  if (response) exchange.respond(*std::move(response));
+  return activity;
 }
 
 std::shared_ptr<Activity> Router::generate(Api api, const HttpRequest& request,

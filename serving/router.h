@@ -12,6 +12,7 @@
 #include "serving/options.h"
 #include "serving/query.h"
 #include "serving/training_routes.h"
+#include "serving/worker.h"
 
 namespace yiti::serving {
 
@@ -28,8 +29,10 @@ class Router {
   /// How many bytes the body of a request with this head may have, and the most that any may.
   int64_t body_limit(const HttpRequest& head) const;
   int64_t largest_body() const;
-  /// Answers, or returns what is going to. Does not throw.
-  std::shared_ptr<Activity> handle(const HttpRequest& request, Exchange& exchange) const;
+  /// A place for one of the few bodies above max_body_bytes; null where there is none left.
+  std::shared_ptr<Place> begin_upload() const;
+  /// Answers, or returns what is going to; may take the request's body. Does not throw.
+  std::shared_ptr<Activity> handle(HttpRequest& request, Exchange& exchange) const;
 
  private:
   struct Route;
@@ -38,6 +41,8 @@ class Router {
   int64_t upload_limit() const;
   static HttpResponse refuse(const Match& match, const HttpRequest& head);
   std::shared_ptr<Activity> generate(Api api, const HttpRequest& request, Exchange& exchange) const;
+  template <class F>
+  std::optional<HttpResponse> errors_as_responses(F f) const;
   HttpResponse get(const Match& match, const HttpRequest& request) const;
   ServedModelPtr model(const std::string& name) const;
   HttpResponse index() const;
@@ -45,7 +50,8 @@ class Router {
   const ServerOptions& options_;
   const std::shared_ptr<ModelRegistry> models_;
   const TrainingRoutes training_;
-  std::shared_ptr<Limiter> limiter_;
+  const std::shared_ptr<Limiter> limiter_, uploads_;
+  const std::unique_ptr<Worker> worker_ = std::make_unique<Worker>();
 };
 
 /// Takes as long for any `given` of one length, however much of it is right.

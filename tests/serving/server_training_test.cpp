@@ -1,6 +1,8 @@
 // The routes for files, jobs and adapters, over runners that train nothing.
 #include <gmock/gmock.h>
 
+#include <future>
+#include <list>
 #include <set>
 
 #include "tests/core/io/temporary_folder.h"
@@ -232,6 +234,75 @@ TEST_F(ServerTrainingTest, LoadsAndUnloadsAdapters) {
   EXPECT_EQ(post("/v1/load_lora_adapter", {{"lora_name", "c"}}).status, 400);
   EXPECT_EQ(post("/v1/unload_lora_adapter", {{"lora_name", "a"}}).status, 200);
   EXPECT_EQ(post("/v1/unload_lora_adapter", {{"lora_name", "a"}}).status, 404);
+}
+
+TEST_F(ServerTrainingTest, OtherRequestsDoNotWaitForAnUpload) {
+  options.io_threads = 1;
+  std::promise<void> checked;
+  FileStoreOptions wanted = {.folder = folder_ / "slow"};
+  wanted.check_training_data = [&](std::string_view, std::string_view) {
+    checked.get_future().wait();
+  };
+  FileStore slow(wanted);
+  options.files = &slow;
+  start();
+  auto uploaded = std::async(std::launch::async, [&] { return upload("x"); });
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(get("/health").status, 200);
+  EXPECT_TRUE(slow.list().empty());
+  checked.set_value();
+  EXPECT_EQ(uploaded.get().status, 200);
+  EXPECT_EQ(slow.list().size(), 1U);
+  server->stop();
+}
+
+TEST_F(ServerTrainingTest, AStopEndsAnUploadThatTakesTooLong) {
+  options.grace = std::chrono::milliseconds(10);
+  std::promise<void> begun, checked;
+  FileStoreOptions wanted = {.folder = folder_ / "slow"};
+  wanted.check_training_data = [&](std::string_view, std::string_view) {
+    begun.set_value();
+    checked.get_future().wait();
+  };
+  FileStore slow(wanted);
+  options.files = &slow;
+  start();
+  auto uploaded = std::async(std::launch::async, [&] { return upload("x"); });
+  begun.get_future().wait();
+  server->stop();
+  EXPECT_EQ(uploaded.get().status, 503);
+  checked.set_value();
+  server.reset();
+}
+
+TEST_F(ServerTrainingTest, HoldsFewLargeBodiesAtOnce) {
+  options.max_body_bytes = 1 << 10;
+  start();
+  const char* head =
+      "POST /v1/files HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\nExpect: 100-continue"
+      "\r\nContent-Type: multipart/form-data; boundary=XX\r\n\r\n";
+  std::list<HttpClient> clients;
+  for (int i = 0; i < 4; ++i) {
+    clients.emplace_back(server->port());
+    clients.back().send(head);
+    EXPECT_TRUE(clients.back().read_until("100 Continue")) << i;
+  }
+  const ClientResponse refused = upload(std::string(2 << 10, 'x'));
+  EXPECT_EQ(refused.status, 429);
+  EXPECT_EQ(refused.headers.at("retry-after"), "1");
+  clients.pop_back();
+  EXPECT_TRUE(eventually([&] { return upload("x").status == 200; }));
+}
+
+TEST_F(ServerTrainingTest, TakesNoFormFromAPageOfAnotherSite) {
+  start();
+  const std::string form = "Content-Type: multipart/form-data; boundary=XX\r\n";
+  const ClientResponse refused =
+      send("POST", "/v1/files", "--XX--", form + "Origin: http://evil.example\r\n");
+  EXPECT_EQ(refused.status, 403);
+  EXPECT_EQ(error_code(refused), "cross_site");
+  EXPECT_EQ(send("POST", "/v1/fine_tuning/jobs/x/cancel", "", "Origin: null\r\n").status, 403);
+  const std::string own = form + "Origin: http://localhost\r\n";
+  EXPECT_EQ(send("POST", "/v1/files", "--XX--", own).status, 400);
 }
 
 }  // namespace

@@ -1,0 +1,84 @@
+#include "serving/worker.h"
+
+#include <utility>
+
+#include "serving/api_error.h"
+
+namespace yiti::serving {
+namespace {
+
+// Shared by the connection's strand and the worker's thread.
+class WorkerAnswer final : public Activity, public std::enable_shared_from_this<WorkerAnswer> {
+ public:
+  explicit WorkerAnswer(Exchange& exchange) : exchange_(&exchange) {}
+
+  void client_gone() override { take(); }
+
+  void shut_down() override {
+    if (Exchange* exchange = take()) exchange->respond(error_response(stopping_error()));
+  }
+
+  bool wanted() {
+    const std::lock_guard lock(mutex_);
+    return exchange_ != nullptr;
+  }
+
+  // The exchange outlives the lock: it is told before it goes.
+  void send(HttpResponse response) {
+    const std::lock_guard lock(mutex_);
+    if (exchange_ == nullptr) return;
+    exchange_->post([self = shared_from_this(), response = std::move(response)] {
+      if (Exchange* exchange = self->take()) exchange->respond(response);
+    });
+  }
+
+ private:
+  Exchange* take() {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(exchange_, nullptr);
+  }
+
+  std::mutex mutex_;
+  Exchange* exchange_;  // null: the answer is over
+};
+
+}  // namespace
+
+Worker::Worker() : thread_([this] { run(); }) {}
+
+Worker::~Worker() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  thread_.join();
+}
+
+std::shared_ptr<Activity> Worker::answer(Exchange& exchange, std::function<HttpResponse()> make) {
+  auto answer = std::make_shared<WorkerAnswer>(exchange);
+  {
+    const std::lock_guard lock(mutex_);
+    queue_.push_back([answer, make = std::move(make)] {
+      if (answer->wanted()) answer->send(make());
+    });
+  }
+  wake_.notify_all();
+  return answer;
+}
+
+void Worker::run() {
+  while (true) {
+    std::function<void()> piece;
+    {
+      std::unique_lock lock(mutex_);
+      wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+      if (stopping_) return;
+      piece = std::move(queue_.front());
+      queue_.pop_front();
+    }
+    piece();
+  }
+}
+
+}  // namespace yiti::serving
