@@ -32,6 +32,7 @@ FineTuneOptions run_options(const FineTuneOptions& defaults, const FineTuneJob& 
   options.publish_every = 0;
   options.eval_every = options.checkpoint_every;
   options.keep_adapters = true;
+  options.token_accuracy = true;
   options.seed = static_cast<uint64_t>(job.seed);
   const Hyperparameters& wanted = job.hyperparameters;
   if (wanted.n_epochs) options.epochs = static_cast<double>(*wanted.n_epochs);

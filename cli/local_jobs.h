@@ -65,6 +65,7 @@ class LocalJobs final : public JobRunner {
     JobRecord record = {};  // with mutex_, as all that changes later
     std::optional<JobFiles> files = {};
     int64_t told_step = 0;  // the last one in the events
+    JobMetrics last_metrics = {};
 
     // Of a job of this process's own only.
     ModelPtr model = {};

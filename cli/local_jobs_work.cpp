@@ -172,14 +172,17 @@ void LocalJobs::on_step(Entry& entry, const Progress& progress) {
   const auto done = static_cast<double>(progress.step - progress.first_step);
   job.seconds_left =
       progress.elapsed_s / done * static_cast<double>(progress.total_steps - progress.step);
+  JobMetrics metrics = {.step = progress.step, .total_steps = progress.total_steps};
+  metrics.train_loss = progress.loss;
+  metrics.train_accuracy = progress.accuracy;
+  if (progress.evaluated) metrics.valid_loss = progress.eval_loss;
+  metrics.valid_accuracy = progress.eval_accuracy;
+  entry.last_metrics = metrics;
   const int64_t every = progress.total_steps / kMostStepEvents + 1;
   if (progress.step <= entry.told_step || (progress.step % every != 0 && !progress.evaluated)) {
     return;
   }
   entry.told_step = progress.step;
-  JobMetrics metrics = {.step = progress.step, .total_steps = progress.total_steps};
-  metrics.train_loss = progress.loss;
-  if (progress.evaluated) metrics.valid_loss = progress.eval_loss;
   std::string message = fmt::format("Step {}/{}: training loss={:.4f}", progress.step,
                                     progress.total_steps, progress.loss);
   if (metrics.valid_loss) message += fmt::format(", validation loss={:.4f}", *metrics.valid_loss);
@@ -202,9 +205,7 @@ void LocalJobs::on_kept(Entry& entry, const KeptAdapter& kept) {
     checkpoint.id = "ftckpt_" + random_hex(3);
     checkpoint.created_unix_s = now_unix_s();
     checkpoint.model = fmt::format("{}:ckpt-step-{}", model_name(record.job), kept.step);
-    checkpoint.metrics = {.step = kept.step, .total_steps = record.job.total_steps};
-    checkpoint.metrics.train_loss = record.job.loss;
-    checkpoint.metrics.valid_loss = record.job.held_out_loss;
+    checkpoint.metrics = entry.last_metrics;
   }
   models_.serve(checkpoint.model, kept.folder, checkpoint.created_unix_s);
   {
@@ -241,8 +242,10 @@ void LocalJobs::finish(const EntryPtr& entry, const FineTuneResult& result) {
                     result.stopped ? "The job was stopped" : "The job has successfully completed");
     }
     if (result.eval_after) {
-      const JobMetrics metrics = {
-          .step = job.total_steps, .total_steps = job.total_steps, .valid_loss = result.eval_after};
+      const JobMetrics metrics = {.step = job.total_steps,
+                                  .total_steps = job.total_steps,
+                                  .valid_loss = result.eval_after,
+                                  .valid_accuracy = result.eval_accuracy};
       tell(*entry, fmt::format("Validation loss at the end={:.4f}", *result.eval_after), metrics);
     }
     csv = metrics_csv(entry->record.events);

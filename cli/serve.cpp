@@ -64,7 +64,9 @@ class Service {
       events.published = [](const VersionPtr& version) {
         note(fmt::format("Published version {}", version->number()));
       };
-      jobs_->start(model_, options_.training.run, std::move(events));
+      FineTuneOptions own = options_.training.run;
+      own.checkpoint_every = 0;
+      jobs_->start(model_, std::move(own), std::move(events));
     }
     while (!interrupt_flag()) std::this_thread::sleep_for(std::chrono::milliseconds(100));
     note("Stopping");

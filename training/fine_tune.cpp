@@ -146,7 +146,9 @@ class Run {
     std::vector<Batch> micro;
     for (int64_t i = 0; i < accumulate_; ++i) micro.push_back(stream_->next());
     const double lr = schedule_->at(trainer_->steps());
-    const StepResult done = trainer_->step(micro, lr);
+    accuracy_ = eval_accuracy_ = TokenAccuracy();
+    const StepResult done =
+        trainer_->step(micro, lr, options_.token_accuracy ? &accuracy_ : nullptr);
     state_.tokens_seen += done.tokens;
     run_tokens_ += done.tokens;
     state_.position = stream_->position();
@@ -182,6 +184,8 @@ class Run {
     progress.first_step = first_step_;
     progress.eval_loss = last_eval_;
     progress.evaluated = eval_loss.has_value();
+    progress.accuracy = accuracy_.mean();
+    progress.eval_accuracy = eval_accuracy_.mean();
     if (result_.version) progress.version = result_.version->number();
     events_.step(progress);
   }
@@ -215,7 +219,9 @@ class Run {
   }
 
   double evaluate() {
-    const double loss = trainer_->evaluate(eval_);
+    eval_accuracy_ = TokenAccuracy();
+    const double loss =
+        trainer_->evaluate(eval_, options_.token_accuracy ? &eval_accuracy_ : nullptr);
     if (state_.best_eval_loss == 0 || loss < state_.best_eval_loss) state_.best_eval_loss = loss;
     return loss;
   }
@@ -226,6 +232,7 @@ class Run {
     metrics.version = result_.version->number();
     if (!eval_.empty() && !result_.stopped) metrics.eval_loss = result_.eval_after = evaluate();
     log(metrics);
+    if (result_.eval_after) result_.eval_accuracy = eval_accuracy_.mean();
     result_.steps = trainer_->steps() - first_step_;
     result_.tokens = run_tokens_;
     result_.seconds = elapsed();
@@ -277,6 +284,7 @@ class Run {
   std::optional<MetricsLog> log_;
   LossCurve curve_;
   std::optional<double> last_eval_;
+  TokenAccuracy accuracy_, eval_accuracy_;  // of the last step, of the evaluation after it
   RunState state_;
   FineTuneResult result_;
   int64_t accumulate_ = 1, total_steps_ = 0, first_step_ = 0, run_tokens_ = 0;

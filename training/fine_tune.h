@@ -35,6 +35,7 @@ struct FineTuneOptions {
   int64_t eval_every = 0;        ///< steps; 0: at the beginning and the end only
   int64_t publish_every = 0;     ///< steps; 0: at the end only
   int64_t checkpoint_every = 0;  ///< steps; 0: none
+  bool token_accuracy = false;   ///< count right tokens; costs the head's product once more
   bool keep_adapters = false;    ///< at each checkpoint, in `output`/adapters/step-N
   std::filesystem::path output;  ///< folder for adapter, log, curve, checkpoints; empty: none
   std::string base_name;         ///< what the adapter says it belongs to
@@ -66,7 +67,8 @@ struct FineTuneResult {
   double seconds = 0;
   double first_loss = 0, last_loss = 0;  ///< of training steps
   std::optional<double> eval_before, eval_after;
-  VersionPtr version;             ///< the last one published
+  std::optional<double> eval_accuracy;  ///< after
+  VersionPtr version;                   ///< the last one published
   std::filesystem::path adapter;  ///< a peft folder, or a model.safetensors; empty: none written
   std::filesystem::path curve;    ///< SVG
   bool stopped = false;           ///< before its end, on request

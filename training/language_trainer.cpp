@@ -18,7 +18,8 @@ LanguageTrainer::LanguageTrainer(ModelPtr model, const LanguageTrainerOptions& o
       parameters_(model_->store(), lora_parameters(*model_->store()), options),
       recompute_layers_(options.recompute_layers) {}
 
-StepResult LanguageTrainer::step(std::span<const Batch> micro_batches, double lr) {
+StepResult LanguageTrainer::step(std::span<const Batch> micro_batches, double lr,
+                                 TokenAccuracy* accuracy) {
   StepResult result;
   parameters_.begin_step();
   for (const Batch& batch : micro_batches) {
@@ -28,6 +29,7 @@ StepResult LanguageTrainer::step(std::span<const Batch> micro_batches, double lr
     const TrainingInputs inputs = to_inputs(batch, model_->device());
     TrainingContext context(*model_, parameters_.base(), inputs, parameters_.tape(),
                             &parameters_.watched(), recompute_layers_);
+    context.count_right_tokens(accuracy, [this] { parameters_.yield(); });
     parameters_.accumulate(ops::sum((*model_)(inputs.tokens, context)), batch.trained_tokens);
   }
   check(result.trained_tokens > 0, "trainer", "the batch has no token to train on");
@@ -37,7 +39,7 @@ StepResult LanguageTrainer::step(std::span<const Batch> micro_batches, double lr
   return result;
 }
 
-double LanguageTrainer::evaluate(std::span<const Batch> batches) const {
+double LanguageTrainer::evaluate(std::span<const Batch> batches, TokenAccuracy* accuracy) const {
   double loss_sum = 0;
   int64_t count = 0;
   const ParameterValues values = parameters_.values();
@@ -45,6 +47,7 @@ double LanguageTrainer::evaluate(std::span<const Batch> batches) const {
     if (batch.trained_tokens == 0) continue;
     const TrainingInputs inputs = to_inputs(batch, model_->device());
     TrainingContext context(*model_, parameters_.base(), inputs, nullptr, &values);
+    context.count_right_tokens(accuracy, [this] { parameters_.yield(); });
     loss_sum += ops::sum((*model_)(inputs.tokens, context)).item();
     count += batch.trained_tokens;
     parameters_.yield();

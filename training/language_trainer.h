@@ -34,10 +34,12 @@ class LanguageTrainer {
 
   /// One optimiser step at this learning rate over micro-batches, whose gradients add up as if
   /// they were one batch: the loss is the mean over all their trained tokens. Throws
-  /// kInvalidArgument when there is none.
-  StepResult step(std::span<const Batch> micro_batches, double lr);
+  /// kInvalidArgument when there is none. `accuracy`, where it is given, counts what the parameters
+  /// before the step predict.
+  StepResult step(std::span<const Batch> micro_batches, double lr,
+                  TokenAccuracy* accuracy = nullptr);
   /// Mean loss over the trained tokens of `batches`.
-  double evaluate(std::span<const Batch> batches) const;
+  double evaluate(std::span<const Batch> batches, TokenAccuracy* accuracy = nullptr) const;
   /// Makes what was trained so far the store's next version.
   VersionPtr publish() { return parameters_.publish(); }
 

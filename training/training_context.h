@@ -6,6 +6,7 @@
 
 #include "autograd/tape.h"
 #include "models/language_model.h"
+#include "training/token_accuracy.h"
 
 namespace yiti {
 
@@ -33,6 +34,12 @@ class TrainingContext final : public Context {
   Tensor predict(const Tensor& x, const Linear& head) override;
   Tensor recompute(const std::function<Tensor(const Tensor&)>& f, const Tensor& x) override;
 
+  /// Has predict() count right tokens, too, into `accuracy`; see TokenAccuracy::count.
+  void count_right_tokens(TokenAccuracy* accuracy, std::function<void()> between) {
+    accuracy_ = accuracy;
+    between_ = std::move(between);
+  }
+
  private:
   const LanguageModel& model_;
   VersionPtr version_;
@@ -40,6 +47,8 @@ class TrainingContext final : public Context {
   std::shared_ptr<Tape> tape_;
   const Watched* trained_;
   bool recompute_layers_;
+  TokenAccuracy* accuracy_ = nullptr;
+  std::function<void()> between_;
 };
 
 }  // namespace yiti

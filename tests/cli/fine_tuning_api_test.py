@@ -105,7 +105,8 @@ class FineTuningApiTest(unittest.TestCase):
         self.assertEqual(csv[0], "step,train_loss,train_accuracy,valid_loss,"
                                  "valid_mean_token_accuracy")
         self.assertEqual(len(csv), 37)
-        self.assertRegex(csv[36], r"^36,\d+\.\d+,,\d+\.\d+,$")
+        self.assertRegex(csv[36], r"^36,[\d.]+,[\d.]+,[\d.]+,[\d.]+$")
+        self.assertIsNotNone(checkpoints[0].metrics.valid_mean_token_accuracy)
         names = {model.id for model in self.client.models.list()}
         self.assertEqual(names, {"tiny", done.fine_tuned_model}
                          | {one.fine_tuned_model_checkpoint for one in checkpoints})

@@ -20,6 +20,8 @@ struct Progress {
   int64_t first_step = 0;  ///< above 0 in a resumed run, so that time left is judged right
   std::optional<double> eval_loss = {};  ///< the last one
   bool evaluated = false;                ///< eval_loss is this step's
+  // With FineTuneOptions::token_accuracy: the part of trained tokens predicted right.
+  std::optional<double> accuracy = {}, eval_accuracy = {};
   std::optional<uint64_t> version = {};  ///< the last one published
 };
 
