@@ -1,27 +1,31 @@
 // The paged KV cache: blocks of keys and values that sequences take and give back.
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "core/tensor.h"
+#include "inference/block_index.h"
 #include "models/config.h"
 
 namespace yiti {
 
 /// Memory for K and V of all layers, in blocks of kKeyBlock tokens (see ops/attention). A block
-/// has the same number in every layer. Not thread-safe: it belongs to one session,
-/// or to several of one thread.
+/// has the same number in every layer. Full blocks may be shared: see BlockIndex. Not thread-safe:
+/// it belongs to one session, or to several of one thread.
 class KvCache {
  public:
   /// Room for `blocks` blocks. The memory becomes resident as it is first used.
   KvCache(const ModelConfig& config, DType dtype, int64_t blocks, const DevicePtr& device);
 
   int64_t blocks() const { return blocks_; }
-  int64_t free_blocks() const { return static_cast<int64_t>(free_.size()); }
+  /// That can be taken; some of them may still hold what find() knows.
+  int64_t free_blocks() const { return index_.unused(); }
   int64_t block_bytes() const;
-  /// Takes a block. Throws kResourceExhausted when none is free.
+  /// Takes a block. Throws kResourceExhausted when all are in use.
   int32_t take();
-  void give_back(int32_t block) { free_.push_back(block); }
+  void give_back(int32_t block) { index_.release(block); }
+  BlockIndex& index() { return index_; }
 
   /// [blocks, kv_heads, head_dim, kKeyBlock]
   const Tensor& keys(int64_t layer) const { return keys_[static_cast<size_t>(layer)]; }
@@ -31,7 +35,7 @@ class KvCache {
  private:
   int64_t blocks_;
   std::vector<Tensor> keys_, values_;
-  std::vector<int32_t> free_;
+  BlockIndex index_;
 };
 
 }  // namespace yiti

@@ -65,6 +65,11 @@ bool LanguageSession::can_open(int64_t reserve_tokens) const {
 }
 
 SequenceId LanguageSession::open(int64_t reserve_tokens, VersionPtr version) {
+  return open_with_prompt({}, reserve_tokens, std::move(version));
+}
+
+SequenceId LanguageSession::open_with_prompt(std::span<const int32_t> prompt,
+                                             int64_t reserve_tokens, VersionPtr version) {
   check(reserve_tokens <= context_length_, "session", "{} tokens; the context holds {}",
         reserve_tokens, context_length_);
   const auto found = std::find_if(sequences_.begin(), sequences_.end(),
@@ -73,36 +78,76 @@ SequenceId LanguageSession::open(int64_t reserve_tokens, VersionPtr version) {
     fail(Code::kResourceExhausted, "session", "all {} sequences are open", sequences_.size());
   }
   const auto slot = static_cast<int32_t>(found - sequences_.begin());
-  reserve(*found, slot, reserve_tokens);
   found->open = true;
   found->length = 0;
   found->version = version ? std::move(version) : model_->store()->current();
+  found->remembers = options_.prefix_cache;
+  try {
+    if (found->remembers) take_over(*found, slot, prompt);
+    reserve(*found, slot, reserve_tokens);
+  } catch (...) {
+    close({slot});
+    throw;
+  }
   return {slot};
 }
 
 void LanguageSession::close(SequenceId id) {
   Sequence& sequence = at(id);
-  for (int32_t block : sequence.blocks) cache_->give_back(block);
-  sequence.blocks.clear();
+  // The last first: what follows a prefix is of no use without it, and is to go before it.
+  for (; !sequence.blocks.empty(); sequence.blocks.pop_back()) {
+    cache_->give_back(sequence.blocks.back());
+  }
   sequence.version = nullptr;
   sequence.open = false;
 }
 
-// Makes room for `tokens` tokens in all, and tells the program's table.
+// Begins with the blocks of the prompt that the cache holds.
+void LanguageSession::take_over(Sequence& sequence, int32_t slot, std::span<const int32_t> prompt) {
+  Hasher hasher;
+  hasher.add(sequence.version->fingerprint());
+  hasher.add(model_->profile().str());
+  const std::string whose = hasher.digits();
+  sequence.prefix = hash_128(std::as_bytes(std::span(whose)));
+  constexpr auto kBlock = static_cast<size_t>(kKeyBlock);
+  for (; prompt.size() > kBlock; prompt = prompt.subspan(kBlock)) {
+    const auto tokens = prompt.first(kBlock);
+    const int32_t block = cache_->index().find(sequence.prefix, tokens);
+    if (block < 0) return;
+    put_block(sequence, slot, block);
+    sequence.prefix = block_key(sequence.prefix, tokens);
+    sequence.length += kKeyBlock;
+  }
+}
+
+// Notes tokens whose keys and values have been written, and tells the cache of each full block.
+void LanguageSession::append(Sequence& sequence, std::span<const int32_t> tokens) {
+  for (const int32_t token : tokens) {
+    sequence.tokens[static_cast<size_t>(sequence.length % kKeyBlock)] = token;
+    if (++sequence.length % kKeyBlock != 0 || !sequence.remembers) continue;
+    const int32_t block = sequence.blocks[static_cast<size_t>(sequence.length / kKeyBlock) - 1];
+    sequence.remembers = cache_->index().remember(block, sequence.prefix, sequence.tokens);
+    sequence.prefix = block_key(sequence.prefix, sequence.tokens);
+  }
+}
+
+// Appends a block to the sequence, and to the program's table.
+void LanguageSession::put_block(Sequence& sequence, int32_t slot, int32_t block) {
+  const Tensor& tables = session_->input(kTables);
+  tables.data<int32_t>()[slot * tables.dim(1) + static_cast<int64_t>(sequence.blocks.size())] =
+      block;
+  sequence.blocks.push_back(block);
+}
+
+// Makes room for `tokens` tokens in all.
 void LanguageSession::reserve(Sequence& sequence, int32_t slot, int64_t tokens) {
   const int64_t wanted = blocks_for(tokens);
   const int64_t missing = wanted - static_cast<int64_t>(sequence.blocks.size());
-  if (missing <= 0) return;
   if (missing > cache_->free_blocks()) {
     fail(Code::kResourceExhausted, "session", "{} cache blocks wanted, {} are free", missing,
          cache_->free_blocks());
   }
-  const Tensor& tables = session_->input(kTables);
-  int32_t* row = tables.data<int32_t>() + slot * tables.dim(1);
-  while (static_cast<int64_t>(sequence.blocks.size()) < wanted) {
-    row[sequence.blocks.size()] = cache_->take();
-    sequence.blocks.push_back(row[sequence.blocks.size()]);
-  }
+  for (int64_t i = 0; i < missing; ++i) put_block(sequence, slot, cache_->take());
 }
 
 void LanguageSession::check_feeds(std::span<const Feed> feeds) const {
@@ -167,7 +212,7 @@ std::span<const float> LanguageSession::step(std::span<const Feed> feeds) {
   }
   session_->run(sizes, at(feeds[0].sequence).version.get());
   for (const Feed& feed : feeds) {
-    at(feed.sequence).length += static_cast<int64_t>(feed.tokens.size());
+    append(at(feed.sequence), feed.tokens);
   }
   return {session_->output(0).data<float>(), static_cast<size_t>(rows * vocab_size())};
 }

@@ -1,6 +1,7 @@
 // A model made ready for inference: its stripped, fused and planned program over a paged KV cache.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <span>
 #include <string>
@@ -17,6 +18,8 @@ struct LanguageSessionOptions {
   int64_t max_sequences = 16;      ///< at once
   int64_t max_batch_tokens = 512;  ///< in one step: a longer prefill is cut into chunks
   int64_t context_length = 0;      ///< of one sequence; 0: the model's, at most max_tokens
+  /// Full blocks of the cache stay known, so that a sequence that begins alike takes them over.
+  bool prefix_cache = true;
   PassOptions passes = {};
 };
 
@@ -49,6 +52,11 @@ class LanguageSession {
   /// taken at once. The version may be of another model that runs the same program. Throws
   /// kResourceExhausted when there is no free slot or block.
   SequenceId open(int64_t reserve_tokens = 0, VersionPtr version = nullptr);
+  /// The same for a sequence that will begin with `prompt`: what the cache still holds of it is
+  /// taken over in whole blocks, all but the last token at most, with the bits that computing it
+  /// again would have. length() says how much it was; go on with what follows.
+  SequenceId open_with_prompt(std::span<const int32_t> prompt, int64_t reserve_tokens = 0,
+                              VersionPtr version = nullptr);
   void close(SequenceId sequence);
   /// Whether open(reserve_tokens) would succeed.
   bool can_open(int64_t reserve_tokens) const;
@@ -81,12 +89,18 @@ class LanguageSession {
     int64_t length = 0;
     std::vector<int32_t> blocks;
     VersionPtr version;
+    BlockKey prefix;  // of all full blocks
+    bool remembers = false;
+    std::array<int32_t, kKeyBlock> tokens = {};  // of the last block
   };
 
   Sequence& at(SequenceId sequence);
   const Sequence& at(SequenceId sequence) const;
   void check_feeds(std::span<const Feed> feeds) const;
   void reserve(Sequence& sequence, int32_t slot, int64_t tokens);
+  void put_block(Sequence& sequence, int32_t slot, int32_t block);
+  void take_over(Sequence& sequence, int32_t slot, std::span<const int32_t> prompt);
+  void append(Sequence& sequence, std::span<const int32_t> tokens);
 
   ModelPtr model_;
   LanguageSessionOptions options_;

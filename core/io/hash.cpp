@@ -34,6 +34,11 @@ std::string Hasher::digits() const {
   return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
 }
 
+Hash128 hash_128(std::span<const std::byte> bytes) {
+  const XXH128_hash_t hash = XXH3_128bits(bytes.data(), bytes.size());
+  return {hash.low64, hash.high64};
+}
+
 std::string hash_bytes(std::span<const std::byte> bytes) {
   Hasher hasher;
   hasher.add(bytes);

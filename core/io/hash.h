@@ -1,4 +1,5 @@
-// Content hashes: XXH3-128 as 32 hexadecimal digits. They find change and damage, not forgery.
+// Content hashes: XXH3-128, mostly as 32 hexadecimal digits. They find change and damage, not
+// forgery.
 #pragma once
 
 #include <cstddef>
@@ -29,6 +30,14 @@ class Hasher {
   };
   std::unique_ptr<XXH3_state_s, Free> state_;
 };
+
+struct Hash128 {
+  uint64_t low = 0, high = 0;
+  friend bool operator==(const Hash128&, const Hash128&) = default;
+};
+
+/// Allocates nothing.
+Hash128 hash_128(std::span<const std::byte> bytes);
 
 std::string hash_bytes(std::span<const std::byte> bytes);
 

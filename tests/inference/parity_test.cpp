@@ -116,6 +116,28 @@ class Parity : public testing::TestWithParam<Case> {
   std::vector<float> wanted_;
 };
 
+TEST_P(Parity, ABeginningFromTheCacheChangesNoBit) {
+  LanguageSession session(model_, {.max_tokens = 1024});
+  const int64_t held = static_cast<int64_t>(tokens_.size() - 1) / 64 * 64;
+  const auto expect_rest = [&](SequenceId sequence) {
+    const auto done = static_cast<size_t>(session.length(sequence));
+    const Feed feed{
+        .sequence = sequence, .tokens = std::span(tokens_).subspan(done), .all_logits = true};
+    EXPECT_TRUE(same_bits(session.step({&feed, 1}), std::span(wanted_).subspan(done * vocab())));
+  };
+  const SequenceId first = session.open_with_prompt(tokens_);
+  EXPECT_EQ(session.length(first), 0);
+  expect_rest(first);
+  const SequenceId beside = session.open_with_prompt(tokens_);
+  EXPECT_EQ(session.length(beside), held);
+  session.close(first);
+  expect_rest(beside);
+  session.close(beside);
+  const SequenceId after = session.open_with_prompt(tokens_);
+  EXPECT_EQ(session.length(after), held);
+  expect_rest(after);
+}
+
 TEST_P(Parity, WholePrefillEqualsTraining) {
   LanguageSession session(model_, {.max_tokens = 512});
   expect_chunked(session, {tokens_.size()});
