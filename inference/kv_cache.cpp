@@ -15,12 +15,37 @@ KvCache::KvCache(const ModelConfig& config, DType dtype, int64_t blocks, const D
   }
 }
 
-int64_t KvCache::block_bytes() const {
-  int64_t bytes = 0;
+// Calls f with the memory of each of the block's parts: keys and values of each layer.
+template <class F>
+void KvCache::for_each_part(int32_t block, F f) const {
   for (size_t layer = 0; layer < keys_.size(); ++layer) {
-    bytes += static_cast<int64_t>(keys_[layer].bytes() + values_[layer].bytes()) / blocks_;
+    for (const Tensor* all : {&keys_[layer], &values_[layer]}) {
+      const size_t bytes = all->bytes() / static_cast<size_t>(blocks_);
+      f(std::span(all->raw() + static_cast<size_t>(block) * bytes, bytes));
+    }
   }
-  return bytes;
+}
+
+int64_t KvCache::block_bytes() const {
+  size_t bytes = 0;
+  for_each_part(0, [&](std::span<std::byte> part) { bytes += part.size(); });
+  return static_cast<int64_t>(bytes);
+}
+
+void KvCache::copy_out(int32_t block, std::span<std::byte> bytes) const {
+  Device& device = *keys_[0].device();
+  for_each_part(block, [&](std::span<std::byte> part) {
+    device.copy_to_host(bytes.data(), part.data(), part.size());
+    bytes = bytes.subspan(part.size());
+  });
+}
+
+void KvCache::copy_in(int32_t block, std::span<const std::byte> bytes) {
+  Device& device = *keys_[0].device();
+  for_each_part(block, [&](std::span<std::byte> part) {
+    device.copy_from_host(part.data(), bytes.data(), part.size());
+    bytes = bytes.subspan(part.size());
+  });
 }
 
 int32_t KvCache::take() {

@@ -26,6 +26,9 @@ class KvCache {
   int32_t take();
   void give_back(int32_t block) { index_.release(block); }
   BlockIndex& index() { return index_; }
+  /// A block's keys and values of all layers, to and from block_bytes() bytes.
+  void copy_out(int32_t block, std::span<std::byte> bytes) const;
+  void copy_in(int32_t block, std::span<const std::byte> bytes);
 
   /// [blocks, kv_heads, head_dim, kKeyBlock]
   const Tensor& keys(int64_t layer) const { return keys_[static_cast<size_t>(layer)]; }
@@ -33,6 +36,9 @@ class KvCache {
   const Tensor& values(int64_t layer) const { return values_[static_cast<size_t>(layer)]; }
 
  private:
+  template <class F>
+  void for_each_part(int32_t block, F f) const;
+
   int64_t blocks_;
   std::vector<Tensor> keys_, values_;
   BlockIndex index_;

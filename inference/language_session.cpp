@@ -1,6 +1,7 @@
 #include "inference/language_session.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "core/error.h"
 #include "ops/attention/key_block.h"
@@ -112,7 +113,7 @@ void LanguageSession::take_over(Sequence& sequence, int32_t slot, std::span<cons
   constexpr auto kBlock = static_cast<size_t>(kKeyBlock);
   for (; prompt.size() > kBlock; prompt = prompt.subspan(kBlock)) {
     const auto tokens = prompt.first(kBlock);
-    const int32_t block = cache_->index().find(sequence.prefix, tokens);
+    const int32_t block = find_block(sequence.prefix, tokens);
     if (block < 0) return;
     put_block(sequence, slot, block);
     sequence.prefix = block_key(sequence.prefix, tokens);
@@ -120,15 +121,52 @@ void LanguageSession::take_over(Sequence& sequence, int32_t slot, std::span<cons
   }
 }
 
-// Notes tokens whose keys and values have been written, and tells the cache of each full block.
+// A block of the cache, or of the store below it, with one user more; -1: nobody has it.
+int32_t LanguageSession::find_block(const BlockKey& prefix, std::span<const int32_t> tokens) {
+  const int32_t block = cache_->index().find(prefix, tokens);
+  if (block >= 0 || options_.block_store == nullptr || cache_->free_blocks() == 0) return block;
+  const double recompute_s = token_s_ * static_cast<double>(kKeyBlock);
+  const bool tries = token_s_ == 0 || options_.block_store->is_worth_loading(recompute_s);
+  return tries ? load_block(prefix, tokens) : -1;
+}
+
+int32_t LanguageSession::load_block(const BlockKey& prefix, std::span<const int32_t> tokens) {
+  std::vector<std::byte> payload(static_cast<size_t>(cache_->block_bytes()));
+  if (!options_.block_store->load(prefix, tokens, payload)) return -1;
+  const int32_t block = cache_->take();
+  cache_->copy_in(block, payload);
+  if (cache_->index().remember(block, prefix, tokens)) return block;
+  cache_->give_back(block);
+  return -1;
+}
+
+// Notes tokens whose keys and values have been written.
 void LanguageSession::append(Sequence& sequence, std::span<const int32_t> tokens) {
   for (const int32_t token : tokens) {
     sequence.tokens[static_cast<size_t>(sequence.length % kKeyBlock)] = token;
     if (++sequence.length % kKeyBlock != 0 || !sequence.remembers) continue;
-    const int32_t block = sequence.blocks[static_cast<size_t>(sequence.length / kKeyBlock) - 1];
-    sequence.remembers = cache_->index().remember(block, sequence.prefix, sequence.tokens);
-    sequence.prefix = block_key(sequence.prefix, sequence.tokens);
+    remember_block(sequence, sequence.blocks[static_cast<size_t>(sequence.length / kKeyBlock) - 1]);
   }
+}
+
+// Tells the cache and the store of the sequence's next full block.
+void LanguageSession::remember_block(Sequence& sequence, int32_t block) {
+  const BlockKey key = block_key(sequence.prefix, sequence.tokens);
+  sequence.remembers = cache_->index().remember(block, sequence.prefix, sequence.tokens);
+  BlockStore* store = options_.block_store.get();
+  if (sequence.remembers && store != nullptr && store->wants(key)) {
+    std::vector<std::byte> payload(static_cast<size_t>(cache_->block_bytes()));
+    cache_->copy_out(block, payload);
+    store->save(sequence.prefix, sequence.tokens, std::move(payload));
+  }
+  sequence.prefix = key;
+}
+
+// Of steps that are mostly prompts.
+void LanguageSession::note_speed(int64_t tokens, double taken_s) {
+  if (tokens < kKeyBlock) return;
+  const double one = taken_s / static_cast<double>(tokens);
+  token_s_ = token_s_ == 0 ? one : 0.8 * token_s_ + 0.2 * one;
 }
 
 // Appends a block to the sequence, and to the program's table.
@@ -210,7 +248,10 @@ std::span<const float> LanguageSession::step(std::span<const Feed> feeds) {
       if (!feed.no_logits && (feed.all_logits || last)) *selected++ = t;
     }
   }
+  const auto begun = std::chrono::steady_clock::now();
   session_->run(sizes, at(feeds[0].sequence).version.get());
+  note_speed(tokens,
+             std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count());
   for (const Feed& feed : feeds) {
     append(at(feed.sequence), feed.tokens);
   }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "inference/block_store.h"
 #include "inference/kv_cache.h"
 #include "inference/session.h"
 #include "models/language_model.h"
@@ -20,6 +21,8 @@ struct LanguageSessionOptions {
   int64_t context_length = 0;      ///< of one sequence; 0: the model's, at most max_tokens
   /// Full blocks of the cache stay known, so that a sequence that begins alike takes them over.
   bool prefix_cache = true;
+  /// Where full blocks are kept beyond the cache and this process; several sessions may share it.
+  std::shared_ptr<BlockStore> block_store = nullptr;
   PassOptions passes = {};
 };
 
@@ -100,7 +103,11 @@ class LanguageSession {
   void reserve(Sequence& sequence, int32_t slot, int64_t tokens);
   void put_block(Sequence& sequence, int32_t slot, int32_t block);
   void take_over(Sequence& sequence, int32_t slot, std::span<const int32_t> prompt);
+  int32_t find_block(const BlockKey& prefix, std::span<const int32_t> tokens);
+  int32_t load_block(const BlockKey& prefix, std::span<const int32_t> tokens);
   void append(Sequence& sequence, std::span<const int32_t> tokens);
+  void remember_block(Sequence& sequence, int32_t block);
+  void note_speed(int64_t tokens, double taken_s);
 
   ModelPtr model_;
   LanguageSessionOptions options_;
@@ -108,6 +115,7 @@ class LanguageSession {
   std::shared_ptr<KvCache> cache_;
   std::unique_ptr<Session> session_;
   std::vector<Sequence> sequences_;
+  double token_s_ = 0;  // of a prompt's token, lately; 0: not known
 };
 
 /// Captures `model`'s forward as a session runs it, before any pass.
