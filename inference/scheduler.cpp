@@ -54,7 +54,7 @@ std::shared_ptr<GenerationHandle> BatchScheduler::submit(GenerateRequest request
     check(!job->request.prompt.empty(), "generate", "the prompt is empty");
     check(job->request.max_tokens > 0, "generate", "max_tokens is {}; wants at least 1",
           job->request.max_tokens);
-    check_sampling(job->request.sampling);
+    check_sampling(job->request.sampling, session_.vocab_size());
     for (int32_t id : job->request.prompt) {
       check(id >= 0 && id < session_.vocab_size(), "generate", "token {}; wants 0 to {}", id,
             session_.vocab_size() - 1);
@@ -122,8 +122,10 @@ void BatchScheduler::admit() {
       continue;
     }
     auto opened = capture_errors("generate", [&] {
-      job->sampler = std::make_unique<Sampler>(job->request.sampling, session_.vocab_size(),
-                                               job->request.prompt);
+      const auto& constraint = job->request.constraint;
+      job->sampler = std::make_unique<Sampler>(
+          job->request.sampling, session_.vocab_size(), job->request.prompt,
+          constraint != nullptr ? constraint->begin() : nullptr);
       return session_.open(job->total_tokens());
     });
     if (!opened) {

@@ -4,12 +4,18 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "core/error.h"
 
 namespace yiti {
+
+struct TokenBias {
+  int32_t token = 0;
+  float bias = 0;  ///< is added to the token's logit; -infinity bans it
+};
 
 /// How the next token is chosen. The defaults are greedy.
 struct Sampling {
@@ -21,6 +27,27 @@ struct Sampling {
   double frequency_penalty = 0;
   double presence_penalty = 0;
   uint64_t seed = 0;
+  std::vector<TokenBias> logit_bias = {};  ///< of one token, they add up
+};
+
+/// Which tokens may come next in one generation. One thread at a time.
+class TokenMatcher {
+ public:
+  virtual ~TokenMatcher() = default;
+  /// Sets the logits of tokens that may not come next to -infinity. Throws kFailedPrecondition
+  /// where none may.
+  virtual void mask(std::span<float> logits) = 0;
+  /// Goes on behind `token`, which mask() had left.
+  virtual void accept(int32_t token) = 0;
+  /// Whether the text is whole and nothing can follow.
+  virtual bool complete() const = 0;
+};
+
+/// A language that generated text must be of, such as a grammar's. Thread-safe.
+class TokenConstraint {
+ public:
+  virtual ~TokenConstraint() = default;
+  virtual std::unique_ptr<TokenMatcher> begin() const = 0;
 };
 
 struct GenerateRequest {
@@ -30,6 +57,7 @@ struct GenerateRequest {
   std::vector<int32_t> stop_tokens =
       {};                 ///< ends the generation; is reported but not part of the text
   int top_logprobs = -1;  ///< -1: no log-probabilities; n: and the n best tokens
+  std::shared_ptr<const TokenConstraint> constraint = nullptr;  ///< null: any text
 };
 
 struct TokenLogprob {
