@@ -58,6 +58,8 @@ struct GenerateRequest {
       {};                 ///< ends the generation; is reported but not part of the text
   int top_logprobs = -1;  ///< -1: no log-probabilities; n: and the n best tokens
   std::shared_ptr<const TokenConstraint> constraint = nullptr;  ///< null: any text
+  /// Whose request it is: clients that wait take turns.
+  std::string client = {};
 };
 
 struct TokenLogprob {
@@ -74,6 +76,13 @@ struct GeneratedToken {
 
 enum class Finish : uint8_t { kStop, kLength, kCancelled };
 
+/// Where a generation's time went.
+struct GenerationTimes {
+  double queue_s = 0;   ///< before it began
+  double prompt_s = 0;  ///< until the first token
+  double decode_s = 0;  ///< from the first token to the end
+};
+
 struct Generation {
   std::vector<int32_t> tokens;  ///< without the stop token
   Finish finish = Finish::kStop;
@@ -81,6 +90,26 @@ struct Generation {
   int64_t cached_tokens = 0;  ///< of the prompt, found in a cache
   uint64_t version = 0;       ///< of the parameters it was made with, from first to last token
   std::string fingerprint;    ///< of that version
+  GenerationTimes times = {};
+};
+
+enum class Pooling : uint8_t { kMean, kLast };
+
+/// A text whose embedding is wanted: its last hidden states, pooled over the tokens.
+struct EmbedRequest {
+  std::vector<int32_t> tokens = {};
+  Pooling pooling = Pooling::kMean;
+  std::string client = {};
+};
+
+/// What a generator is doing.
+struct GeneratorStats {
+  int64_t running = 0;
+  int64_t waiting = 0;
+  int64_t slots = 0;            ///< requests that may run at once
+  int64_t kv_tokens = 0;        ///< that the cache holds
+  int64_t kv_tokens_used = 0;   ///< that requests have taken
+  double step_under_way_s = 0;  ///< how long; 0: none
 };
 
 /// A generation under way. Destroying it does not cancel.
@@ -95,6 +124,8 @@ class GenerationHandle {
 using OnToken = std::function<bool(const GeneratedToken&)>;
 /// Called once, last.
 using OnDone = std::function<void(Result<Generation>)>;
+/// Called once, with as many numbers as the model's hidden states have; not normalised.
+using OnEmbedding = std::function<void(Result<std::vector<float>>)>;
 
 /// Thread-safe.
 class Generator {
@@ -104,6 +135,9 @@ class Generator {
   /// Errors, such as a prompt that is too long, arrive through `done`.
   virtual std::shared_ptr<GenerationHandle> submit(GenerateRequest request, OnToken token,
                                                    OnDone done) = 0;
+  /// Queues a text to embed, with the same rules. Without an implementation: kUnimplemented.
+  virtual std::shared_ptr<GenerationHandle> embed(EmbedRequest request, OnEmbedding done);
+  virtual GeneratorStats stats() const { return {}; }
   /// Submits and waits.
   Result<Generation> generate(GenerateRequest request, OnToken token = nullptr);
   /// Prompt and generated tokens together may be at most this many.
