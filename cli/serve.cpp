@@ -8,6 +8,7 @@
 #include "cli/command.h"
 #include "cli/local_jobs.h"
 #include "cli/model_options.h"
+#include "cli/request_options.h"
 #include "cli/terminal.h"
 #include "cli/training_options.h"
 #include "inference/scheduler.h"
@@ -23,14 +24,14 @@ struct ServeOptions {
   std::string host = "127.0.0.1";
   uint16_t port = 8080;
   std::string name;
-  std::string api_key;
+  RequestOptions requests;
   bool quiet = false;
 };
 
 int serve(ServeOptions& options) {
   options.training.finish();
   LoadedModel loaded = options.model.load();
-  const TextModel& text = text_of(loaded);
+  const TextModel text = options.requests.with_template(text_of(loaded));
   FineTuneOptions& run = options.training.run;
   const bool trains = !run.train_data.empty();
   if (trains && options.model.adapter.empty()) {
@@ -46,8 +47,10 @@ int serve(ServeOptions& options) {
   ServerOptions wanted;
   wanted.host = options.host;
   wanted.port = options.port;
-  wanted.api_key = options.api_key;
-  wanted.models = {{.name = name, .generator = &scheduler, .text = &text}};
+  options.requests.apply(wanted);
+  wanted.models = {
+      {.name = name, .generator = &scheduler, .text = &text, .path = options.model.path}};
+  options.requests.apply(wanted.models[0]);
   if (trains) wanted.jobs = &job;
   if (!options.quiet) wanted.log = [](std::string_view line) { note(line); };
   Server server(wanted);
@@ -78,8 +81,7 @@ void add_serve(CLI::App& app, Action& action) {
   command->add_option("--host", options->host)->capture_default_str();
   command->add_option("-p,--port", options->port, "0: any free one")->capture_default_str();
   command->add_option("--name", options->name, "The model's name in requests");
-  command->add_option("--api-key", options->api_key, "Ask clients for this key")
-      ->envname("YITI_API_KEY");
+  options->requests.add(*command);
   command->add_flag("-q,--quiet", options->quiet, "Do not log requests");
   options->context.add(*command);
   command->add_option("--sequences", options->context.sequences, "Requests that run at once")

@@ -1,6 +1,6 @@
 #include "serving/api_error.h"
 
-#include <nlohmann/json.hpp>
+#include "serving/json_text.h"
 
 namespace yiti::serving {
 namespace {
@@ -42,12 +42,12 @@ ApiError to_api_error(const Error& error) {
 }
 
 std::string error_json(const ApiError& error) {
-  const nlohmann::ordered_json json = {{"error",
-                                        {{"message", error.message},
-                                         {"type", error.type},
-                                         {"param", text_or_null(error.param)},
-                                         {"code", text_or_null(error.code)}}}};
-  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  nlohmann::ordered_json inner = {{"message", error.message},
+                                  {"type", error.type},
+                                  {"param", text_or_null(error.param)},
+                                  {"code", text_or_null(error.code)}};
+  for (const auto& [name, number] : error.numbers) inner[name] = number;
+  return json_text({{"error", std::move(inner)}});
 }
 
 HttpResponse error_response(const ApiError& error) {

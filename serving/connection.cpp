@@ -35,7 +35,11 @@ HttpResponse stopping_response() {
 }  // namespace
 
 Connection::Connection(Socket socket, ConnectionContext& context)
-    : socket_(std::move(socket)), deadline_(socket_.get_executor()), context_(context) {}
+    : socket_(std::move(socket)), deadline_(socket_.get_executor()), context_(context) {
+  ErrorCode ignored;
+  const auto endpoint = socket_.remote_endpoint(ignored);
+  if (!ignored) peer_ = endpoint.address().to_string();
+}
 
 template <class F>
 void Connection::guard(F&& f) {
@@ -161,6 +165,11 @@ bool Connection::accept_head() {
   if (question != std::string_view::npos) request_.query = target.substr(question + 1);
   request_.authorization = view(message[http::field::authorization]);
   request_.content_type = view(message[http::field::content_type]);
+  request_.origin = view(message[http::field::origin]);
+  request_.api_key = view(message["X-Api-Key"]);
+  request_.request_id = view(message["X-Request-Id"]);
+  request_.is_preflight = !message["Access-Control-Request-Method"].empty();
+  request_.peer = peer_;
   keep_alive_ = message.keep_alive();
   chunked_ = message.version() >= 11;
   head_only_ = message.method() == http::verb::head;
@@ -243,7 +252,12 @@ void Connection::begin_stream(HttpResponse head) {
 void Connection::send_head(const HttpResponse& response, std::string_view framing) {
   if (context_.stopping) keep_alive_ = false;
   status_ = response.status;
-  queued_ += response_head(response, framing, keep_alive_, std::time(nullptr));
+  HttpResponse head{.status = response.status,
+                    .content_type = response.content_type,
+                    .body = {},
+                    .headers = response.headers};
+  context_.router.complete(head, request_);
+  queued_ += response_head(head, framing, keep_alive_, std::time(nullptr));
 }
 
 bool Connection::write(std::string_view bytes) {

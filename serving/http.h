@@ -14,7 +14,12 @@ struct HttpRequest {
   std::string path;   ///< still percent-encoded
   std::string query;  ///< without the question mark
   std::string authorization;
+  std::string api_key;  ///< of X-Api-Key
   std::string content_type;
+  std::string origin;
+  std::string request_id;     ///< of X-Request-Id; empty: the client gave none
+  std::string peer;           ///< the client's address
+  bool is_preflight = false;  ///< a browser asks whether a page may ask
   std::string body;
 };
 

@@ -23,16 +23,25 @@ struct ServedModel {
   /// What a request leaves out; unset: the text model's. In both, temperature 0 stands for "no
   /// recommendation", and requests without a temperature then get 1, as with OpenAI.
   std::optional<Sampling> sampling = {};
+  /// Requests without a seed get `sampling`'s; otherwise one is drawn for each.
+  bool fixed_seed = false;
   int64_t created_unix_s = 0;
   std::string owned_by = "yiti";
+  std::string path = {};  ///< told in /props
 };
 
 struct ServerOptions {
   std::string host = "127.0.0.1";
   uint16_t port = 0;  ///< 0: any free one
   std::vector<ServedModel> models = {};
-  JobRunner* jobs = nullptr;  ///< null: no fine-tuning routes; must outlive the server
-  std::string api_key = {};   ///< empty: none is asked for
+  JobRunner* jobs = nullptr;               ///< null: no fine-tuning routes; must outlive the server
+  std::vector<std::string> api_keys = {};  ///< any of them will do; empty: none is asked for
+  std::vector<std::string> cors_origins = {};  ///< of pages that may ask; "*": any; empty: none
+  /// Requests for a model that there is not go to the first one, as with llama.cpp.
+  bool any_model_name = false;
+  int64_t max_tokens = 0;            ///< of an answer; 0: what the context holds
+  bool serve_slots = true;           ///< GET /slots
+  Pooling pooling = Pooling::kMean;  ///< of embeddings, where a request names none
 
   int io_threads = 2;
   int64_t max_header_bytes = 16 << 10;
@@ -48,6 +57,7 @@ struct ServerOptions {
   std::chrono::milliseconds read_timeout{30'000};   ///< from a request's first byte to its last
   std::chrono::milliseconds write_timeout{30'000};  ///< without the client taking a byte
   std::chrono::milliseconds grace{10'000};          ///< for requests under way when stopping
+  std::chrono::milliseconds stall{60'000};          ///< a longer step makes /health fail
 
   /// One line for each request and for what goes wrong; called from several threads.
   std::function<void(std::string_view line)> log;

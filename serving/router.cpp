@@ -6,11 +6,12 @@
 #include <array>
 #include <charconv>
 
+#include "serving/access.h"
 #include "serving/api_error.h"
+#include "serving/embeddings.h"
 #include "serving/fine_tuning.h"
-#include "serving/generation_task.h"
-#include "serving/openai_request.h"
 #include "serving/openai_response.h"
+#include "serving/text_routes.h"
 
 namespace yiti::serving {
 namespace {
@@ -22,6 +23,16 @@ enum class Target : uint8_t {
   kModel,
   kChat,
   kCompletions,
+  kResponses,
+  kNative,
+  kEmbeddings,
+  kTokenize,
+  kDetokenize,
+  kTemplate,
+  kCountInput,
+  kMetrics,
+  kProps,
+  kSlots,
   kJobs,
   kJob,
   kJobEvents,
@@ -32,7 +43,11 @@ constexpr const char* kIndexText =
     "\n"
     "POST /v1/chat/completions\n"
     "POST /v1/completions\n"
+    "POST /v1/responses\n"
+    "POST /v1/embeddings\n"
+    "POST /tokenize, /detokenize, /apply-template\n"
     "GET  /v1/models\n"
+    "GET  /metrics\n"
     "GET  /health\n";
 constexpr const char* kIndexJobs =
     "GET  /v1/fine_tuning/jobs\n"
@@ -53,10 +68,9 @@ bool is_json(std::string_view content_type) {
   });
 }
 
-bool has_key(std::string_view authorization, std::string_view key) {
-  constexpr std::string_view kBearer = "Bearer ";
-  if (!authorization.starts_with(kBearer)) return false;
-  return equal_in_constant_time(authorization.substr(kBearer.size()), key);
+// What a browser asks before it lets a page ask; it has no key yet.
+bool is_preflight(const HttpRequest& head) {
+  return head.method == "OPTIONS" && head.is_preflight && !head.origin.empty();
 }
 
 }  // namespace
@@ -76,22 +90,42 @@ struct Router::Match {
 };
 
 Router::Router(const ServerOptions& options)
-    : options_(options), limiter_(std::make_shared<Limiter>(options.max_generations)) {}
+    : options_(options),
+      services_{options, std::make_shared<Limiter>(options.max_generations),
+                std::make_shared<Metrics>()} {}
 
 Router::~Router() = default;
 
 std::optional<Router::Match> Router::find(std::string_view path) const {
-  static constexpr std::array<Route, 9> kRoutes = {{
+  static constexpr auto kRoutes = std::to_array<Route>({
       {"GET", "/", "", false, Target::kIndex, true},
       {"GET", "/health", "", false, Target::kHealth, true},
       {"GET", "/v1/models", "", false, Target::kModels},
       {"GET", "/v1/models/", "", true, Target::kModel},
       {"POST", "/v1/chat/completions", "", false, Target::kChat},
       {"POST", "/v1/completions", "", false, Target::kCompletions},
+      {"POST", "/v1/responses", "", false, Target::kResponses},
+      {"POST", "/v1/embeddings", "", false, Target::kEmbeddings},
+      {"POST", "/tokenize", "", false, Target::kTokenize},
+      {"POST", "/detokenize", "", false, Target::kDetokenize},
+      {"GET", "/metrics", "", false, Target::kMetrics},
+      // llama.cpp's.
+      {"GET", "/v1/health", "", false, Target::kHealth, true},
+      {"GET", "/models", "", false, Target::kModels},
+      {"POST", "/chat/completions", "", false, Target::kChat},
+      {"POST", "/responses", "", false, Target::kResponses},
+      {"POST", "/embeddings", "", false, Target::kEmbeddings},
+      {"POST", "/completion", "", false, Target::kNative},
+      {"POST", "/completions", "", false, Target::kNative},
+      {"POST", "/apply-template", "", false, Target::kTemplate},
+      {"POST", "/chat/completions/input_tokens", "", false, Target::kCountInput},
+      {"POST", "/v1/chat/completions/input_tokens", "", false, Target::kCountInput},
+      {"GET", "/props", "", false, Target::kProps},
+      {"GET", "/slots", "", false, Target::kSlots},
       {"GET", "/v1/fine_tuning/jobs", "", false, Target::kJobs},
       {"GET", "/v1/fine_tuning/jobs/", "/events", true, Target::kJobEvents},
       {"GET", "/v1/fine_tuning/jobs/", "", true, Target::kJob},
-  }};
+  });
   for (const Route& route : kRoutes) {
     const size_t fixed = route.prefix.size() + route.suffix.size();
     if (!route.has_id) {
@@ -106,11 +140,15 @@ std::optional<Router::Match> Router::find(std::string_view path) const {
 
 std::optional<HttpResponse> Router::precheck(const HttpRequest& head) const {
   const std::optional<Match> match = find(head.path);
+  if (is_preflight(head) && !options_.cors_origins.empty()) {
+    return HttpResponse{.status = 200, .content_type = {}, .body = {}, .headers = {}};
+  }
   if (!match || !match->route->is_public) {
-    if (!options_.api_key.empty() && !has_key(head.authorization, options_.api_key)) {
+    if (!has_key(head, options_.api_keys)) {
       return error_response({.status = 401,
                              .message = "The API key is missing or wrong; wants the header "
                                         "Authorization: Bearer KEY",
+                             .type = "authentication_error",
                              .code = "invalid_api_key"});
     }
   }
@@ -152,11 +190,8 @@ std::shared_ptr<Activity> Router::handle(const HttpRequest& request, Exchange& e
       response = std::move(*refused);
     } else {
       const Match match = *find(request.path);
-      if (match.route->target == Target::kChat) return generate(Api::kChat, request, exchange);
-      if (match.route->target == Target::kCompletions) {
-        return generate(Api::kCompletion, request, exchange);
-      }
-      response = get(match, request);
+      if (auto begun = begin(match, request, exchange)) return begun;
+      response = answer(match, request);
     }
   } catch (const ApiException& refused) {
     response = error_response(refused.error());
@@ -175,29 +210,98 @@ std::shared_ptr<Activity> Router::handle(const HttpRequest& request, Exchange& e
 
 std::shared_ptr<Activity> Router::generate(Api api, const HttpRequest& request,
                                            Exchange& exchange) const {
-  const ApiRequest parsed = parse_api_request(api, request.body);
-  return GenerationTask::start(parsed, model(parsed.model), options_, limiter_, exchange);
+  ApiRequest parsed = parse_api_request(api, request.body);
+  const ServedModel& served = model(parsed.model);
+  return GenerationTask::start(std::move(parsed), served, services_, client_of(request), exchange);
 }
 
-HttpResponse Router::get(const Match& match, const HttpRequest& request) const {
+// What answers later; null where the answer is at hand.
+std::shared_ptr<Activity> Router::begin(const Match& match, const HttpRequest& request,
+                                        Exchange& exchange) const {
+  switch (match.route->target) {
+    case Target::kChat: return generate(Api::kChat, request, exchange);
+    case Target::kCompletions: return generate(Api::kCompletion, request, exchange);
+    case Target::kResponses: return generate(Api::kResponses, request, exchange);
+    case Target::kNative: return generate(Api::kNative, request, exchange);
+    case Target::kEmbeddings: {
+      const EmbeddingRequest parsed = parse_embedding_request(request.body);
+      return start_embedding(parsed, model(parsed.model), services_, client_of(request), exchange);
+    }
+    default: return nullptr;
+  }
+}
+
+HttpResponse Router::answer(const Match& match, const HttpRequest& request) const {
   switch (match.route->target) {
     case Target::kIndex: return index();
-    case Target::kHealth: return ok(R"({"status":"ok"})");
+    case Target::kHealth: return health();
     case Target::kModels: return ok(model_list_json(options_.models));
     case Target::kModel: return ok(model_json(model(match.id)));
+    case Target::kTokenize: return ok(tokenize(request.body, model(model_of(request.body))));
+    case Target::kDetokenize: return ok(detokenize(request.body, model(model_of(request.body))));
+    case Target::kTemplate: return ok(apply_template(request.body, model(model_of(request.body))));
+    case Target::kCountInput: return ok(count_input(request.body, model(model_of(request.body))));
+    case Target::kProps: return ok(props_json(model("")));
+    case Target::kSlots: return slots();
+    case Target::kMetrics: return metrics();
     case Target::kJobs: return ok(job_list_json(jobs().jobs(), request.query));
     case Target::kJob: return ok(job_json(job(match.id)));
     case Target::kJobEvents:
       return ok(event_list_json(jobs().events(job(match.id).id), request.query));
-    case Target::kChat:
-    case Target::kCompletions: break;
+    default: break;
   }
   fail(Code::kInternal, "router", "a route without an answer");
+}
+
+void Router::complete(HttpResponse& response, const HttpRequest& request) const {
+  auto& headers = response.headers;
+  const auto is_id = [](const auto& header) { return header.first == "X-Request-Id"; };
+  const auto own = std::find_if(headers.begin(), headers.end(), is_id);
+  if (!request.request_id.empty() || own == headers.end()) {
+    if (own != headers.end()) headers.erase(own);
+    headers.emplace_back("X-Request-Id", request_id_of(request.request_id));
+  }
+  for (auto& header : cors_headers(request, options_.cors_origins)) headers.push_back(header);
+}
+
+HttpResponse Router::health() const {
+  const double most_s = std::chrono::duration<double>(options_.stall).count();
+  for (const ServedModel& one : options_.models) {
+    if (one.generator->stats().step_under_way_s <= most_s) continue;
+    HttpResponse response = error_response({.status = 503,
+                                            .message = one.name + " does not get on",
+                                            .type = "server_error",
+                                            .code = "stalled"});
+    return response;
+  }
+  return ok(R"({"status":"ok"})");
+}
+
+HttpResponse Router::slots() const {
+  if (!options_.serve_slots) {
+    return error_response({.status = 501,
+                           .message = "This server does not show its slots",
+                           .type = "not_supported_error",
+                           .code = "not_supported"});
+  }
+  return ok(slots_json(model("")));
+}
+
+HttpResponse Router::metrics() const {
+  HttpResponse response;
+  response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+  response.body = services_.metrics->text(options_.models);
+  return response;
 }
 
 const ServedModel& Router::model(const std::string& name) const {
   for (const ServedModel& one : options_.models) {
     if (one.name == name) return one;
+  }
+  const bool any = options_.any_model_name || (name.empty() && options_.models.size() == 1);
+  if (any && !options_.models.empty()) return options_.models[0];
+  if (name.empty()) {
+    reject_field("model", "'model' is missing", "missing_required_parameter");
   }
   throw ApiException({.status = 404,
                       .message = fmt::format("The model '{}' does not exist", name.substr(0, 256)),
@@ -246,14 +350,6 @@ std::string percent_decode(std::string_view text) {
     }
   }
   return result;
-}
-
-bool equal_in_constant_time(std::string_view given, std::string_view secret) {
-  unsigned char difference = given.size() == secret.size() ? 0 : 1;
-  for (size_t i = 0; i < given.size() && !secret.empty(); ++i) {
-    difference |= static_cast<unsigned char>(given[i] ^ secret[i % secret.size()]);
-  }
-  return difference == 0;
 }
 
 }  // namespace yiti::serving

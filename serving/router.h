@@ -6,9 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "serving/generation_task.h"
 #include "serving/http.h"
-#include "serving/limiter.h"
-#include "serving/openai_request.h"
 #include "serving/options.h"
 
 namespace yiti::serving {
@@ -25,26 +24,30 @@ class Router {
   std::optional<HttpResponse> precheck(const HttpRequest& head) const;
   /// Answers, or returns what is going to. Does not throw.
   std::shared_ptr<Activity> handle(const HttpRequest& request, Exchange& exchange) const;
+  /// Adds the headers that every answer to `request` has: its id, and what lets pages read it.
+  void complete(HttpResponse& response, const HttpRequest& request) const;
 
  private:
   struct Route;
   struct Match;
   std::optional<Match> find(std::string_view path) const;
   std::shared_ptr<Activity> generate(Api api, const HttpRequest& request, Exchange& exchange) const;
-  HttpResponse get(const Match& match, const HttpRequest& request) const;
+  std::shared_ptr<Activity> begin(const Match& match, const HttpRequest& request,
+                                  Exchange& exchange) const;
+  HttpResponse answer(const Match& match, const HttpRequest& request) const;
+  HttpResponse health() const;
+  HttpResponse slots() const;
+  HttpResponse metrics() const;
   const ServedModel& model(const std::string& name) const;
   JobRunner& jobs() const;
   FineTuneJob job(const std::string& id) const;
   HttpResponse index() const;
 
   const ServerOptions& options_;
-  std::shared_ptr<Limiter> limiter_;
+  const Services services_;
 };
 
 /// %XX to bytes; what is no such escape stays.
 std::string percent_decode(std::string_view text);
-
-/// Takes as long for any `given` of one length, however much of it is right.
-bool equal_in_constant_time(std::string_view given, std::string_view secret);
 
 }  // namespace yiti::serving
