@@ -1,5 +1,5 @@
-// The CPU device: 64-byte aligned memory, cached by size so that a training step's activations are
-// the same pages step after step. Large blocks lie on huge pages.
+// The CPU device: 64-byte aligned memory that stays with the device, so that a training step's
+// activations are the same pages step after step. Large blocks lie on huge pages.
 #include <algorithm>
 #include <bit>
 #include <cstdlib>
@@ -15,19 +15,21 @@
 namespace yiti {
 namespace {
 
-// Sizes are rounded up to an eighth of their power of two, so a freed block fits its like.
-size_t rounded(size_t bytes) {
-  if (bytes <= 64) return 64;
-  const size_t step = std::max<size_t>(64, std::bit_floor(bytes) / 8);
-  return (bytes + step - 1) / step * step;
-}
-
 // From here on, blocks come from regions. Sanitizers want each block from malloc, to see its ends.
 #if defined(__SANITIZE_ADDRESS__)
 constexpr size_t kLargeBlock = SIZE_MAX;
 #else
 constexpr size_t kLargeBlock = size_t{64} << 10;
 #endif
+
+// Small sizes are rounded up to an eighth of their power of two, so that a freed block fits its
+// like.
+size_t rounded(size_t bytes) {
+  if (bytes <= 64) return 64;
+  const size_t step =
+      bytes >= kLargeBlock ? PageRegions::kUnit : std::max<size_t>(64, std::bit_floor(bytes) / 8);
+  return (bytes + step - 1) / step * step;
+}
 
 class CpuDevice final : public Device {
  public:
@@ -36,8 +38,7 @@ class CpuDevice final : public Device {
 
   ~CpuDevice() override {
     for (auto& [size, blocks] : free_) {
-      if (size >= kLargeBlock) break;
-      for (const FreeBlock& block : blocks) std::free(block.memory);
+      for (void* block : blocks) std::free(block);
     }
   }
 
@@ -48,13 +49,7 @@ class CpuDevice final : public Device {
     const std::lock_guard lock(mutex_);
     live_ += size;
     peak_ = std::max(peak_, live_);
-    if (auto bin = free_.find(size); bin != free_.end() && !bin->second.empty()) {
-      const FreeBlock block = bin->second.back();
-      bin->second.pop_back();
-      cached_ -= block.cached;
-      return block.memory;
-    }
-    void* block = size < kLargeBlock ? std::aligned_alloc(64, size) : regions_.cut(size);
+    void* block = size < kLargeBlock ? take_small(size) : regions_.take(size);
     if (block == nullptr) {
       live_ -= size;
       fail(Code::kResourceExhausted, "cpu", "no memory for {} bytes", bytes);
@@ -66,15 +61,13 @@ class CpuDevice final : public Device {
     const size_t size = rounded(bytes);
     const std::lock_guard lock(mutex_);
     live_ -= size;
-    const bool keep = cached_ + size <= cache_limit_, large = size >= kLargeBlock;
-    if (!keep && !large) return std::free(pointer);
-    if (!keep) PageRegions::let_go(pointer, size);
-    const FreeBlock block{pointer, keep ? size : 0};
+    if (size >= kLargeBlock) return regions_.give_back(pointer, size, cache_limit_);
     try {
-      free_[size].push_back(block);
-      cached_ += block.cached;
+      if (cached_ + size > cache_limit_) return std::free(pointer);
+      free_[size].push_back(pointer);
+      cached_ += size;
     } catch (...) {
-      if (!large) std::free(pointer);
+      std::free(pointer);
     }
   }
 
@@ -104,18 +97,22 @@ class CpuDevice final : public Device {
     return f();
   }
 
+  void* take_small(size_t size) {
+    const auto bin = free_.find(size);
+    if (bin == free_.end() || bin->second.empty()) return std::aligned_alloc(64, size);
+    void* block = bin->second.back();
+    bin->second.pop_back();
+    cached_ -= size;
+    return block;
+  }
+
   ThreadPool threads_;
   const Isa isa_;
   const size_t cache_limit_;
   mutable std::mutex mutex_;
-  // Bytes that a free block still occupies.
-  struct FreeBlock {
-    void* memory;
-    size_t cached;
-  };
-  std::map<size_t, std::vector<FreeBlock>> free_;
+  std::map<size_t, std::vector<void*>> free_;  // small blocks
+  size_t cached_ = 0;                          // bytes of these
   PageRegions regions_;
-  size_t cached_ = 0;
   size_t live_ = 0;
   size_t peak_ = 0;
 };

@@ -36,7 +36,7 @@ using DevicePtr = std::shared_ptr<Device>;
 struct CpuOptions {
   int threads = 0;  ///< at most this many; 0: one per processor
   /// Bytes of freed memory kept for reuse; what is above goes back to the system.
-  size_t cache_bytes = size_t{1} << 30;
+  size_t cache_bytes = size_t{4} << 30;
 };
 
 /// A CPU device with its own thread limit and memory cache.

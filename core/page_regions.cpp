@@ -1,7 +1,6 @@
 #include "core/page_regions.h"
 
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -12,42 +11,101 @@ namespace {
 constexpr size_t kHugePage = size_t{2} << 20;
 constexpr size_t kRegion = size_t{32} << 20;
 
+std::byte* map(size_t bytes) {
+  void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return memory == MAP_FAILED ? nullptr : static_cast<std::byte*>(memory);
+}
+
+size_t to_huge_page(const std::byte* at) {
+  return (kHugePage - reinterpret_cast<uintptr_t>(at) % kHugePage) % kHugePage;
+}
+
+// Whole huge pages. Systems put one mapping beside the other, so that mostly the next one is
+// aligned as it is, and free blocks join across the two.
+std::byte* map_huge_pages(size_t bytes) {
+  std::byte* memory = map(bytes);
+  if (memory == nullptr || to_huge_page(memory) == 0) return memory;
+  ::munmap(memory, bytes);
+  memory = map(bytes + kHugePage);
+  if (memory == nullptr) return nullptr;
+  const size_t before = to_huge_page(memory), after = kHugePage - before;
+  if (before > 0) ::munmap(memory, before);
+  if (after > 0) ::munmap(memory + before + bytes, after);
+  return memory + before;
+}
+
 }  // namespace
 
 PageRegions::~PageRegions() {
-  for (const Region& region : regions_) ::munmap(region.begin, region.bytes);
+  for (const auto& [begin, bytes] : regions_) ::munmap(begin, bytes);
 }
 
-void* PageRegions::cut(size_t bytes) {
-  if (bytes > left_) {
-    if (bytes > SIZE_MAX - 2 * kHugePage) return nullptr;
-    const size_t usable = std::max(kRegion, (bytes + kHugePage - 1) / kHugePage * kHugePage);
-    const size_t size = usable + kHugePage;  // so that a huge page's boundary lies in front
-    regions_.reserve(regions_.size() + 1);
-    void* memory =
-        ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) return nullptr;
-    regions_.push_back({static_cast<std::byte*>(memory), size});
-    const size_t past = reinterpret_cast<uintptr_t>(memory) % kHugePage;
-    next_ = regions_.back().begin + (past == 0 ? 0 : kHugePage - past);
-    left_ = usable;
+void* PageRegions::take(size_t bytes) {
+  auto fit = free_sizes_.lower_bound({bytes, nullptr});
+  if (fit == free_sizes_.end()) {
+    if (!map_region(bytes)) return nullptr;
+    fit = free_sizes_.lower_bound({bytes, nullptr});
+  }
+  std::byte* begin = fit->second;
+  const Free block = remove(free_.find(begin));
+  if (block.bytes > bytes) {
+    add(begin + bytes, {block.bytes - bytes, block.resident - std::min(block.resident, bytes)});
+  }
+  return begin;
+}
+
+void PageRegions::give_back(void* pointer, size_t bytes, size_t limit) noexcept {
+  auto* begin = static_cast<std::byte*>(pointer);
+  Free block{bytes, bytes};
+  if (resident_ + bytes > limit) {
+    ::madvise(begin, bytes, MADV_DONTNEED);
+    block.resident = 0;
+  }
+  try {
+    auto after = free_.lower_bound(begin);
+    if (after != free_.begin()) {
+      const auto before = std::prev(after);
+      if (before->first + before->second.bytes == begin) {
+        begin = before->first;
+        const Free joined = remove(before);
+        block = {block.bytes + joined.bytes, block.resident + joined.resident};
+      }
+    }
+    if (after != free_.end() && begin + block.bytes == after->first) {
+      const Free joined = remove(after);
+      block = {block.bytes + joined.bytes, block.resident + joined.resident};
+    }
+    add(begin, block);
+  } catch (...) {  // no memory for the books: the block is lost until the regions go
+  }
+}
+
+bool PageRegions::map_region(size_t bytes) {
+  if (bytes > SIZE_MAX - 2 * kHugePage) return false;
+  const size_t usable = std::max(kRegion, (bytes + kHugePage - 1) / kHugePage * kHugePage);
+  regions_.reserve(regions_.size() + 1);
+  std::byte* begin = map_huge_pages(usable);
+  if (begin == nullptr) return false;
+  regions_.emplace_back(begin, usable);
 #ifdef MADV_HUGEPAGE
-    ::madvise(next_, usable, MADV_HUGEPAGE);  // without it, pages are small and all is well
+  ::madvise(begin, usable, MADV_HUGEPAGE);  // without it, pages are small and all is well
 #endif
-  }
-  void* block = next_;
-  next_ += bytes;
-  left_ -= bytes;
-  return block;
+  give_back(begin, usable, 0);
+  return true;
 }
 
-void PageRegions::let_go(void* block, size_t bytes) {
-  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
-  const auto at = reinterpret_cast<uintptr_t>(block);
-  const uintptr_t begin = (at + page - 1) / page * page, end = (at + bytes) / page * page;
-  if (begin < end) {
-    ::madvise(static_cast<std::byte*>(block) + (begin - at), end - begin, MADV_DONTNEED);
-  }
+void PageRegions::add(std::byte* begin, Free block) {
+  free_sizes_.emplace(block.bytes, begin);
+  free_.emplace(begin, block);
+  resident_ += block.resident;
+}
+
+PageRegions::Free PageRegions::remove(FreeBlocks::iterator at) {
+  const Free block = at->second;
+  free_sizes_.erase({block.bytes, at->first});
+  free_.erase(at);
+  resident_ -= block.resident;
+  return block;
 }
 
 }  // namespace yiti

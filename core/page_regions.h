@@ -4,33 +4,46 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
+#include <set>
+#include <utility>
 #include <vector>
 
 namespace yiti {
 
-/// Regions that blocks are cut from, one after the other. Not thread-safe.
+/// Blocks cut from large regions: the smallest free one that is large enough is split, and what
+/// comes back joins its free neighbours. Not thread-safe.
 class PageRegions {
  public:
+  /// Sizes of blocks are multiples of this.
+  static constexpr size_t kUnit = 4096;
+
   PageRegions() = default;
   ~PageRegions();
   PageRegions(const PageRegions&) = delete;
   PageRegions& operator=(const PageRegions&) = delete;
 
-  /// A block of `bytes`, a multiple of 64, aligned to 64 bytes; null where there is no memory. It
-  /// exists as long as this does.
-  void* cut(size_t bytes);
-  /// Gives the memory of a block back, not its addresses: its contents become undefined, and it can
-  /// be used again.
-  static void let_go(void* block, size_t bytes);
+  /// A block of `bytes`, aligned to kUnit; null where there is no memory.
+  void* take(size_t bytes);
+  /// Takes a block back. Its memory stays with the process while free blocks hold at most `limit`
+  /// bytes, or else goes back to the system.
+  void give_back(void* block, size_t bytes, size_t limit) noexcept;
 
  private:
-  struct Region {
-    std::byte* begin;
+  struct Free {
     size_t bytes;
+    size_t resident;  // about how many of them occupy memory
   };
-  std::vector<Region> regions_;
-  std::byte* next_ = nullptr;
-  size_t left_ = 0;
+  using FreeBlocks = std::map<std::byte*, Free>;
+
+  bool map_region(size_t bytes);
+  void add(std::byte* begin, Free block);
+  Free remove(FreeBlocks::iterator block);
+
+  std::vector<std::pair<std::byte*, size_t>> regions_;
+  FreeBlocks free_;                                     // neighbours never touch
+  std::set<std::pair<size_t, std::byte*>> free_sizes_;  // the same blocks
+  size_t resident_ = 0;
 };
 
 }  // namespace yiti

@@ -100,14 +100,6 @@ void prepare(std::span<Tensor> tensors, const LoadOptions& options) {
   }
 }
 
-// Small tensors leave the file, so that a file whose matrices were packed is not needed any more:
-// reading one of them would map much of what lies around it again.
-Tensor off_the_file(const Tensor& tensor) {
-  if (tensor.rank() >= 2) return tensor;
-  const std::span<const std::byte> bytes(tensor.raw(), tensor.bytes());
-  return Tensor::from_bytes(bytes, tensor.shape(), tensor.dtype(), tensor.device());
-}
-
 bool all_float32(const std::vector<Named>& tensors) {
   return std::all_of(tensors.begin(), tensors.end(),
                      [](const Named& named) { return named.tensor.dtype() == DType::kF32; });
@@ -146,9 +138,10 @@ class GgufGroup {
   void move_to(std::vector<Named>& out, const LoadOptions& options) {
     prepare(tensors_, options);
     for (size_t i = 0; i < tensors_.size(); ++i) {
-      out.push_back({std::move(names_[i]), off_the_file(tensors_[i])});
       const auto& [info, storage] = mapped_[i];
-      if (out.back().tensor.storage() != storage) file_.get().release_pages(info->name);
+      const bool on_the_file = tensors_[i].storage() == storage;
+      out.push_back({std::move(names_[i]), on_the_file ? tensors_[i].copy() : tensors_[i]});
+      file_.get().release_pages(info->name);
     }
     *this = GgufGroup(file_);
   }

@@ -1,7 +1,8 @@
 // The float product, blocked for the caches. For each block of panels of B and each run of steps,
 // B is packed once ([k][16], it stays in the second-level cache); then each tile of rows of A,
 // which stays in the first-level one, meets all panels of the block. Partial sums of tiles whose
-// steps take several runs wait in `state`.
+// steps take several runs wait in `state`. Tiles of an A whose steps are not adjacent are packed
+// first ([k][rows of a tile]).
 #include "ops/linear/gemm.h"
 
 #include <algorithm>
@@ -19,11 +20,14 @@ using cpu::kPanelWidth;
 
 constexpr int64_t kRunSteps = 256;    // of k at once
 constexpr int64_t kBlockPanels = 12;  // of B at once
-constexpr int64_t kBlockTiles = 96;   // of A at once, where their sums must wait
+constexpr int64_t kBlockTiles = 96;   // of A at once
+constexpr int64_t kKeptSteps = 2048;  // up to here, A stays packed for all blocks of panels
 
 // Sizes of a task's buffers, in floats.
 struct Buffers {
   int64_t run, panels, tiles;
+  bool keeps_a;
+  int64_t a_tile;
   int64_t b, a, state;
 
   Buffers(const cpu::GemmTable& table, int64_t m, int64_t n, int64_t k) {
@@ -33,8 +37,10 @@ struct Buffers {
     panels = std::min((n + kPanelWidth - 1) / kPanelWidth, most);
     // Without a wait one state serves all tiles in turn; a leaf that fits a run may still wait.
     tiles = std::min((m + table.rows - 1) / table.rows, kBlockTiles);
+    keeps_a = k <= kKeptSteps;
+    a_tile = (keeps_a ? k : run) * table.rows + kPanelWidth;
     b = panels * run * kPanelWidth;
-    a = run * table.rows + kPanelWidth;
+    a = tiles * a_tile;
     state = (k <= kRunSteps ? 1 : tiles * panels) * cpu::tile_state(table.rows);
   }
   int64_t total() const { return (b + a + state + 15) / 16 * 16; }
@@ -59,6 +65,7 @@ class GemmTask {
         c_stride_(c_stride),
         options_(options),
         plan_(plan),
+        packs_a_(a.col_stride != 1),
         sizes_(gemm, a.rows, b.cols, a.cols),
         packed_b_(buffer),
         packed_a_(buffer + sizes_.b),
@@ -66,14 +73,40 @@ class GemmTask {
 
   void run(TaskGrid::Range tiles, TaskGrid::Range panels) {
     for (int64_t t = tiles.begin; t < tiles.end; t += sizes_.tiles) {
+      const TaskGrid::Range some = {t, std::min(tiles.end, t + sizes_.tiles)};
+      if (packs_a_ && sizes_.keeps_a) pack_tiles(some, 0, a_.cols);
       for (int64_t p = panels.begin; p < panels.end; p += sizes_.panels) {
-        run_block({t, std::min(tiles.end, t + sizes_.tiles)},
-                  {p, std::min(panels.end, p + sizes_.panels)});
+        run_block(some, {p, std::min(panels.end, p + sizes_.panels)});
       }
     }
   }
 
  private:
+  // Rows are shared out evenly, so that no tile is left with one or two.
+  TaskGrid::Range rows_of(int64_t tile) const {
+    const int64_t count = (a_.rows + gemm_.rows - 1) / gemm_.rows;
+    return {tile * a_.rows / count, (tile + 1) * a_.rows / count};
+  }
+
+  const float* element_of_a(int64_t row, int64_t step) const {
+    return reinterpret_cast<const float*>(a_.data) + row * a_.row_stride + step * a_.col_stride;
+  }
+
+  // A few steps of a few tiles at a time: where rows are adjacent, tiles share lines of memory.
+  void pack_tiles(TaskGrid::Range tiles, int64_t k0, int64_t k) {
+    constexpr int64_t kTiles = 8, kSteps = 64;
+    for (int64_t first = tiles.begin; first < tiles.end; first += kTiles) {
+      for (int64_t step = 0; step < k; step += kSteps) {
+        for (int64_t t = first; t < std::min(tiles.end, first + kTiles); ++t) {
+          const TaskGrid::Range rows = rows_of(t);
+          gemm_.pack_a(element_of_a(rows.begin, k0 + step), a_.row_stride, a_.col_stride,
+                       static_cast<int>(rows.end - rows.begin), std::min(kSteps, k - step),
+                       packed_a_ + (t - tiles.begin) * sizes_.a_tile + step * gemm_.rows);
+        }
+      }
+    }
+  }
+
   void run_block(TaskGrid::Range tiles, TaskGrid::Range panels) {
     for (int64_t k0 = 0; k0 < a_.cols;) {
       const int64_t k1 = chunk_end(plan_, k0, sizes_.run);
@@ -83,26 +116,20 @@ class GemmTask {
         pack_b(gemm_, quant_, b_, k0, k1 - k0, n0, columns_at(p),
                packed_b_ + (p - panels.begin) * sizes_.run * kPanelWidth);
       }
+      if (packs_a_ && !sizes_.keeps_a) pack_tiles(tiles, k0, k1 - k0);
       for (int64_t t = tiles.begin; t < tiles.end; ++t) {
-        run_tile(t, t - tiles.begin, panels, segments, k0, k1);
+        run_tile(t, t - tiles.begin, panels, segments, k0);
       }
       k0 = k1;
     }
   }
 
   void run_tile(int64_t tile, int64_t slot, TaskGrid::Range panels, const SegmentList& segments,
-                int64_t k0, int64_t k1) {
-    // Rows are shared out evenly, so that no tile is left with one or two.
-    const int64_t count = (a_.rows + gemm_.rows - 1) / gemm_.rows;
-    const int64_t m0 = tile * a_.rows / count, m1 = (tile + 1) * a_.rows / count;
-    const int rows = static_cast<int>(m1 - m0);
-    const float* a =
-        reinterpret_cast<const float*>(a_.data) + m0 * a_.row_stride + k0 * a_.col_stride;
-    const bool packed = a_.col_stride != 1;
-    if (packed) {
-      gemm_.pack_a(a, a_.row_stride, a_.col_stride, rows, k1 - k0, packed_a_);
-      a = packed_a_;
-    }
+                int64_t k0) {
+    const TaskGrid::Range rows = rows_of(tile);
+    const float* a = packs_a_
+                         ? packed_a_ + slot * sizes_.a_tile + (sizes_.keeps_a ? k0 : 0) * gemm_.rows
+                         : element_of_a(rows.begin, k0);
     const bool waits = a_.cols > kRunSteps;
     for (int64_t p = panels.begin; p < panels.end; ++p) {
       const int64_t index = p - panels.begin, n0 = p * kPanelWidth;
@@ -114,12 +141,12 @@ class GemmTask {
           .segment_count = segments.count,
           .state =
               state_ + (waits ? slot * sizes_.panels + index : 0) * cpu::tile_state(gemm_.rows),
-          .out = {.c = c_ + m0 * c_stride_ + n0,
+          .out = {.c = c_ + rows.begin * c_stride_ + n0,
                   .c_stride = c_stride_,
                   .columns = columns_at(p),
                   .bias = options_.bias == nullptr ? nullptr : options_.bias + n0,
                   .accumulate = options_.accumulate}};
-      (packed ? gemm_.tile_packed : gemm_.tile)(job, rows);
+      (packs_a_ ? gemm_.tile_packed : gemm_.tile)(job, static_cast<int>(rows.end - rows.begin));
     }
   }
 
@@ -135,6 +162,7 @@ class GemmTask {
   int64_t c_stride_;
   const GemmOptions& options_;
   const LeafPlan& plan_;
+  bool packs_a_;
   Buffers sizes_;
   float* packed_b_;
   float* packed_a_;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <numeric>
 
@@ -10,9 +11,11 @@ namespace yiti {
 
 /// K cut into leaves [starts[i], starts[i + 1]). Each output element is one chain of fused
 /// multiply-adds in ascending k per leaf; the leaves are added in a fixed binary tree:
-/// ((l0 + l1) + (l2 + l3)) + …, an odd one out joining at the next level.
+/// ((l0 + l1) + (l2 + l3)) + … There are 1, 2, 4 or 8.
 struct LeafPlan {
   static constexpr int kMaxLeaves = 8;
+  /// Each has at least this many elements: ends of leaves cost time.
+  static constexpr int64_t kLeastElements = 128;
   int count = 0;
   std::array<int64_t, kMaxLeaves + 1> starts{};
 };
@@ -31,8 +34,9 @@ inline LeafPlan plan_leaves(int64_t k, int64_t leaf_unit = 0,
   }
   const int64_t units = (k + unit - 1) / unit;
   LeafPlan plan;
-  plan.count =
-      static_cast<int>(std::min({units, max_leaves, static_cast<int64_t>(LeafPlan::kMaxLeaves)}));
+  const int64_t most = std::min({units, max_leaves, int64_t{LeafPlan::kMaxLeaves},
+                                 std::max<int64_t>(1, k / LeafPlan::kLeastElements)});
+  plan.count = static_cast<int>(std::bit_floor(static_cast<uint64_t>(most)));
   for (int i = 0; i < plan.count; ++i) {
     plan.starts[static_cast<size_t>(i) + 1] = std::min(k, (i + 1) * units / plan.count * unit);
   }

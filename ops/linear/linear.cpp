@@ -131,6 +131,7 @@ const Op& linear_op() {
           .sample({Shape{2, 3, 64}, Shape{32, 64}, Shape{32}})
           .sample({Shape{7, 100}, Shape{19, 100}, std::nullopt})
           .sample({Shape{5, 4}, Shape{33, 4}, Shape{33}})
+          .sample({Shape{7, 544}, Shape{3, 544}, Shape{3}})
           .sample({Shape{4, 128}, Shape{8, 128}, std::nullopt}, LinearAttrs{64, false})
           .sample(quantised_linear_sample(DType::kQ4_0, false))
           .sample(quantised_linear_sample(DType::kQ4_1, false))

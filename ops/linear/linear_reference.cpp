@@ -120,10 +120,10 @@ Sample quantised_linear_sample(DType dtype, bool panels) {
   sample.make = [=](DType floats, const DevicePtr& device) {
     std::mt19937_64 random(7);
     std::normal_distribution<double> normal;
-    std::vector<double> x(5 * 96);
+    std::vector<double> x(5 * 544);  // four leaves
     for (double& value : x) value = normal(random);
-    const Tensor weight = random_quantised(dtype, 19, 96, 11, device);
-    return std::vector<Tensor>{of_doubles(x, {5, 96}, floats, device),
+    const Tensor weight = random_quantised(dtype, 19, 544, 11, device);
+    return std::vector<Tensor>{of_doubles(x, {5, 544}, floats, device),
                                panels ? pack_panels(weight) : weight, Tensor()};
   };
   return sample;

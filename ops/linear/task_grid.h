@@ -23,13 +23,21 @@ struct TaskGrid {
 };
 
 /// `work` counts multiply-adds. Splitting columns is better, since each panel of B is then prepared
-/// once; rows are split where there are few panels.
+/// once; rows are split where there are few panels. Much work is cut into more parts than there are
+/// threads: one that the system interrupts then holds up the others by one part only.
 inline TaskGrid make_task_grid(int64_t threads, int64_t row_tiles, int64_t panels, int64_t work) {
-  constexpr int64_t kLeastWork = 1 << 17;  // below it, waking threads costs more
+  constexpr int64_t kLeastWork = 1 << 17;  // of a thread; below it, waking threads costs more
+  constexpr int64_t kMuchWork = 1 << 23;   // of a thread
+  constexpr int64_t kMostParts = 4;        // of a thread, each of some panels
+  constexpr int64_t kPanelsOfPart = 6;
   threads = std::clamp<int64_t>(work / kLeastWork, 1, threads);
   if (threads == 1) return {};
   if (panels < 4 * threads && row_tiles >= threads) return {.rows = threads, .columns = 1};
-  return {.rows = 1, .columns = std::max<int64_t>(1, std::min(panels, threads))};
+  int64_t parts = std::min(panels, threads);
+  if (work > threads * kMuchWork) {
+    parts = std::clamp(panels / kPanelsOfPart, parts, kMostParts * threads);
+  }
+  return {.rows = 1, .columns = std::max<int64_t>(1, parts)};
 }
 
 }  // namespace yiti

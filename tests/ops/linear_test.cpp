@@ -69,7 +69,8 @@ TEST(LeafPlan, CoversTheReductionWithWholeUnits) {
     }
   }
   EXPECT_EQ(plan_leaves(1536).count, 8);
-  EXPECT_EQ(plan_leaves(96).count, 3);
+  EXPECT_EQ(plan_leaves(576).count, 4);
+  EXPECT_EQ(plan_leaves(255).count, 1);
 }
 
 TEST(Gemm, FollowsTheDocumentedOrderOfAdditions) {
