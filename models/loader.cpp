@@ -100,6 +100,12 @@ void prepare(std::span<Tensor> tensors, const LoadOptions& options) {
   }
 }
 
+// In the device's memory, whose pages are huge: decoding reads all weights for each token, and the
+// addresses of a mapped file's small pages cost it a tenth of its speed.
+Tensor off_the_file(const Tensor& tensor, const std::shared_ptr<Storage>& file) {
+  return tensor.storage() == file ? tensor.copy() : tensor;
+}
+
 bool all_float32(const std::vector<Named>& tensors) {
   return std::all_of(tensors.begin(), tensors.end(),
                      [](const Named& named) { return named.tensor.dtype() == DType::kF32; });
@@ -139,8 +145,7 @@ class GgufGroup {
     prepare(tensors_, options);
     for (size_t i = 0; i < tensors_.size(); ++i) {
       const auto& [info, storage] = mapped_[i];
-      const bool on_the_file = tensors_[i].storage() == storage;
-      out.push_back({std::move(names_[i]), on_the_file ? tensors_[i].copy() : tensors_[i]});
+      out.push_back({std::move(names_[i]), off_the_file(tensors_[i], storage)});
       file_.get().release_pages(info->name);
     }
     *this = GgufGroup(file_);
@@ -183,9 +188,11 @@ LoadedModel load_folder(const std::string& path, const DevicePtr& device,
   for (const std::string& name : files.names()) {
     if (name.ends_with(".rotary_emb.inv_freq")) continue;
     if (name == "lm_head.weight" && config.tied_embeddings) continue;
-    Tensor tensor = files.tensor(name);
+    const Tensor mapped = files.tensor(name);
+    Tensor tensor = mapped;
     prepare({&tensor, 1}, options);
-    tensors.push_back({name, std::move(tensor)});
+    tensors.push_back({name, off_the_file(tensor, mapped.storage())});
+    files.release_pages(name);
   }
   LoadedModel loaded;
   loaded.model = assemble(config, std::move(tensors), options);
