@@ -16,6 +16,7 @@ struct HttpRequest {
   std::string authorization;
   std::string api_key;  ///< of X-Api-Key
   std::string content_type;
+  std::string accept;
   std::string origin;
   std::string request_id;     ///< of X-Request-Id; empty: the client gave none
   std::string peer;           ///< the client's address

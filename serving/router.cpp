@@ -11,6 +11,7 @@
 #include "serving/embeddings.h"
 #include "serving/fine_tuning.h"
 #include "serving/openai_response.h"
+#include "serving/page.h"
 #include "serving/text_routes.h"
 
 namespace yiti::serving {
@@ -18,6 +19,7 @@ namespace {
 
 enum class Target : uint8_t {
   kIndex,
+  kPage,
   kHealth,
   kModels,
   kModel,
@@ -99,6 +101,7 @@ Router::~Router() = default;
 std::optional<Router::Match> Router::find(std::string_view path) const {
   static constexpr auto kRoutes = std::to_array<Route>({
       {"GET", "/", "", false, Target::kIndex, true},
+      {"GET", "/page/", "", true, Target::kPage, true},
       {"GET", "/health", "", false, Target::kHealth, true},
       {"GET", "/v1/models", "", false, Target::kModels},
       {"GET", "/v1/models/", "", true, Target::kModel},
@@ -233,7 +236,8 @@ std::shared_ptr<Activity> Router::begin(const Match& match, const HttpRequest& r
 
 HttpResponse Router::answer(const Match& match, const HttpRequest& request) const {
   switch (match.route->target) {
-    case Target::kIndex: return index();
+    case Target::kIndex: return index(request);
+    case Target::kPage: return page_response(match.id);
     case Target::kHealth: return health();
     case Target::kModels: return ok(model_list_json(options_.models));
     case Target::kModel: return ok(model_json(model(match.id)));
@@ -326,8 +330,14 @@ FineTuneJob Router::job(const std::string& id) const {
                       .code = "job_not_found"});
 }
 
-HttpResponse Router::index() const {
+HttpResponse Router::index(const HttpRequest& request) const {
   HttpResponse response;
+  if (wants_page(request)) {
+    response = page_response("index.html");
+    response.headers.emplace_back("Vary", "Accept");
+    return response;
+  }
+  response.headers.emplace_back("Vary", "Accept");
   response.content_type = "text/plain; charset=utf-8";
   response.body = kIndexText;
   if (options_.jobs != nullptr) response.body += kIndexJobs;

@@ -41,7 +41,7 @@ class Router {
   const ServedModel& model(const std::string& name) const;
   JobRunner& jobs() const;
   FineTuneJob job(const std::string& id) const;
-  HttpResponse index() const;
+  HttpResponse index(const HttpRequest& request) const;
 
   const ServerOptions& options_;
   const Services services_;
