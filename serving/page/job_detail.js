@@ -3,7 +3,7 @@
 import { post, remove } from "./api.js";
 import { lossChart } from "./chart.js";
 import { chatWith } from "./chat.js";
-import { comparison } from "./compare.js";
+import { Comparison } from "./compare.js";
 import { element, facts, tell } from "./dom.js";
 import { hasModel, refreshModels } from "./models.js";
 
@@ -62,11 +62,13 @@ export class JobDetail {
     this.id = job.id;
     this.drawn = {};
     this.parts = {};
+    this.comparison = new Comparison();
     this.problem = element("p", { class: "error", role: "alert", hidden: true });
     this.root = element("div", { class: "job" });
     for (const name of ["head", "facts", "chart", "models", "compare", "events"]) {
       this.parts[name] = element("div", { class: name });
     }
+    this.parts.compare.append(this.comparison.root);
     this.root.append(this.parts.head, this.problem, ...Object.values(this.parts).slice(1));
   }
 
@@ -79,9 +81,7 @@ export class JobDetail {
     const width = this.root.clientWidth;
     this.draw("chart", [series, steps, width], () => this.chart(series, steps, width));
     this.draw("models", models, () => this.models(models));
-    const tuned = models[0]?.name;
-    // The comparison is kept while the user may be writing in it.
-    this.draw("compare", [job.model, tuned], () => (tuned ? [comparison(job.model, tuned)] : []));
+    this.compare(job.model, models.map(({ name }) => name));
     const messages = events.filter(({ type }) => type !== "metrics").slice(0, MESSAGES_SHOWN);
     this.draw("events", messages, () => this.messages(messages));
   }
@@ -108,6 +108,13 @@ export class JobDetail {
   chart(series, steps, width) {
     if (series.length === 0) return [element("p", { class: "empty" }, "The curve begins with the first step.")];
     return [lossChart(series, steps, width), legend(series)];
+  }
+
+  compare(base, tuned) {
+    this.comparison.root.hidden = tuned.length === 0;
+    if (JSON.stringify(tuned) === this.drawn.compare) return;
+    this.drawn.compare = JSON.stringify(tuned);
+    this.comparison.offer(base, tuned);
   }
 
   modelsOf(job, checkpoints) {
