@@ -96,8 +96,8 @@ class Service {
   LanguageSessionOptions session_options() const {
     LanguageSessionOptions session = options_.context.session();
     if (!options_.cache_dir.empty()) {
-      session.block_store = std::make_shared<BlockStore>(BlockStoreOptions{
-          .folder = options_.cache_dir, .max_bytes = options_.cache_gb << 30});
+      session.block_store = std::make_shared<BlockStore>(
+          BlockStoreOptions{.folder = options_.cache_dir, .max_bytes = options_.cache_gb << 30});
     }
     return session;
   }

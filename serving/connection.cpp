@@ -164,6 +164,7 @@ bool Connection::accept_head() {
   if (question != std::string_view::npos) request_.query = target.substr(question + 1);
   request_.authorization = view(message[http::field::authorization]);
   request_.content_type = view(message[http::field::content_type]);
+  request_.accept = view(message[http::field::accept]);
   request_.host = view(message[http::field::host]);
   request_.origin = view(message[http::field::origin]);
   request_.api_key = view(message["X-Api-Key"]);

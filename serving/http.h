@@ -16,6 +16,7 @@ struct HttpRequest {
   std::string authorization;
   std::string api_key;  ///< of X-Api-Key
   std::string content_type;
+  std::string accept;
   std::string host;
   std::string origin;        ///< of the page for which a browser asks; empty: no page
   std::string request_id;    ///< of X-Request-Id; empty: the client gave none

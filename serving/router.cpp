@@ -8,6 +8,7 @@
 #include "serving/api_error.h"
 #include "serving/embeddings.h"
 #include "serving/openai_response.h"
+#include "serving/page.h"
 #include "serving/query.h"
 #include "serving/text_routes.h"
 
@@ -211,7 +212,8 @@ std::shared_ptr<Activity> Router::embed(const HttpRequest& request, Exchange& ex
 HttpResponse Router::answer(const RouteMatch& match, const HttpRequest& request) const {
   const std::string& body = request.body;
   switch (match.route->target) {
-    case Target::kIndex: return index();
+    case Target::kIndex: return index(request);
+    case Target::kPage: return page_response(match.id);
     case Target::kHealth: return health();
     case Target::kMetrics:
       return plain_text("text/plain; version=0.0.4; charset=utf-8", services_.metrics->text());
@@ -264,12 +266,19 @@ HttpResponse Router::slots(const ServedModel& model) const {
                          .code = "not_supported"});
 }
 
-HttpResponse Router::index() const {
-  std::string text = kIndexText;
-  if (options_.jobs != nullptr) text += kIndexJobs;
-  text += "\nModels:\n";
-  for (const ServedModelPtr& one : models_->list()) text += "  " + one->name + "\n";
-  return plain_text("text/plain; charset=utf-8", std::move(text));
+HttpResponse Router::index(const HttpRequest& request) const {
+  HttpResponse response;
+  if (wants_page(request)) {
+    response = page_response("index.html");
+  } else {
+    std::string text = kIndexText;
+    if (options_.jobs != nullptr) text += kIndexJobs;
+    text += "\nModels:\n";
+    for (const ServedModelPtr& one : models_->list()) text += "  " + one->name + "\n";
+    response = plain_text("text/plain; charset=utf-8", std::move(text));
+  }
+  response.headers.emplace_back("Vary", "Accept");
+  return response;
 }
 
 ServedModelPtr Router::model(const std::string& name) const {

@@ -45,7 +45,7 @@ class Router {
   HttpResponse answer(const RouteMatch& match, const HttpRequest& request) const;
   HttpResponse health() const;
   HttpResponse slots(const ServedModel& model) const;
-  HttpResponse index() const;
+  HttpResponse index(const HttpRequest& request) const;
   /// The model of that name; where none is given, the only one that is no adapter.
   ServedModelPtr model(const std::string& name) const;
   ServedModelPtr model_in(const std::string& body) const;

@@ -38,6 +38,7 @@ constexpr Route slow(Route route) {
 // Of routes that fit, the first one counts.
 constexpr Route kRoutes[] = {
     get("/", Target::kIndex, true),
+    with_id(get("/page/", Target::kPage, true)),
     get("/health", Target::kHealth, true),
     get("/metrics", Target::kMetrics),
     get("/v1/models", Target::kModels),

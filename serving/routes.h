@@ -13,6 +13,7 @@ namespace yiti::serving {
 /// What answers a route.
 enum class Target : uint8_t {
   kIndex,
+  kPage,
   kHealth,
   kModels,
   kModel,

@@ -1,6 +1,8 @@
 // A server on the fake generator for tests in other languages: prints its port, serves until its
-// standard input ends. With an argument, that is its API key.
+// standard input ends. Arguments: its API key, and the milliseconds that a token takes.
+#include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <iostream>
 
 #include "serving/server.h"
@@ -16,6 +18,7 @@ int main(int argc, char** argv) {
   options.models = {{.name = "fake", .generator = &generator, .text = &text, .sampling = {}}};
   options.jobs = &jobs;
   if (argc > 1) options.api_keys = {argv[1]};
+  if (argc > 2) generator.set_token_delay(std::chrono::milliseconds(std::atoi(argv[2])));
   options.log = [](std::string_view line) { std::cerr << line << std::endl; };
   yiti::Server server(options);
   std::cout << server.start().value() << std::endl;

@@ -1,0 +1,11 @@
+# Writes OUTPUT, a C++ file with the page's FILES (paths from FOLDER, separated by commas).
+string(REPLACE "," ";" FILES "${FILES}")
+set(text "#include \"serving/page.h\"\n\nnamespace yiti::serving {\n\n")
+string(APPEND text "std::span<const PageFile> page_files() {\n")
+string(APPEND text "  static constexpr PageFile kFiles[] = {\n")
+foreach(name IN LISTS FILES)
+  file(READ "${FOLDER}/${name}" bytes)
+  string(APPEND text "      {\"${name}\", R\"yiti_page(${bytes})yiti_page\"},\n")
+endforeach()
+string(APPEND text "  };\n  return kFiles;\n}\n\n}  // namespace yiti::serving\n")
+file(WRITE "${OUTPUT}" "${text}")
