@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 
-#include "cli/model_options.h"
 #include "models/peft.h"
 
 namespace yiti::cli {
@@ -20,11 +19,11 @@ int64_t now_unix_s() {
   return std::chrono::duration_cast<std::chrono::seconds>(now).count();
 }
 
-AdapterModels::AdapterModels(const LoadedModel& base, std::string base_name,
+AdapterModels::AdapterModels(const LoadedModel& base, ServedModel served_base,
                              BatchScheduler& scheduler, std::shared_ptr<ModelRegistry> registry,
                              fs::path folder)
     : base_(base),
-      base_name_(std::move(base_name)),
+      served_base_(std::move(served_base)),
       scheduler_(scheduler),
       registry_(std::move(registry)),
       folder_(folder.empty() ? folder : fs::canonical(folder)) {}
@@ -33,12 +32,12 @@ ServedModel AdapterModels::make(const std::string& name, const fs::path& adapter
                                 int64_t created_unix_s) const {
   const std::shared_ptr<Generator> generator =
       scheduler_.add_model(load_peft(*base_.model, adapter.string()));
-  ServedModel served;
+  ServedModel served = served_base_;
   served.name = name;
   served.generator = generator.get();
-  served.text = &text_of(base_);
   served.created_unix_s = created_unix_s;
-  served.parent = base_name_;
+  served.path = adapter.string();
+  served.parent = served_base_.name;
   served.owner = generator;
   return served;
 }

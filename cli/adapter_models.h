@@ -17,9 +17,9 @@ namespace yiti::cli {
 /// Thread-safe. What it is made with must outlive it.
 class AdapterModels final : public AdapterHost {
  public:
-  /// `base` (without an adapter), its name and `scheduler` serve all of them. Requests may load
-  /// from `folder` and below; empty: from nowhere.
-  AdapterModels(const LoadedModel& base, std::string base_name, BatchScheduler& scheduler,
+  /// `base` (without an adapter) and `scheduler` serve all of them, with the text side and the
+  /// defaults of `served_base`. Requests may load from `folder` and below; empty: from nowhere.
+  AdapterModels(const LoadedModel& base, ServedModel served_base, BatchScheduler& scheduler,
                 std::shared_ptr<ModelRegistry> registry, std::filesystem::path folder = {});
 
   /// Serves the peft folder `adapter` as `name`, in place of what has that name. Throws as
@@ -28,7 +28,7 @@ class AdapterModels final : public AdapterHost {
   void withdraw(const std::string& name) { registry_->remove(name); }
 
   const LoadedModel& base() const { return base_; }
-  const std::string& base_name() const { return base_name_; }
+  const std::string& base_name() const { return served_base_.name; }
 
   void load_adapter(const std::string& name, const std::string& path, bool replace) override;
   void unload_adapter(const std::string& name) override;
@@ -39,7 +39,7 @@ class AdapterModels final : public AdapterHost {
   std::filesystem::path inside_folder(const std::string& path) const;
 
   const LoadedModel& base_;
-  const std::string base_name_;
+  const ServedModel served_base_;
   BatchScheduler& scheduler_;
   const std::shared_ptr<ModelRegistry> registry_;
   const std::filesystem::path folder_;

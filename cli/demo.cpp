@@ -113,11 +113,12 @@ class Demo {
         model_, {.session = {.max_tokens = 8192, .max_sequences = 8, .context_length = 2048},
                  .gate = gate});
     const auto registry = std::make_shared<ModelRegistry>();
-    AdapterModels models(loaded_, kModelName, scheduler, registry);
+    const ServedModel served = {.name = kModelName, .generator = &scheduler, .text = &text_};
+    AdapterModels models(loaded_, served, scheduler, registry);
     LocalJobs jobs(models, nullptr, {});
     ServerOptions wanted;
     wanted.port = options_.port;
-    wanted.models = {{.name = kModelName, .generator = &scheduler, .text = &text_}};
+    wanted.models = {served};
     wanted.registry = registry;
     wanted.jobs = &jobs;
     Server server(wanted);

@@ -11,6 +11,7 @@
 #include "cli/data_folder.h"
 #include "cli/local_jobs.h"
 #include "cli/model_options.h"
+#include "cli/request_options.h"
 #include "cli/terminal.h"
 #include "cli/training_options.h"
 #include "inference/scheduler.h"
@@ -28,7 +29,7 @@ struct ServeOptions {
   std::string host = "127.0.0.1";
   uint16_t port = 8080;
   std::string name;
-  std::string api_key;
+  RequestOptions requests;
   std::string data_dir;
   std::string adapter_dir;
   std::string organization = "yiti";
@@ -41,15 +42,15 @@ class Service {
  public:
   explicit Service(ServeOptions& options)
       : options_(options),
-        base_(options.model.load()),
+        base_(load(options)),
         model_(model_to_serve()),
         scheduler_(model_, {.session = options.context.session(), .gate = gate_}),
-        name_(options.name.empty() ? base_.name : options.name) {
+        served_base_(base_as_served()) {
     FineTuneOptions& run = options_.training.run;
     run.trainer.gate = gate_;
     run.base_name = options_.model.path;
     if (!options_.data_dir.empty()) open_data();
-    models_.emplace(base_, name_, scheduler_, registry_, options_.adapter_dir);
+    models_.emplace(base_, served_base_, scheduler_, registry_, options_.adapter_dir);
     if (trains() || folder_) jobs_.emplace(*models_, files_ ? &*files_ : nullptr, job_options());
   }
 
@@ -57,7 +58,7 @@ class Service {
     const ServerOptions wanted = server_options();
     Server server(wanted);
     server.start().value();
-    note(fmt::format("Serving {} at http://{}:{} (Ctrl-C stops)", name_, wanted.host,
+    note(fmt::format("Serving {} at http://{}:{} (Ctrl-C stops)", served_base_.name, wanted.host,
                      server.port()));
     if (trains()) {
       FineTuneEvents events;
@@ -78,10 +79,27 @@ class Service {
  private:
   bool trains() const { return !options_.training.run.train_data.empty(); }
 
+  static LoadedModel load(const ServeOptions& options) {
+    LoadedModel loaded = options.model.load();
+    loaded.text = options.requests.with_template(text_of(loaded));
+    return loaded;
+  }
+
   // With --train it is the served model itself that learns.
   ModelPtr model_to_serve() const {
     if (!trains() || !options_.model.adapter.empty()) return base_.model;
     return with_lora(*base_.model, options_.training.lora);
+  }
+
+  ServedModel base_as_served() {
+    ServedModel served;
+    served.name = options_.name.empty() ? base_.name : options_.name;
+    served.generator = &scheduler_;
+    served.text = &text_of(base_);
+    served.created_unix_s = now_unix_s();
+    served.path = options_.model.path;
+    options_.requests.apply(served);
+    return served;
   }
 
   void open_data() {
@@ -111,11 +129,8 @@ class Service {
     ServerOptions wanted;
     wanted.host = options_.host;
     wanted.port = options_.port;
-    wanted.api_key = options_.api_key;
-    wanted.models = {{.name = name_,
-                      .generator = &scheduler_,
-                      .text = &text_of(base_),
-                      .created_unix_s = now_unix_s()}};
+    options_.requests.apply(wanted);
+    wanted.models = {served_base_};
     wanted.registry = registry_;
     if (jobs_) wanted.jobs = &*jobs_;
     if (files_) wanted.files = &*files_;
@@ -130,7 +145,7 @@ class Service {
   const LoadedModel base_;
   const ModelPtr model_;
   BatchScheduler scheduler_;
-  const std::string name_;
+  const ServedModel served_base_;
   std::optional<DataFolder> folder_;
   std::optional<FileStore> files_;
   std::optional<AdapterModels> models_;
@@ -153,8 +168,7 @@ void add_serve(CLI::App& app, Action& action) {
   command->add_option("--host", options->host)->capture_default_str();
   command->add_option("-p,--port", options->port, "0: any free one")->capture_default_str();
   command->add_option("--name", options->name, "The model's name in requests");
-  command->add_option("--api-key", options->api_key, "Ask clients for this key")
-      ->envname("YITI_API_KEY");
+  options->requests.add(*command);
   command->add_flag("-q,--quiet", options->quiet, "Do not log requests");
   options->context.add(*command);
   command->add_option("--sequences", options->context.sequences, "Requests that run at once")

@@ -9,7 +9,7 @@ namespace yiti {
 namespace {
 
 // The program's inputs, in the order in which the session's context makes them.
-enum Input : size_t { kTokens, kPositions, kSlots, kSequence, kSelected, kTables };
+enum Input : size_t { kTokens, kPositions, kSlots, kSequence, kSelected, kKept, kTables };
 
 int64_t blocks_for(int64_t tokens) { return (tokens + kKeyBlock - 1) / kKeyBlock; }
 
@@ -135,22 +135,25 @@ void LanguageSession::check_feeds(std::span<const Feed> feeds) const {
 std::span<const float> LanguageSession::step(std::span<const Feed> feeds) {
   check_feeds(feeds);
   int64_t tokens = 0, rows = 0;
+  hidden_rows_ = 0;
   for (const Feed& feed : feeds) {
     const auto count = static_cast<int64_t>(feed.tokens.size());
     tokens += count;
     rows += feed.no_logits ? 0 : feed.all_logits ? count : 1;
+    hidden_rows_ += feed.hidden ? count : 0;
   }
   for (const Feed& feed : feeds) {
     Sequence& sequence = at(feed.sequence);
     reserve(sequence, feed.sequence.slot,
             sequence.length + static_cast<int64_t>(feed.tokens.size()));
   }
-  const std::array<int64_t, 2> sizes{tokens, rows};
+  const std::array<int64_t, 3> sizes{tokens, rows, hidden_rows_};
   int32_t* ids = session_->input(kTokens).data<int32_t>();
   int32_t* positions = session_->input(kPositions).data<int32_t>();
   int64_t* slots = session_->input(kSlots).data<int64_t>();
   int32_t* owner = session_->input(kSequence).data<int32_t>();
   int64_t* selected = session_->input(kSelected).data<int64_t>();
+  int64_t* kept = session_->input(kKept).data<int64_t>();
   int64_t t = 0;
   for (const Feed& feed : feeds) {
     Sequence& sequence = at(feed.sequence);
@@ -163,6 +166,7 @@ std::span<const float> LanguageSession::step(std::span<const Feed> feeds) {
       owner[t] = feed.sequence.slot;
       const bool last = i + 1 == feed.tokens.size();
       if (!feed.no_logits && (feed.all_logits || last)) *selected++ = t;
+      if (feed.hidden) *kept++ = t;
     }
   }
   session_->run(sizes, at(feeds[0].sequence).version.get());
@@ -170,6 +174,11 @@ std::span<const float> LanguageSession::step(std::span<const Feed> feeds) {
     at(feed.sequence).length += static_cast<int64_t>(feed.tokens.size());
   }
   return {session_->output(0).data<float>(), static_cast<size_t>(rows * vocab_size())};
+}
+
+std::span<const float> LanguageSession::hidden() const {
+  return {session_->output(1).data<float>(),
+          static_cast<size_t>(hidden_rows_ * model_->config().hidden_size)};
 }
 
 std::span<const float> LanguageSession::prefill(SequenceId sequence,

@@ -31,6 +31,7 @@ struct Feed {
   std::span<const int32_t> tokens;
   bool all_logits = false;  ///< of every token, else of the last one
   bool no_logits = false;   ///< of none: a chunk of a prompt that goes on
+  bool hidden = false;      ///< the last hidden states, of every token
 };
 
 /// Sequences share the session's steps and memory; each pins one parameter version. The logits of a
@@ -60,6 +61,9 @@ class LanguageSession {
   /// they have at most max_batch_tokens. Throws kOutOfRange past the context length,
   /// kResourceExhausted when the cache is full; the sequences are then unchanged.
   std::span<const float> step(std::span<const Feed> feeds);
+  /// The last step's hidden states [rows, hidden_size] of the feeds that asked for them, in order;
+  /// valid until the next step.
+  std::span<const float> hidden() const;
   /// Appends any number of tokens in chunks; logits of the last one [vocab].
   std::span<const float> prefill(SequenceId sequence, std::span<const int32_t> tokens);
   /// Appends one token; its logits [vocab].
@@ -94,6 +98,7 @@ class LanguageSession {
   std::shared_ptr<KvCache> cache_;
   std::unique_ptr<Session> session_;
   std::vector<Sequence> sequences_;
+  int64_t hidden_rows_ = 0;
 };
 
 /// Captures `model`'s forward as a session runs it, before any pass.

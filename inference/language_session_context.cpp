@@ -1,4 +1,5 @@
-// The session's side of the seam: attention over the paged cache, logits of selected rows.
+// The session's side of the seam: attention over the paged cache, logits and hidden states of
+// selected rows.
 #include <map>
 
 #include "inference/language_session.h"
@@ -18,12 +19,14 @@ class LanguageSessionContext final : public Context {
       : builder_(builder), store_(*model.store()), version_(store_.current()), cache_(cache) {
     const Dim tokens = builder.symbol("T", options.max_batch_tokens);
     const Dim rows = builder.symbol("S", options.max_batch_tokens);
+    const Dim hidden_rows = builder.symbol("H", options.max_batch_tokens);
     const int64_t table = (context_length + kKeyBlock - 1) / kKeyBlock;
     tokens_ = builder.input("tokens", {tokens}, DType::kI32);
     positions_ = builder.input("positions", {tokens}, DType::kI32);
     slots_ = builder.input("slots", {tokens}, DType::kI64);
     sequence_ = builder.input("sequence", {tokens}, DType::kI32);
     selected_ = builder.input("selected", {rows}, DType::kI64);
+    kept_ = builder.input("kept", {hidden_rows}, DType::kI64);
     tables_ = builder.input("tables", {Dim{options.max_sequences}, Dim{table}}, DType::kI32);
   }
 
@@ -49,8 +52,11 @@ class LanguageSessionContext final : public Context {
   }
 
   Tensor predict(const Tensor& x, const Linear& head) override {
+    hidden_ = ops::index_select(x, kept_);
     return head(ops::index_select(x, selected_), *this);
   }
+
+  const Tensor& hidden() const { return hidden_; }
 
   const Tensor& tokens() const { return tokens_; }
 
@@ -60,7 +66,7 @@ class LanguageSessionContext final : public Context {
   VersionPtr version_;
   const KvCache& cache_;
   std::map<int32_t, Tensor> parameters_;
-  Tensor tokens_, positions_, slots_, sequence_, selected_, tables_;
+  Tensor tokens_, positions_, slots_, sequence_, selected_, kept_, tables_, hidden_;
 };
 
 }  // namespace
@@ -70,6 +76,7 @@ Program capture_session(const LanguageModel& model, const KvCache& cache,
   ProgramBuilder builder(model.config().architecture, model.device());
   LanguageSessionContext context(builder, model, cache, options, context_length);
   builder.output(model(context.tokens(), context));
+  builder.output(context.hidden());
   return builder.finish();
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "core/error.h"
 #include "core/random.h"
@@ -10,6 +11,9 @@
 namespace yiti {
 namespace {
 
+constexpr float kMaxBias = 10'000;
+constexpr float kBanned = -std::numeric_limits<float>::infinity();
+
 // Better first; the lower token where logits are equal.
 bool better(float a_logit, int32_t a, float b_logit, int32_t b) {
   return a_logit != b_logit ? a_logit > b_logit : a < b;
@@ -17,7 +21,7 @@ bool better(float a_logit, int32_t a, float b_logit, int32_t b) {
 
 }  // namespace
 
-void check_sampling(const Sampling& s) {
+void check_sampling(const Sampling& s, int64_t vocab_size) {
   const auto require = [](bool ok, std::string_view name, double got, std::string_view wanted) {
     check(ok, "sampling", "{} is {}; wants {}", name, got, wanted);
   };
@@ -31,24 +35,33 @@ void check_sampling(const Sampling& s) {
           "-100 to 100");
   require(std::abs(s.presence_penalty) <= 100, "presence_penalty", s.presence_penalty,
           "-100 to 100");
+  for (const TokenBias& bias : s.logit_bias) {
+    check(bias.token >= 0 && bias.token < vocab_size, "sampling",
+          "logit_bias names token {}; wants 0 to {}", bias.token, vocab_size - 1);
+    // NaN and +infinity leave no order among the tokens.
+    require(bias.bias <= kMaxBias, "logit_bias", static_cast<double>(bias.bias), "at most 10000");
+  }
 }
 
-Sampler::Sampler(const Sampling& sampling, int64_t vocab_size, std::span<const int32_t> prompt)
+Sampler::Sampler(const Sampling& sampling, int64_t vocab_size, std::span<const int32_t> prompt,
+                 std::unique_ptr<TokenMatcher> matcher)
     : sampling_(sampling),
+      matcher_(std::move(matcher)),
       penalised_(sampling.repetition_penalty != 1 || sampling.frequency_penalty != 0 ||
-                 sampling.presence_penalty != 0) {
-  check_sampling(sampling);
+                 sampling.presence_penalty != 0),
+      adjusted_(penalised_ || !sampling.logit_bias.empty() || matcher_ != nullptr) {
+  check_sampling(sampling, vocab_size);
   if (sampling.temperature > 0) candidates_.reserve(static_cast<size_t>(vocab_size));
+  if (adjusted_) logits_.resize(static_cast<size_t>(vocab_size));
   if (!penalised_) return;
-  logits_.resize(static_cast<size_t>(vocab_size));
   counts_.assign(static_cast<size_t>(vocab_size), 0);
   seen_.assign(static_cast<size_t>(vocab_size), false);
   for (int32_t token : prompt) seen_[static_cast<size_t>(token)] = true;
 }
 
 int32_t Sampler::next(std::span<const float> logits) {
-  if (penalised_) {
-    apply_penalties(logits);
+  if (adjusted_) {
+    adjust(logits);
     logits = logits_;
   }
   const int32_t token = sampling_.temperature > 0 ? sampled(logits) : greedy(logits);
@@ -56,26 +69,37 @@ int32_t Sampler::next(std::span<const float> logits) {
     ++counts_[static_cast<size_t>(token)];
     seen_[static_cast<size_t>(token)] = true;
   }
+  if (matcher_ != nullptr) matcher_->accept(token);
   ++index_;
   return token;
 }
 
 int32_t Sampler::greedy(std::span<const float> logits) const {
-  return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+  const auto best = std::max_element(logits.begin(), logits.end());
+  if (*best == kBanned) fail(Code::kFailedPrecondition, "sampling", "all tokens are banned");
+  return static_cast<int32_t>(best - logits.begin());
+}
+
+void Sampler::adjust(std::span<const float> logits) {
+  std::copy(logits.begin(), logits.end(), logits_.begin());
+  if (penalised_) apply_penalties();
+  for (const TokenBias& bias : sampling_.logit_bias) {
+    logits_[static_cast<size_t>(bias.token)] += bias.bias;
+  }
+  if (matcher_ != nullptr) matcher_->mask(logits_);
 }
 
 // Repetition: Keskar et al. 2019. Frequency and presence: as OpenAI's API documents them.
-void Sampler::apply_penalties(std::span<const float> logits) {
+void Sampler::apply_penalties() {
   const auto repetition = static_cast<float>(sampling_.repetition_penalty);
-  for (size_t token = 0; token < logits.size(); ++token) {
-    float logit = logits[token];
+  for (size_t token = 0; token < logits_.size(); ++token) {
+    float& logit = logits_[token];
     if (seen_[token]) logit = logit > 0 ? logit / repetition : logit * repetition;
     if (counts_[token] > 0) {
       logit -=
           static_cast<float>(sampling_.frequency_penalty) * static_cast<float>(counts_[token]) +
           static_cast<float>(sampling_.presence_penalty);
     }
-    logits_[token] = logit;
   }
 }
 
@@ -111,7 +135,11 @@ void Sampler::keep_top() {
 int32_t Sampler::sampled(std::span<const float> logits) {
   candidates_.clear();
   for (size_t token = 0; token < logits.size(); ++token) {
-    candidates_.push_back({logits[token], static_cast<int32_t>(token)});
+    if (logits[token] != kBanned)
+      candidates_.push_back({logits[token], static_cast<int32_t>(token)});
+  }
+  if (candidates_.empty()) {
+    fail(Code::kFailedPrecondition, "sampling", "all tokens are banned");
   }
   keep_top();
   double total = 0;

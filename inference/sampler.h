@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -14,10 +15,14 @@ namespace yiti {
 class Sampler {
  public:
   /// Throws kInvalidArgument for parameters out of range.
-  Sampler(const Sampling& sampling, int64_t vocab_size, std::span<const int32_t> prompt);
+  Sampler(const Sampling& sampling, int64_t vocab_size, std::span<const int32_t> prompt,
+          std::unique_ptr<TokenMatcher> matcher = nullptr);
 
-  /// The token after those seen so far, which it then counts as seen.
+  /// The token after those seen so far, which it then counts as seen. Throws kFailedPrecondition
+  /// where biases and the matcher leave none.
   int32_t next(std::span<const float> logits);
+  /// Whether the matcher lets nothing follow.
+  bool complete() const { return matcher_ != nullptr && matcher_->complete(); }
 
  private:
   struct Candidate {
@@ -26,11 +31,14 @@ class Sampler {
   };
   int32_t greedy(std::span<const float> logits) const;
   int32_t sampled(std::span<const float> logits);
-  void apply_penalties(std::span<const float> logits);
+  void adjust(std::span<const float> logits);
+  void apply_penalties();
   void keep_top();
 
   Sampling sampling_;
+  std::unique_ptr<TokenMatcher> matcher_;
   bool penalised_;
+  bool adjusted_;  // the logits are changed before a token is chosen
   uint64_t index_ = 0;
   std::vector<float> logits_;
   std::vector<Candidate> candidates_;
@@ -39,7 +47,7 @@ class Sampler {
 };
 
 /// Throws kInvalidArgument naming the first parameter out of range.
-void check_sampling(const Sampling& sampling);
+void check_sampling(const Sampling& sampling, int64_t vocab_size);
 
 /// Log-probability of `token`, and of the `count` most likely tokens, best first.
 float log_probabilities(std::span<const float> logits, int32_t token, int count,

@@ -1,47 +1,31 @@
 #include "inference/scheduler.h"
 
 #include <algorithm>
-#include <atomic>
-#include <cmath>
-#include <limits>
+#include <chrono>
 #include <utility>
 
 #include "core/error.h"
+#include "inference/sampler.h"
+#include "inference/scheduler_job.h"
 #include "models/lora.h"
+#include "ops/attention/key_block.h"
 
 namespace yiti {
 
-// One request, from its queue to its end. Only `cancelled` is touched by other threads.
-class BatchScheduler::Job final : public GenerationHandle {
- public:
-  Job(Target on, GenerateRequest wanted, OnToken token, OnDone done)
-      : target(std::move(on)),
-        request(std::move(wanted)),
-        on_token(std::move(token)),
-        on_done(std::move(done)) {}
-  void cancel() override { cancelled = true; }
+namespace {
 
-  int64_t total_tokens() const {
-    return static_cast<int64_t>(request.prompt.size()) + request.max_tokens;
-  }
-  bool prefilling() const { return fed < request.prompt.size(); }
+int64_t now_ns() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
 
-  Target target;  // let go at the end: clients may keep the handle for longer
-  GenerateRequest request;
-  OnToken on_token;
-  OnDone on_done;
-  std::atomic<bool> cancelled{false};
-  SequenceId sequence;
-  std::unique_ptr<Sampler> sampler;
-  size_t fed = 0;                  // tokens of the prompt in the cache
-  std::span<const int32_t> chunk;  // what the step under way feeds
-  Generation result;
-  bool finished = false;
-};
+}  // namespace
 
 BatchScheduler::BatchScheduler(ModelPtr model, SchedulerOptions options)
     : options_(std::move(options)),
-      session_(std::make_shared<LanguageSession>(std::move(model), options_.session)),
+      session_(std::make_shared<LanguageSession>(model, options_.session)),
+      own_{std::move(model), session_, nullptr, std::make_shared<Counts>()},
       sessions_{session_} {
   thread_ = std::thread([this] { run(); });
 }
@@ -63,6 +47,10 @@ class BatchScheduler::AddedModel final : public Generator {
                                            OnDone done) override {
     return scheduler_.submit(target_, std::move(request), std::move(token), std::move(done));
   }
+  std::shared_ptr<GenerationHandle> embed(EmbedRequest request, OnEmbedding done) override {
+    return scheduler_.embed(target_, std::move(request), std::move(done));
+  }
+  GeneratorStats stats() const override { return scheduler_.stats(*target_.counts); }
   int64_t context_length() const override { return scheduler_.context_length(); }
 
  private:
@@ -71,15 +59,16 @@ class BatchScheduler::AddedModel final : public Generator {
 };
 
 std::shared_ptr<Generator> BatchScheduler::add_model(ModelPtr model, VersionPtr version) {
-  const ModelConfig& own = session_->model()->config();
+  const ModelConfig& own = own_.model->config();
   const ModelConfig& other = model->config();
   check(own.layers == other.layers && own.kv_heads == other.kv_heads &&
             own.head_dim == other.head_dim && own.vocab_size == other.vocab_size &&
-            session_->model()->profile().str() == model->profile().str(),
+            own_.model->profile().str() == model->profile().str(),
         "scheduler", "the model is of another shape or profile; wants one over the same base");
   SessionPtr session = session_for(model);
   return std::make_shared<AddedModel>(
-      *this, Target{std::move(model), std::move(session), std::move(version)});
+      *this,
+      Target{std::move(model), std::move(session), std::move(version), std::make_shared<Counts>()});
 }
 
 BatchScheduler::SessionPtr BatchScheduler::session_for(const ModelPtr& model) {
@@ -95,49 +84,85 @@ BatchScheduler::SessionPtr BatchScheduler::session_for(const ModelPtr& model) {
   return session;
 }
 
-std::shared_ptr<GenerationHandle> BatchScheduler::submit(GenerateRequest request, OnToken token,
-                                                         OnDone done) {
-  return submit({session_->model(), session_, nullptr}, std::move(request), std::move(token),
-                std::move(done));
+void BatchScheduler::check_prompt(const Job& job) const {
+  const std::vector<int32_t>& prompt = job.request.prompt;
+  check(!prompt.empty(), "generate", "the prompt is empty");
+  for (int32_t id : prompt) {
+    check(id >= 0 && id < session_->vocab_size(), "generate", "token {}; wants 0 to {}", id,
+          session_->vocab_size() - 1);
+  }
 }
 
-std::shared_ptr<GenerationHandle> BatchScheduler::submit(Target target, GenerateRequest request,
-                                                         OnToken token, OnDone done) {
-  auto job = std::make_shared<Job>(std::move(target), std::move(request), std::move(token),
-                                   std::move(done));
-  const auto checked = capture_errors("generate", [&] {
-    check(!job->request.prompt.empty(), "generate", "the prompt is empty");
+Result<bool> BatchScheduler::enqueue(const JobPtr& job) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopping_) return Error(Code::kUnavailable, "generate", "shutting down");
+    if (queue_.size() >= options_.max_queue) {
+      return Error(Code::kResourceExhausted, "generate",
+                   fmt::format("{} requests wait already", queue_.size()));
+    }
+    job->wait();
+    queue_.push(job->request.client, job);
+  }
+  wake_.notify_all();
+  return true;
+}
+
+std::shared_ptr<GenerationHandle> BatchScheduler::submit(GenerateRequest request, OnToken token,
+                                                         OnDone done) {
+  return submit(own_, std::move(request), std::move(token), std::move(done));
+}
+
+std::shared_ptr<GenerationHandle> BatchScheduler::embed(EmbedRequest request, OnEmbedding done) {
+  return embed(own_, std::move(request), std::move(done));
+}
+
+GeneratorStats BatchScheduler::stats() const { return stats(*own_.counts); }
+
+std::shared_ptr<GenerationHandle> BatchScheduler::submit(const Target& target,
+                                                         GenerateRequest request, OnToken token,
+                                                         OnDone done) {
+  auto job = std::make_shared<Job>(target, std::move(request), std::move(token), std::move(done));
+  auto queued = capture_errors("generate", [&] {
+    check_prompt(*job);
     check(job->request.max_tokens > 0, "generate", "max_tokens is {}; wants at least 1",
           job->request.max_tokens);
-    check_sampling(job->request.sampling);
-    for (int32_t id : job->request.prompt) {
-      check(id >= 0 && id < session_->vocab_size(), "generate", "token {}; wants 0 to {}", id,
-            session_->vocab_size() - 1);
-    }
+    check_sampling(job->request.sampling, session_->vocab_size());
     const auto prompt = static_cast<int64_t>(job->request.prompt.size());
     check(prompt < context_length(), "generate",
           "the prompt has {} tokens; the context holds {} with at least one generated", prompt,
           context_length());
     job->request.max_tokens = std::min(job->request.max_tokens, context_length() - prompt);
-    return true;
+    return enqueue(job).value();
   });
-  if (!checked.ok()) {
-    job->on_done(checked.error());
-    return job;
-  }
-  std::unique_lock lock(mutex_);
-  if (stopping_ || queue_.size() >= options_.max_queue) {
-    const Error error = stopping_ ? Error(Code::kUnavailable, "generate", "shutting down")
-                                  : Error(Code::kResourceExhausted, "generate",
-                                          fmt::format("{} requests wait already", queue_.size()));
-    lock.unlock();
-    job->on_done(error);
-    return job;
-  }
-  queue_.push_back(job);
-  lock.unlock();
-  wake_.notify_all();
+  if (!queued.ok()) job->fail_with(queued.error());
   return job;
+}
+
+std::shared_ptr<GenerationHandle> BatchScheduler::embed(const Target& target, EmbedRequest request,
+                                                        OnEmbedding done) {
+  auto job = std::make_shared<Job>(target, std::move(request), std::move(done));
+  auto queued = capture_errors("embed", [&] {
+    check_prompt(*job);
+    check(job->total_tokens() <= context_length(), "embed",
+          "the text has {} tokens; the context holds {}", job->total_tokens(), context_length());
+    return enqueue(job).value();
+  });
+  if (!queued.ok()) job->fail_with(queued.error());
+  return job;
+}
+
+GeneratorStats BatchScheduler::stats(const Counts& counts) const {
+  GeneratorStats stats;
+  stats.running = counts.running;
+  stats.waiting = counts.waiting;
+  stats.slots_used = running_count_;
+  stats.slots = session_->options().max_sequences;
+  stats.kv_tokens = session_->cache().blocks() * kKeyBlock;
+  stats.kv_tokens_used = blocks_used_ * kKeyBlock;
+  const int64_t began = turn_began_ns_;
+  if (began != 0) stats.step_under_way_s = static_cast<double>(now_ns() - began) * 1e-9;
+  return stats;
 }
 
 void BatchScheduler::run() {
@@ -146,20 +171,56 @@ void BatchScheduler::run() {
       std::unique_lock lock(mutex_);
       wake_.wait(lock, [&] { return stopping_ || !queue_.empty() || !running_.empty(); });
       if (stopping_) {
-        for (const JobPtr& job : queue_) job->cancelled = true;
-        for (const JobPtr& job : running_) job->cancelled = true;
-        if (queue_.empty() && running_.empty()) return;
+        for (const JobPtr& job : queue_.take_if([](const JobPtr&) { return true; })) {
+          running_.push_back(job);
+        }
+        for (const JobPtr& job : running_) job->cancel();
+        if (running_.empty()) return;
       }
     }
+    turn_began_ns_ = now_ns();
     if (options_.gate) options_.gate->enter();
-    admit();
-    step();
-    drop_finished();
+    turn();
     if (options_.gate) options_.gate->leave();
+    turn_began_ns_ = 0;
   }
 }
 
-// Starts requests in the order of their arrival while there is room for the next one.
+void BatchScheduler::turn() {
+  drop_cancelled();
+  admit();
+  note_state();
+  step();
+  running_.remove_if([](const JobPtr& job) { return job->finished(); });
+  note_state();
+}
+
+void BatchScheduler::note_state() {
+  running_count_ = static_cast<int64_t>(running_.size());
+  blocks_used_ = session_->cache().blocks() - session_->cache().free_blocks();
+}
+
+// Wherever they wait, so that they hold nobody up.
+void BatchScheduler::drop_cancelled() {
+  std::vector<JobPtr> left;
+  {
+    const std::lock_guard lock(mutex_);
+    left = queue_.take_if([](const JobPtr& job) { return job->cancelled(); });
+  }
+  for (const JobPtr& job : left) job->finish(Finish::kCancelled);
+  for (const JobPtr& job : running_) {
+    if (job->cancelled()) job->finish(Finish::kCancelled);
+  }
+  running_.remove_if([](const JobPtr& job) { return job->finished(); });
+}
+
+// Models have sessions, and so places, of their own, but together no more than one has.
+bool BatchScheduler::has_room_for(const Job& job) const {
+  return std::cmp_less(running_.size(), options_.session.max_sequences) &&
+         job.target.session->can_open(job.total_tokens());
+}
+
+// Starts requests, in turns of the clients, while there is room for the next one.
 void BatchScheduler::admit() {
   while (true) {
     JobPtr job;
@@ -167,44 +228,24 @@ void BatchScheduler::admit() {
       const std::lock_guard lock(mutex_);
       if (queue_.empty()) return;
       job = queue_.front();
-      const bool fits = std::cmp_less(running_.size(), options_.session.max_sequences) &&
-                        job->target.session->can_open(job->total_tokens());
-      if (!job->cancelled && !fits && !running_.empty()) return;
-      queue_.pop_front();
+      if (!has_room_for(*job) && !running_.empty()) return;
+      queue_.pop();
     }
-    if (job->cancelled) {
-      job->result.finish = Finish::kCancelled;
-      finish(*job, job->result);
-      continue;
-    }
-    auto opened = capture_errors("generate", [&] {
-      job->sampler = std::make_unique<Sampler>(job->request.sampling, session_->vocab_size(),
-                                               job->request.prompt);
-      Target& target = job->target;
-      if (target.version == nullptr) target.version = target.model->store()->current();
-      return target.session->open(job->total_tokens(), target.version);
+    const auto begun = capture_errors("generate", [&] {
+      job->begin();
+      return true;
     });
-    if (!opened) {
-      finish(*job, opened.error());
-      continue;
+    if (begun.ok()) {
+      running_.push_back(std::move(job));
+    } else {
+      job->fail_with(begun.error());
     }
-    job->sequence = opened.value();
-    const VersionPtr& version = job->target.version;
-    job->result.version = version->number();
-    job->result.fingerprint = version->fingerprint();
-    job->result.prompt_tokens = static_cast<int64_t>(job->request.prompt.size());
-    running_.push_back(std::move(job));
   }
 }
 
 void BatchScheduler::step() {
   std::vector<VersionPtr> versions;
   for (const JobPtr& job : running_) {
-    if (job->cancelled) {
-      job->result.finish = Finish::kCancelled;
-      finish(*job, job->result);
-      continue;
-    }
     const VersionPtr& version = job->target.version;
     if (std::find(versions.begin(), versions.end(), version) == versions.end()) {
       versions.push_back(version);
@@ -213,83 +254,66 @@ void BatchScheduler::step() {
   for (const VersionPtr& version : versions) step_version(version);
 }
 
-// One step of all requests on a version: a token for each that decodes, and prompt chunks in what
-// is left of the batch.
+// One step of all requests on a version: a token for each that decodes, and even shares of what is
+// left for the prompts, the shortest first, so that what one does not need goes to the others.
 void BatchScheduler::step_version(const VersionPtr& version) {
   std::vector<Feed> feeds;
-  std::vector<Job*> jobs;
-  SessionPtr session;  // the version's: a version belongs to one model
+  std::vector<Job*> jobs, prompts;
   int64_t room = options_.session.max_batch_tokens;
-  const auto add = [&](Job& job, std::span<const int32_t> tokens, bool goes_on) {
-    session = job.target.session;
-    job.chunk = tokens;
-    feeds.push_back({.sequence = job.sequence, .tokens = tokens, .no_logits = goes_on});
-    jobs.push_back(&job);
-    room -= static_cast<int64_t>(tokens.size());
-  };
-  for (const bool prefilling : {false, true}) {
-    for (const JobPtr& job : running_) {
-      if (job->finished || job->prefilling() != prefilling || room == 0) continue;
-      if (job->target.version != version) continue;
-      if (!prefilling) {
-        add(*job, std::span(job->result.tokens).last(1), false);
-        continue;
-      }
-      const auto left = std::span<const int32_t>(job->request.prompt).subspan(job->fed);
-      const auto count = std::min(left.size(), static_cast<size_t>(room));
-      add(*job, left.first(count), count < left.size());
+  for (const JobPtr& job : running_) {
+    if (job->finished() || job->target.version != version) continue;
+    if (job->prefilling()) {
+      prompts.push_back(job.get());
+    } else if (room > 0) {
+      feeds.push_back({.sequence = job->sequence, .tokens = std::span(job->tokens).last(1)});
+      jobs.push_back(job.get());
+      --room;
     }
   }
-  if (feeds.empty()) return;
+  if (!feeds.empty()) room = std::min(room, options_.prefill_beside_decoding);
+  std::stable_sort(prompts.begin(), prompts.end(), [](const Job* a, const Job* b) {
+    return a->prompt_left().size() < b->prompt_left().size();
+  });
+  for (size_t i = 0; i < prompts.size() && room > 0; ++i) {
+    Job& job = *prompts[i];
+    const auto share = std::max<int64_t>(room / static_cast<int64_t>(prompts.size() - i), 1);
+    const auto left = job.prompt_left();
+    const auto count = std::min(left.size(), static_cast<size_t>(share));
+    feeds.push_back({.sequence = job.sequence,
+                     .tokens = left.first(count),
+                     .no_logits = job.embeds() || count < left.size(),
+                     .hidden = job.embeds()});
+    jobs.push_back(&job);
+    room -= static_cast<int64_t>(count);
+  }
+  if (!feeds.empty()) run_step(feeds, jobs);
+}
+
+void BatchScheduler::run_step(std::span<const Feed> feeds, std::span<Job* const> jobs) {
+  const SessionPtr session = jobs[0]->target.session;  // all of them have one version, so one model
   auto logits = capture_errors("generate", [&] { return session->step(feeds); });
-  if (!logits) {
-    for (Job* job : jobs) finish(*job, logits.error());
+  if (!logits.ok()) {
+    for (Job* job : jobs) job->fail_with(logits.error());
     return;
   }
   std::span<const float> rows = logits.value();
-  const auto width = static_cast<size_t>(session_->vocab_size());
+  std::span<const float> hidden = session->hidden();
+  const auto vocab = static_cast<size_t>(session->vocab_size());
+  const auto width = static_cast<size_t>(session->model()->config().hidden_size);
   for (size_t i = 0; i < jobs.size(); ++i) {
-    if (jobs[i]->prefilling()) jobs[i]->fed += jobs[i]->chunk.size();
+    Job& job = *jobs[i];
+    const size_t taken = feeds[i].hidden ? feeds[i].tokens.size() * width : 0;
+    if (job.prefilling()) job.took_prompt(feeds[i].tokens.size(), hidden.first(taken));
+    hidden = hidden.subspan(taken);
+    if (job.embeds() && !job.prefilling()) job.finish(Finish::kStop);
     if (feeds[i].no_logits) continue;
-    advance(*jobs[i], rows.first(width));
-    rows = rows.subspan(width);
+    const auto advanced = capture_errors("generate", [&] {
+      job.advance(rows.first(vocab));
+      return true;
+    });
+    if (!advanced.ok()) job.fail_with(advanced.error());
+    rows = rows.subspan(vocab);
   }
-}
-
-// Takes the next token of a request from its logits.
-void BatchScheduler::advance(Job& job, std::span<const float> logits) {
-  GeneratedToken event;
-  event.token = job.sampler->next(logits);
-  event.index = static_cast<int64_t>(job.result.tokens.size());
-  event.logprob = std::numeric_limits<float>::quiet_NaN();
-  if (job.request.top_logprobs >= 0) {
-    event.logprob = log_probabilities(logits, event.token, job.request.top_logprobs, event.top);
-  }
-  const auto& stops = job.request.stop_tokens;
-  const bool stop = std::find(stops.begin(), stops.end(), event.token) != stops.end();
-  if (!stop) {
-    job.result.tokens.push_back(event.token);
-    if (job.on_token && !job.on_token(event)) {
-      job.result.finish = Finish::kCancelled;
-      return finish(job, job.result);
-    }
-  }
-  if (stop || static_cast<int64_t>(job.result.tokens.size()) == job.request.max_tokens) {
-    job.result.finish = stop ? Finish::kStop : Finish::kLength;
-    finish(job, job.result);
-  }
-}
-
-void BatchScheduler::finish(Job& job, Result<Generation> result) {
-  if (job.finished) return;
-  job.finished = true;
-  if (job.sequence.slot >= 0) job.target.session->close(job.sequence);
-  job.target = {};
-  if (job.on_done) job.on_done(std::move(result));
-}
-
-void BatchScheduler::drop_finished() {
-  running_.remove_if([](const JobPtr& job) { return job->finished; });
 }
 
 }  // namespace yiti

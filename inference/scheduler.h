@@ -1,17 +1,18 @@
 // Continuous batching: requests of many clients share the steps of one session.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
-#include <deque>
 #include <functional>
 #include <list>
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <vector>
 
 #include "core/gate.h"
+#include "inference/fair_queue.h"
 #include "inference/language_session.h"
-#include "inference/sampler.h"
 #include "models/generator.h"
 
 namespace yiti {
@@ -19,14 +20,18 @@ namespace yiti {
 struct SchedulerOptions {
   LanguageSessionOptions session = {};
   size_t max_queue = 1024;  ///< requests waiting for a place
+  /// Prompt tokens of a step in which others decode: what a new prompt may hold them up.
+  int64_t prefill_beside_decoding = 256;
   /// Told when there is work and when there is none, so that training can yield; may be null.
   std::shared_ptr<Gate> gate = nullptr;
 };
 
 /// Runs a session in a thread of its own. A request pins the newest parameter version when it
 /// begins and finishes on it; requests on different versions run in the same loop, step by step.
-/// Long prompts are cut into chunks so that others go on decoding. Models over the same base, such
-/// as its adapters, share the thread, its turns and the KV memory. Thread-safe.
+/// Long prompts are cut into chunks so that others go on decoding, and share a step with short ones
+/// evenly; clients that wait take turns. A cancelled request leaves within a step, also while it
+/// waits. Models over the same base, such as its adapters, share the thread, its turns and the KV
+/// memory. Thread-safe.
 class BatchScheduler final : public Generator {
  public:
   explicit BatchScheduler(ModelPtr model, SchedulerOptions options = {});
@@ -35,6 +40,8 @@ class BatchScheduler final : public Generator {
 
   std::shared_ptr<GenerationHandle> submit(GenerateRequest request, OnToken token,
                                            OnDone done) override;
+  std::shared_ptr<GenerationHandle> embed(EmbedRequest request, OnEmbedding done) override;
+  GeneratorStats stats() const override;
   int64_t context_length() const override { return session_->context_length(); }
 
   /// Another model over this one's base, as a generator. Its requests run on `version`, or on the
@@ -50,33 +57,50 @@ class BatchScheduler final : public Generator {
   class AddedModel;
   using JobPtr = std::shared_ptr<Job>;
   using SessionPtr = std::shared_ptr<LanguageSession>;
+  /// The requests of one model.
+  struct Counts {
+    std::atomic<int64_t> waiting = 0, running = 0;
+  };
   /// What a request runs: a session whose program is the model's, and the version (null: newest).
   struct Target {
-    ModelPtr model;
-    SessionPtr session;
-    VersionPtr version;
+    ModelPtr model = nullptr;
+    SessionPtr session = nullptr;
+    VersionPtr version = nullptr;
+    std::shared_ptr<Counts> counts = nullptr;
   };
 
-  std::shared_ptr<GenerationHandle> submit(Target target, GenerateRequest request, OnToken token,
-                                           OnDone done);
+  std::shared_ptr<GenerationHandle> submit(const Target& target, GenerateRequest request,
+                                           OnToken token, OnDone done);
+  std::shared_ptr<GenerationHandle> embed(const Target& target, EmbedRequest request,
+                                          OnEmbedding done);
+  GeneratorStats stats(const Counts& counts) const;
   SessionPtr session_for(const ModelPtr& model);
+  void check_prompt(const Job& job) const;
+  /// Queues the job, or says why it cannot be.
+  Result<bool> enqueue(const JobPtr& job);
   void run();
+  void turn();
+  void drop_cancelled();
+  bool has_room_for(const Job& job) const;
   void admit();
   void step();
   void step_version(const VersionPtr& version);
-  void advance(Job& job, std::span<const float> logits);
-  void finish(Job& job, Result<Generation> result);
-  void drop_finished();
+  void run_step(std::span<const Feed> feeds, std::span<Job* const> jobs);
+  void note_state();
 
   SchedulerOptions options_;
   SessionPtr session_;  // of the model that it was made with
+  const Target own_;    // that model
   std::mutex adding_;
   std::vector<std::weak_ptr<LanguageSession>> sessions_;  // all that are in use; with adding_
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::deque<JobPtr> queue_;   // with mutex_
-  bool stopping_ = false;      // with mutex_
-  std::list<JobPtr> running_;  // the thread's own
+  FairQueue<JobPtr> queue_;  // with mutex_
+  bool stopping_ = false;    // with mutex_
+  std::atomic<int64_t> running_count_ = 0;
+  std::atomic<int64_t> blocks_used_ = 0;
+  std::atomic<int64_t> turn_began_ns_ = 0;  // 0: none is under way
+  std::list<JobPtr> running_;               // the thread's own
   std::thread thread_;
 };
 

@@ -4,12 +4,18 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "core/error.h"
 
 namespace yiti {
+
+struct TokenBias {
+  int32_t token = 0;
+  float bias = 0;  ///< is added to the token's logit; -infinity bans it
+};
 
 /// How the next token is chosen. The defaults are greedy.
 struct Sampling {
@@ -21,6 +27,27 @@ struct Sampling {
   double frequency_penalty = 0;
   double presence_penalty = 0;
   uint64_t seed = 0;
+  std::vector<TokenBias> logit_bias = {};  ///< of one token, they add up
+};
+
+/// Which tokens may come next in one generation. One thread at a time.
+class TokenMatcher {
+ public:
+  virtual ~TokenMatcher() = default;
+  /// Sets the logits of tokens that may not come next to -infinity. Throws kFailedPrecondition
+  /// where none may.
+  virtual void mask(std::span<float> logits) = 0;
+  /// Goes on behind `token`, which mask() had left.
+  virtual void accept(int32_t token) = 0;
+  /// Whether the text is whole and nothing can follow.
+  virtual bool complete() const = 0;
+};
+
+/// A language that generated text must be of, such as a grammar's. Thread-safe.
+class TokenConstraint {
+ public:
+  virtual ~TokenConstraint() = default;
+  virtual std::unique_ptr<TokenMatcher> begin() const = 0;
 };
 
 struct GenerateRequest {
@@ -30,6 +57,9 @@ struct GenerateRequest {
   std::vector<int32_t> stop_tokens =
       {};                 ///< ends the generation; is reported but not part of the text
   int top_logprobs = -1;  ///< -1: no log-probabilities; n: and the n best tokens
+  std::shared_ptr<const TokenConstraint> constraint = nullptr;  ///< null: any text
+  /// Whose request it is: clients that wait take turns.
+  std::string client = {};
 };
 
 struct TokenLogprob {
@@ -46,6 +76,13 @@ struct GeneratedToken {
 
 enum class Finish : uint8_t { kStop, kLength, kCancelled };
 
+/// Where a generation's time went.
+struct GenerationTimes {
+  double queue_s = 0;   ///< before it began
+  double prompt_s = 0;  ///< until the first token
+  double decode_s = 0;  ///< from the first token to the end
+};
+
 struct Generation {
   std::vector<int32_t> tokens;  ///< without the stop token
   Finish finish = Finish::kStop;
@@ -53,6 +90,27 @@ struct Generation {
   int64_t cached_tokens = 0;  ///< of the prompt, found in a cache
   uint64_t version = 0;       ///< of the parameters it was made with, from first to last token
   std::string fingerprint;    ///< of that version
+  GenerationTimes times = {};
+};
+
+enum class Pooling : uint8_t { kMean, kLast };
+
+/// A text whose embedding is wanted: its last hidden states, pooled over the tokens.
+struct EmbedRequest {
+  std::vector<int32_t> tokens = {};
+  Pooling pooling = Pooling::kMean;
+  std::string client = {};
+};
+
+/// What a generator is doing. Models may share slots, cache and steps.
+struct GeneratorStats {
+  int64_t running = 0;          ///< requests of its own
+  int64_t waiting = 0;          ///< requests of its own
+  int64_t slots = 0;            ///< requests that may run at once
+  int64_t slots_used = 0;       ///< requests that do
+  int64_t kv_tokens = 0;        ///< that the cache holds
+  int64_t kv_tokens_used = 0;   ///< that requests have taken
+  double step_under_way_s = 0;  ///< how long; 0: none
 };
 
 /// A generation under way. Destroying it does not cancel.
@@ -67,6 +125,8 @@ class GenerationHandle {
 using OnToken = std::function<bool(const GeneratedToken&)>;
 /// Called once, last.
 using OnDone = std::function<void(Result<Generation>)>;
+/// Called once, with as many numbers as the model's hidden states have; not normalised.
+using OnEmbedding = std::function<void(Result<std::vector<float>>)>;
 
 /// Thread-safe.
 class Generator {
@@ -76,6 +136,9 @@ class Generator {
   /// Errors, such as a prompt that is too long, arrive through `done`.
   virtual std::shared_ptr<GenerationHandle> submit(GenerateRequest request, OnToken token,
                                                    OnDone done) = 0;
+  /// Queues a text to embed, with the same rules. Without an implementation: kUnimplemented.
+  virtual std::shared_ptr<GenerationHandle> embed(EmbedRequest request, OnEmbedding done);
+  virtual GeneratorStats stats() const { return {}; }
   /// Submits and waits.
   Result<Generation> generate(GenerateRequest request, OnToken token = nullptr);
   /// Prompt and generated tokens together may be at most this many.

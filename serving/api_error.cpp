@@ -1,15 +1,8 @@
 #include "serving/api_error.h"
 
-#include <nlohmann/json.hpp>
+#include "serving/json_text.h"
 
 namespace yiti::serving {
-namespace {
-
-nlohmann::ordered_json text_or_null(const std::string& text) {
-  return text.empty() ? nlohmann::ordered_json(nullptr) : nlohmann::ordered_json(text);
-}
-
-}  // namespace
 
 int http_status(Code code) {
   switch (code) {
@@ -48,13 +41,20 @@ ApiError stopping_error() {
           .code = "unavailable"};
 }
 
+ApiError busy_error(std::string message) {
+  return {.status = 429,
+          .message = std::move(message),
+          .type = "rate_limit_error",
+          .code = "rate_limit_exceeded"};
+}
+
 std::string error_json(const ApiError& error) {
-  const nlohmann::ordered_json json = {{"error",
-                                        {{"message", error.message},
-                                         {"type", error.type},
-                                         {"param", text_or_null(error.param)},
-                                         {"code", text_or_null(error.code)}}}};
-  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  nlohmann::ordered_json inner = {{"message", error.message},
+                                  {"type", error.type},
+                                  {"param", text_or_null(error.param)},
+                                  {"code", text_or_null(error.code)}};
+  for (const auto& [name, number] : error.numbers) inner[name] = number;
+  return json_text({{"error", std::move(inner)}});
 }
 
 HttpResponse error_response(const ApiError& error) {

@@ -1,8 +1,11 @@
 // Errors in OpenAI's shape.
 #pragma once
 
+#include <cstdint>
 #include <exception>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "core/error.h"
 #include "serving/http.h"
@@ -13,8 +16,9 @@ struct ApiError {
   int status = 400;
   std::string message;
   std::string type = "invalid_request_error";
-  std::string param = {};  ///< the field at fault; empty: null
-  std::string code = {};   ///< empty: null
+  std::string param = {};                                     ///< the field at fault; empty: null
+  std::string code = {};                                      ///< empty: null
+  std::vector<std::pair<std::string, int64_t>> numbers = {};  ///< further members, as llama.cpp has
 };
 
 /// Thrown by what reads requests.
@@ -36,6 +40,9 @@ ApiError to_api_error(const Error& error);
 
 /// What requests are told that the server's end cuts off.
 ApiError stopping_error();
+
+/// What requests are told for which there is no place (429).
+ApiError busy_error(std::string message);
 
 /// {"error": {message, type, param, code}}
 std::string error_json(const ApiError& error);

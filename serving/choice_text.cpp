@@ -27,6 +27,7 @@ ReplyChoice ChoiceText::push(const GeneratedToken& token) {
     return release({});
   }
   ++tokens_;
+  held_tokens_.push_back(token.token);
   if (with_logprobs_) held_.push_back(detail(token));
   if (!tokenizer_.is_special(token.token)) {
     characters_ += count_characters(tokenizer_.token_piece(token.token));
@@ -41,6 +42,8 @@ ReplyChoice ChoiceText::finish(Finish finish) {
   ReplyChoice last = release(std::move(rest));
   last.details.insert(last.details.end(), held_.begin(), held_.end());
   held_.clear();
+  last.tokens.insert(last.tokens.end(), held_tokens_.begin(), held_tokens_.end());
+  last.stop_string = stopped ? stream_.stop_string() : "";
   last.finish_reason = finish == Finish::kLength && !stopped ? "length" : "stop";
   return last;
 }
@@ -49,19 +52,24 @@ ReplyChoice ChoiceText::release(std::string text) {
   ReplyChoice delta;
   delta.index = index_;
   delta.with_logprobs = with_logprobs_;
-  if (!text.empty()) delta.details = std::exchange(held_, {});
+  if (!text.empty()) {
+    delta.details = std::exchange(held_, {});
+    delta.tokens = std::exchange(held_tokens_, {});
+  }
   delta.text = std::move(text);
   return delta;
 }
 
 TokenDetail ChoiceText::detail(const GeneratedToken& token) const {
   TokenDetail result;
+  result.token = token.token;
   result.piece = tokenizer_.token_piece(token.token);
   result.logprob = token.logprob;
   result.text_offset = characters_;
   for (const TokenLogprob& other : token.top) {
     if (other.token >= tokenizer_.vocab_size()) continue;  // a row that only pads the head
-    result.top.emplace_back(tokenizer_.token_piece(other.token), other.logprob);
+    result.top.push_back(
+        {other.token, std::string(tokenizer_.token_piece(other.token)), other.logprob});
   }
   return result;
 }

@@ -39,6 +39,7 @@ class ChoiceText {
   int64_t tokens_ = 0;
   int64_t characters_ = 0;         // of all tokens' pieces so far
   std::vector<TokenDetail> held_;  // whose text is not certain yet
+  std::vector<int32_t> held_tokens_;
 };
 
 }  // namespace yiti::serving

@@ -31,17 +31,14 @@ ApiError too_large(uint64_t limit) {
           .code = "bad_request"};
 }
 
-ApiError too_many_uploads() {
-  return {.status = 429,
-          .message = "Other files are being uploaded; try again soon.",
-          .type = "rate_limit_error",
-          .code = "rate_limit_exceeded"};
-}
-
 }  // namespace
 
 Connection::Connection(Socket socket, ConnectionContext& context)
-    : socket_(std::move(socket)), deadline_(socket_.get_executor()), context_(context) {}
+    : socket_(std::move(socket)), deadline_(socket_.get_executor()), context_(context) {
+  ErrorCode ignored;
+  const auto endpoint = socket_.remote_endpoint(ignored);
+  if (!ignored) peer_ = endpoint.address().to_string();
+}
 
 template <class F>
 void Connection::guard(F&& f) {
@@ -167,10 +164,12 @@ bool Connection::accept_head() {
   if (question != std::string_view::npos) request_.query = target.substr(question + 1);
   request_.authorization = view(message[http::field::authorization]);
   request_.content_type = view(message[http::field::content_type]);
-  const std::string host(view(message[http::field::host]));
-  const std::string_view origin = view(message[http::field::origin]);
-  request_.is_cross_site =
-      !origin.empty() && origin != "http://" + host && origin != "https://" + host;
+  request_.host = view(message[http::field::host]);
+  request_.origin = view(message[http::field::origin]);
+  request_.api_key = view(message["X-Api-Key"]);
+  request_.request_id = view(message["X-Request-Id"]);
+  request_.asks_to_ask = !message["Access-Control-Request-Method"].empty();
+  request_.peer = peer_;
   keep_alive_ = message.keep_alive();
   chunked_ = message.version() >= 11;
   head_only_ = message.method() == http::verb::head;
@@ -190,7 +189,7 @@ bool Connection::accept_head() {
   if (limit > static_cast<uint64_t>(context_.options.max_body_bytes)) {
     upload_ = context_.router.begin_upload();
     if (upload_ == nullptr) {
-      refuse(error_response(too_many_uploads()));
+      refuse(error_response(busy_error("Other files are being uploaded; try again soon.")));
       return false;
     }
   }
@@ -264,7 +263,12 @@ void Connection::begin_stream(HttpResponse head) {
 void Connection::send_head(const HttpResponse& response, std::string_view framing) {
   if (context_.stopping) keep_alive_ = false;
   status_ = response.status;
-  queued_ += response_head(response, framing, keep_alive_, std::time(nullptr));
+  HttpResponse head{.status = response.status,
+                    .content_type = response.content_type,
+                    .body = {},
+                    .headers = response.headers};
+  context_.router.complete(head, request_);
+  queued_ += response_head(head, framing, keep_alive_, std::time(nullptr));
 }
 
 bool Connection::write(std::string_view bytes) {

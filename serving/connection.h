@@ -100,6 +100,7 @@ class Connection : public Exchange, public std::enable_shared_from_this<Connecti
   std::string input_;  // read but not parsed
   std::optional<Parser> parser_;
   HttpRequest request_;
+  std::string peer_;
   std::shared_ptr<Activity> activity_;
   std::shared_ptr<Place> upload_;  // among the large bodies that are held at once
 

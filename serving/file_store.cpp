@@ -9,6 +9,7 @@
 #include "core/io/files.h"
 #include "core/io/json.h"
 #include "serving/generation_request.h"
+#include "serving/json_text.h"
 
 namespace yiti {
 namespace {
@@ -39,7 +40,7 @@ std::string details_json(const StoredFile& file) {
                      {"bytes", file.bytes},
                      {"created_at", file.created_unix_s},
                      {"number", file.number}};
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return serving::json_text(json);
 }
 
 StoredFile read_details(const fs::path& path, std::string id) {

@@ -2,16 +2,13 @@
 
 #include <ctime>
 
+#include "serving/json_text.h"
 #include "serving/query.h"
 
 namespace yiti::serving {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-std::string dump(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
 
 template <class T>
 Json value_or_null(const std::optional<T>& value) {
@@ -23,7 +20,6 @@ Json value_or_auto(const std::optional<T>& value) {
   return value ? Json(*value) : Json("auto");
 }
 
-Json text_or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
 Json time_or_null(int64_t unix_s) { return unix_s == 0 ? Json(nullptr) : Json(unix_s); }
 
 Json to_json(const JobError& error) {
@@ -106,15 +102,15 @@ Json to_json(const JobEvent& event) {
 }  // namespace
 
 std::string job_list_json(const std::vector<FineTuneJob>& jobs, std::string_view query) {
-  return dump(page_json(jobs, read_page(query, 20, 100),
-                        [](const FineTuneJob& job) { return to_json(job); }));
+  return json_text(page_json(jobs, read_page(query, 20, 100),
+                             [](const FineTuneJob& job) { return to_json(job); }));
 }
 
-std::string job_json(const FineTuneJob& job) { return dump(to_json(job)); }
+std::string job_json(const FineTuneJob& job) { return json_text(to_json(job)); }
 
 std::string event_list_json(const std::vector<JobEvent>& events, std::string_view query) {
-  return dump(page_json(events, read_page(query, 20, 1000),
-                        [](const JobEvent& event) { return to_json(event); }));
+  return json_text(page_json(events, read_page(query, 20, 1000),
+                             [](const JobEvent& event) { return to_json(event); }));
 }
 
 std::string checkpoint_list_json(const std::vector<JobCheckpoint>& checkpoints,
@@ -128,7 +124,7 @@ std::string checkpoint_list_json(const std::vector<JobCheckpoint>& checkpoints,
                 {"step_number", checkpoint.metrics.step},
                 {"metrics", to_json(checkpoint.metrics)}};
   };
-  return dump(page_json(checkpoints, read_page(query, 10, 100), checkpoint_json));
+  return json_text(page_json(checkpoints, read_page(query, 10, 100), checkpoint_json));
 }
 
 }  // namespace yiti::serving

@@ -6,18 +6,41 @@
 #include <chrono>
 #include <string_view>
 
-#include "serving/generation_request.h"
 #include "serving/sse.h"
 
 namespace yiti::serving {
 namespace {
 
-ReplyHead make_head(const ApiRequest& request) {
+std::string make_id(Api api) {
+  switch (api) {
+    case Api::kChat: return "chatcmpl-" + random_hex(3);
+    case Api::kResponses: return "resp_" + random_hex(6);
+    case Api::kCompletion:
+    case Api::kNative: break;
+  }
+  return "cmpl-" + random_hex(3);
+}
+
+ReplyContext make_context(ApiRequest request, const PreparedRequest& prepared, std::string id,
+                          std::string model) {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return {.api = request.api,
-          .id = (request.api == Api::kChat ? "chatcmpl-" : "cmpl-") + random_hex(3),
-          .created_unix_s = std::chrono::duration_cast<std::chrono::seconds>(now).count(),
-          .model = request.model};
+  const GenerateRequest& first = prepared.generations[0];
+  const ReplyHead head = {
+      .api = request.api,
+      .id = std::move(id),
+      .created_unix_s = std::chrono::duration_cast<std::chrono::seconds>(now).count(),
+      .model = std::move(model)};
+  request.messages = nullptr;
+  request.prompts.clear();
+  return {.request = std::move(request),
+          .head = head,
+          .sampling = first.sampling,
+          .max_tokens = first.max_tokens,
+          .prompt_text = prepared.prompt_texts.empty() ? "" : prepared.prompt_texts[0]};
+}
+
+double seconds(std::chrono::steady_clock::duration time) {
+  return std::chrono::duration<double>(time).count();
 }
 
 std::vector<int32_t> sorted(std::vector<int32_t> tokens) {
@@ -27,70 +50,68 @@ std::vector<int32_t> sorted(std::vector<int32_t> tokens) {
 
 }  // namespace
 
-std::shared_ptr<Activity> GenerationTask::start(const ApiRequest& request, ServedModelPtr model,
-                                                const ServerOptions& options,
-                                                const std::shared_ptr<Limiter>& limiter,
+std::shared_ptr<Activity> GenerationTask::start(ApiRequest request, ServedModelPtr model,
+                                                const Services& services, const std::string& client,
                                                 Exchange& exchange) {
-  std::vector<GenerateRequest> requests = generate_requests(request, *model);
-  const auto count = static_cast<int64_t>(requests.size());
-  if (count > limiter->most()) {
+  PreparedRequest prepared = prepare_request(request, *model, services.options.max_tokens);
+  for (GenerateRequest& one : prepared.generations) one.client = client;
+  Limiter& limiter = *services.limiter;
+  const auto count = static_cast<int64_t>(prepared.generations.size());
+  if (count > limiter.most()) {
     throw ApiException({.message = fmt::format("the request asks for {} generations; this server "
                                                "runs at most {} at once",
-                                               count, limiter->most()),
+                                               count, limiter.most()),
                         .param = "n"});
   }
-  if (!limiter->acquire(count)) {
-    throw ApiException({.status = 429,
-                        .message = "The server is at its limit of generations; try again soon.",
-                        .type = "rate_limit_error",
-                        .code = "rate_limit_exceeded"});
+  if (!limiter.acquire(count)) {
+    throw ApiException(busy_error("The server is at its limit of generations; try again soon."));
   }
-  const auto task = std::make_shared<GenerationTask>(request, std::move(model), options, exchange);
-  task->submit(std::move(requests), limiter);
+  const auto task = std::make_shared<GenerationTask>(std::move(request), prepared, std::move(model),
+                                                     services, exchange);
+  task->submit(std::move(prepared.generations));
   return task;
 }
 
-GenerationTask::GenerationTask(const ApiRequest& request, ServedModelPtr model,
-                               const ServerOptions& options, Exchange& exchange)
+GenerationTask::GenerationTask(ApiRequest request, const PreparedRequest& prepared,
+                               ServedModelPtr model, const Services& services, Exchange& exchange)
     : model_(std::move(model)),
-      options_(options),
+      services_(services),
       exchange_(&exchange),
-      head_(make_head(request)),
+      id_(make_id(request.api)),
       stream_(request.stream),
-      include_usage_(request.include_usage),
       choices_per_prompt_(static_cast<size_t>(request.n)) {
-  const size_t prompts = std::max<size_t>(request.prompts.size(), 1);
-  const size_t count = prompts * static_cast<size_t>(request.n);
   const std::vector<int32_t> stop_tokens = sorted(model_->text->stop_tokens);
+  const size_t count = prepared.generations.size();
   choices_.reserve(count);
   for (size_t i = 0; i < count; ++i) {
     const auto index = static_cast<int64_t>(i);
     const bool with_logprobs = request.top_logprobs >= 0;
-    choices_.push_back(
-        {ChoiceText(index, model_->text->tokenizer, request.stop, stop_tokens, with_logprobs)});
-    choices_.back().reply = {.index = index,
-                             .text = {},
-                             .details = {},
-                             .with_logprobs = with_logprobs,
-                             .finish_reason = {}};
+    Choice choice = {
+        ChoiceText(index, model_->text->tokenizer, request.stop, stop_tokens, with_logprobs)};
+    if (request.echo) choice.echo = prepared.prompt_texts[i / choices_per_prompt_];
+    if (prepared.tools) choice.tools.emplace(*prepared.tools);
+    choice.reply.index = index;
+    choice.reply.with_logprobs = with_logprobs;
+    choices_.push_back(std::move(choice));
   }
+  writer_ = make_reply_writer(make_context(std::move(request), prepared, id_, model_->name));
 }
 
 GenerationTask::~GenerationTask() { let_go(); }
 
-void GenerationTask::submit(std::vector<GenerateRequest> requests,
-                            const std::shared_ptr<Limiter>& limiter) {
+void GenerationTask::submit(std::vector<GenerateRequest> requests) {
   std::vector<std::shared_ptr<Place>> places;
-  for (size_t i = 0; i < requests.size(); ++i) places.push_back(std::make_shared<Place>(limiter));
+  for (size_t i = 0; i < requests.size(); ++i)
+    places.push_back(std::make_shared<Place>(services_.limiter));
   // Weak, since a generator may keep the mailbox longer than the server lives.
   auto drain = [weak = weak_from_this()] {
     if (const auto self = weak.lock()) self->drain();
   };
   mailbox_ = std::make_shared<Mailbox>(*exchange_, drain,
-                                       static_cast<size_t>(options_.max_buffered_tokens));
+                                       static_cast<size_t>(services_.options.max_buffered_tokens));
   for (size_t i = 0; i < requests.size(); ++i) {
     if (i % choices_per_prompt_ == 0) {
-      usage_.prompt_tokens += static_cast<int64_t>(requests[i].prompt.size());
+      end_.usage.prompt_tokens += static_cast<int64_t>(requests[i].prompt.size());
     }
     auto on_token = [mailbox = mailbox_, i](const GeneratedToken& token) {
       return mailbox->push({i, token});
@@ -130,9 +151,40 @@ void GenerationTask::drain() {
 
 void GenerationTask::on_token(Choice& choice, const GeneratedToken& token) {
   if (choice.done || choice.text.hit_stop_string()) return;
-  const ReplyChoice delta = choice.text.push(token);
+  measure(choice);
+  ReplyChoice delta = choice.text.push(token);
   if (choice.text.hit_stop_string() && choice.handle != nullptr) choice.handle->cancel();
-  emit(choice, delta, {});
+  take_calls(choice, delta);
+  emit(choice, std::move(delta), {});
+}
+
+void GenerationTask::measure(Choice& choice) {
+  const Clock::time_point now = Clock::now();
+  if (choice.last_token == Clock::time_point()) {
+    services_.metrics->first_token(model_->name, seconds(now - submitted_));
+  } else {
+    services_.metrics->next_token(model_->name, seconds(now - choice.last_token));
+  }
+  choice.last_token = now;
+}
+
+// Of text that may call tools, keeps only the text.
+void GenerationTask::take_calls(Choice& choice, ReplyChoice& delta) {
+  if (!choice.tools) return;
+  ParsedReply parsed = choice.tools->push(delta.text);
+  if (!delta.finish_reason.empty()) {
+    ParsedReply rest = choice.tools->finish();
+    parsed.text += rest.text;
+    parsed.calls.insert(parsed.calls.end(), rest.calls.begin(), rest.calls.end());
+  }
+  delta.text = std::move(parsed.text);
+  for (ToolCall& call : parsed.calls) {
+    delta.tool_calls.push_back({.index = choice.calls++,
+                                .id = "call_" + random_hex(3),
+                                .name = std::move(call.name),
+                                .arguments = std::move(call.arguments)});
+  }
+  if (delta.finish_reason == "stop" && choice.calls > 0) delta.finish_reason = "tool_calls";
 }
 
 void GenerationTask::on_done(Choice& choice, Result<Generation> result) {
@@ -143,83 +195,72 @@ void GenerationTask::on_done(Choice& choice, Result<Generation> result) {
     return fail_with(Error(Code::kCancelled, "generation", "it was cancelled"));
   }
   fingerprints_.insert(generation.fingerprint);
-  const ReplyChoice last = choice.text.finish(generation.finish);
-  usage_.completion_tokens += choice.text.tokens();
+  ReplyChoice last = choice.text.finish(generation.finish);
+  take_calls(choice, last);
+  end_.usage.completion_tokens += choice.text.tokens();
   if (choice.text.index() % static_cast<int64_t>(choices_per_prompt_) == 0) {
-    usage_.cached_tokens += generation.cached_tokens;
+    end_.usage.cached_tokens += generation.cached_tokens;
   }
-  emit(choice, last, generation.fingerprint);
+  if (generation.times.prompt_s + generation.times.decode_s >
+      end_.times.prompt_s + end_.times.decode_s) {
+    end_.times = generation.times;
+  }
+  services_.metrics->finished(model_->name, generation, last.finish_reason, choice.text.tokens(),
+                              seconds(Clock::now() - submitted_));
+  emit(choice, std::move(last), generation.fingerprint);
   if (++choices_done_ == choices_.size() && exchange_ != nullptr) complete();
 }
 
-void GenerationTask::emit(Choice& choice, const ReplyChoice& delta,
-                          const std::string& fingerprint) {
-  if (!stream_) {
-    choice.reply.text += delta.text;
-    choice.reply.details.insert(choice.reply.details.end(), delta.details.begin(),
-                                delta.details.end());
-    choice.reply.finish_reason = delta.finish_reason;
-    return;
-  }
-  const ChunkOptions chunk = {.fingerprint = fingerprint, .include_usage = include_usage_};
-  if (!std::exchange(choice.role_sent, true) && head_.api == Api::kChat) {
-    send(role_chunk_json(head_, delta.index, chunk));
-  }
-  if (delta.finish_reason.empty()) {
-    if (!delta.text.empty()) send(chunk_json(head_, delta, chunk));
-    return;
-  }
-  // The text that was held back goes before the end, as clients expect an empty last delta.
-  if (!delta.text.empty() || !delta.details.empty()) {
-    ReplyChoice rest = delta;
-    rest.finish_reason.clear();
-    send(chunk_json(head_, rest, chunk));
-  }
-  send(chunk_json(head_,
-                  {.index = delta.index,
-                   .text = {},
-                   .details = {},
-                   .with_logprobs = delta.with_logprobs,
-                   .finish_reason = delta.finish_reason},
-                  chunk));
+void GenerationTask::emit(Choice& choice, ReplyChoice delta, const std::string& fingerprint) {
+  if (!choice.echo.empty()) delta.text = std::exchange(choice.echo, {}) + delta.text;
+  if (stream_) return send(writer_->delta(delta, fingerprint));
+  ReplyChoice& reply = choice.reply;
+  const auto append = [](auto& to, auto& from) { to.insert(to.end(), from.begin(), from.end()); };
+  reply.text += delta.text;
+  append(reply.details, delta.details);
+  append(reply.tokens, delta.tokens);
+  append(reply.tool_calls, delta.tool_calls);
+  reply.finish_reason = delta.finish_reason;
+  reply.stop_string = delta.stop_string;
 }
 
-void GenerationTask::send(const std::string& json) {
-  if (exchange_ == nullptr) return;
+void GenerationTask::send(const std::string& events) {
+  if (exchange_ == nullptr || events.empty()) return;
   if (!std::exchange(stream_begun_, true)) {
     HttpResponse head = sse_head();
-    head.headers.emplace_back("X-Request-Id", head_.id);
+    head.headers.emplace_back("X-Request-Id", id_);
     exchange_->begin_stream(std::move(head));
   }
-  if (!exchange_->write(sse_event(json))) let_go();
+  if (!exchange_->write(events)) let_go();
 }
 
 void GenerationTask::complete() {
-  const std::string fingerprint = fmt::format("{}", fmt::join(fingerprints_, ","));
+  end_.fingerprint = fmt::format("{}", fmt::join(fingerprints_, ","));
   if (stream_) {
-    if (include_usage_) send(usage_chunk_json(head_, usage_, fingerprint));
-    send("[DONE]");
+    send(writer_->end(end_));
     if (exchange_ != nullptr) exchange_->finish();
   } else {
     std::vector<ReplyChoice> replies;
     for (Choice& choice : choices_) replies.push_back(std::move(choice.reply));
     HttpResponse response;
-    response.headers.emplace_back("X-Request-Id", head_.id);
-    response.body = reply_json(head_, replies, usage_, fingerprint);
+    response.headers.emplace_back("X-Request-Id", id_);
+    response.body = writer_->whole(replies, end_);
     exchange_->respond(std::move(response));
   }
   let_go();
 }
 
 void GenerationTask::fail_with(const Error& error) {
-  if (options_.log) options_.log(fmt::format("{}: {}", head_.id, error.what()));
+  const auto& log = services_.options.log;
+  if (log) log(fmt::format("{}: {}", id_, error.what()));
+  services_.metrics->failed(model_->name);
   fail_with(to_api_error(error));
 }
 
 void GenerationTask::fail_with(const ApiError& error) {
   if (exchange_ == nullptr) return;
   if (stream_begun_) {
-    send(error_json(error));
+    send(writer_->failure(error));
     if (exchange_ != nullptr) exchange_->finish();
   } else {
     exchange_->respond(error_response(error));

@@ -14,8 +14,13 @@ struct HttpRequest {
   std::string path;   ///< still percent-encoded
   std::string query;  ///< without the question mark
   std::string authorization;
+  std::string api_key;  ///< of X-Api-Key
   std::string content_type;
-  bool is_cross_site = false;  ///< a browser sends it for a page of another host
+  std::string host;
+  std::string origin;        ///< of the page for which a browser asks; empty: no page
+  std::string request_id;    ///< of X-Request-Id; empty: the client gave none
+  std::string peer;          ///< the client's address
+  bool asks_to_ask = false;  ///< has Access-Control-Request-Method
   std::string body;
 };
 
@@ -25,6 +30,13 @@ struct HttpResponse {
   std::string body;
   std::vector<std::pair<std::string, std::string>> headers;
 };
+
+/// A JSON text, told as it is.
+inline HttpResponse json_response(std::string json) {
+  HttpResponse response;
+  response.body = std::move(json);
+  return response;
+}
 
 /// The way back to the client of one request. Answer with respond(), or with begin_stream(),
 /// write()… and finish(). All but post() belong to the exchange's own strand.

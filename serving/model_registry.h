@@ -22,8 +22,11 @@ struct ServedModel {
   /// What a request leaves out; unset: the text model's. In both, temperature 0 stands for "no
   /// recommendation", and requests without a temperature then get 1, as with OpenAI.
   std::optional<Sampling> sampling = {};
+  /// Requests without a seed get `sampling`'s; otherwise one is drawn for each.
+  bool fixed_seed = false;
   int64_t created_unix_s = 0;
   std::string owned_by = "yiti";
+  std::string path = {};    ///< told in /props
   std::string parent = {};  ///< of an adapter: the model that it adapts
   /// Keeps generator and text alive as long as a request uses them. Null: they outlive the server.
   std::shared_ptr<const void> owner = {};

@@ -1,5 +1,5 @@
-// Reads the requests of OpenAI's API (reference of the chat and completion endpoints, 2025) with
-// the sampling extensions that local servers share. Pure functions of the body.
+// Reads the requests that generate: OpenAI's chat, completion and response endpoints (reference of
+// 2025), with the extensions that local servers share. Pure functions of the body.
 #pragma once
 
 #include <cstdint>
@@ -7,48 +7,54 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
-#include "models/generator.h"
+#include "serving/prompt.h"
+#include "serving/sampling_fields.h"
+#include "serving/tool_request.h"
 
 namespace yiti::serving {
 
-enum class Api : uint8_t { kChat, kCompletion };
+/// kNative is llama.cpp's /completion.
+enum class Api : uint8_t { kChat, kCompletion, kResponses, kNative };
 
-/// What a request says on sampling; what it leaves out comes from the model.
-struct SamplingWishes {
-  std::optional<double> temperature = {};
-  std::optional<double> top_p = {};
-  std::optional<double> min_p = {};
-  std::optional<double> repetition_penalty = {};
-  std::optional<double> frequency_penalty = {};
-  std::optional<double> presence_penalty = {};
-  std::optional<int64_t> top_k = {};
-  std::optional<uint64_t> seed = {};
+/// What only llama.cpp's /completion has.
+struct NativeWishes {
+  bool return_tokens = false;
+  std::vector<std::string> response_fields;  ///< empty: all
 };
-
-using Prompt = std::variant<std::string, std::vector<int32_t>>;
 
 struct ApiRequest {
   Api api = Api::kChat;
-  std::string model;
-  nlohmann::ordered_json messages;  ///< chat: role and content, both strings, and maybe name
-  std::vector<Prompt> prompts;      ///< completion: at least one
+  std::string model;                ///< empty: left out
+  nlohmann::ordered_json messages;  ///< a conversation, as read_messages gives it; else null
+  std::vector<Prompt> prompts;      ///< without a conversation: at least one
   int n = 1;                        ///< choices for each prompt
   bool stream = false;
   bool include_usage = false;
+  bool timings = false;           ///< llama.cpp's timings with the usage
+  bool echo = false;              ///< the prompt comes before the answer
+  bool continue_message = false;  ///< the answer goes on with the last message
   std::optional<int64_t> max_tokens;
   std::vector<std::string> stop;
   SamplingWishes sampling;
   int top_logprobs = -1;  ///< -1: no log-probabilities; n: and the n best tokens
+  ToolRequest tools;
+  OutputFormat format;
+  NativeWishes native;
 };
 
 /// Throws ApiException (400) for what is malformed, out of range, or would change the answer but
 /// is not supported; Error for bad JSON.
 ApiRequest parse_api_request(Api api, std::string_view body);
 
-/// `defaults` with the wishes put over it. Temperature 0 in the defaults becomes 1.
-Sampling merge_sampling(const Sampling& defaults, const SamplingWishes& wishes);
+/// The parts that parse_api_request() is made of. The body's fields are read into `request`.
+void read_chat_request(RequestFields& fields, ApiRequest& request);
+void read_completion_request(RequestFields& fields, ApiRequest& request);
+void read_responses_request(RequestFields& fields, ApiRequest& request);
+void read_native_request(RequestFields& fields, ApiRequest& request);
+
+/// Choices of one request, at most.
+inline constexpr int64_t kMaxChoices = 128;
 
 }  // namespace yiti::serving

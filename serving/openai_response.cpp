@@ -3,15 +3,12 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "serving/json_text.h"
+
 namespace yiti::serving {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-// Bytes that are no character become U+FFFD: pieces may be parts of one.
-std::string dump(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
 
 // JSON has no infinities; OpenAI uses -9999 for a token that cannot be.
 double finite(double logprob) { return std::isfinite(logprob) ? logprob : -9999.0; }
@@ -27,7 +24,9 @@ Json chat_logprobs(const std::vector<TokenDetail>& details) {
   for (const TokenDetail& detail : details) {
     Json entry = token_json(detail.piece, detail.logprob);
     Json top = Json::array();
-    for (const auto& [piece, logprob] : detail.top) top.push_back(token_json(piece, logprob));
+    for (const TokenAlternative& other : detail.top) {
+      top.push_back(token_json(other.piece, other.logprob));
+    }
     entry["top_logprobs"] = std::move(top);
     content.push_back(std::move(entry));
   }
@@ -41,7 +40,7 @@ Json completion_logprobs(const std::vector<TokenDetail>& details) {
                  {"text_offset", Json::array()}};
   for (const TokenDetail& detail : details) {
     Json top = Json::object();
-    for (const auto& [piece, logprob] : detail.top) top[piece] = finite(logprob);
+    for (const TokenAlternative& other : detail.top) top[other.piece] = finite(other.logprob);
     result["tokens"].push_back(detail.piece);
     result["token_logprobs"].push_back(finite(detail.logprob));
     result["top_logprobs"].push_back(std::move(top));
@@ -76,10 +75,27 @@ Json head_json(const ReplyHead& head, bool chunk, const std::string& fingerprint
   return json;
 }
 
+Json tool_calls_json(const std::vector<ReplyToolCall>& calls, bool delta) {
+  Json list = Json::array();
+  for (const ReplyToolCall& call : calls) {
+    Json entry = Json::object();
+    if (delta) entry["index"] = call.index;
+    entry["id"] = call.id;
+    entry["type"] = "function";
+    entry["function"] = {{"name", call.name}, {"arguments", call.arguments}};
+    list.push_back(std::move(entry));
+  }
+  return list;
+}
+
 Json choice_json(Api api, const ReplyChoice& choice) {
   Json json = {{"index", choice.index}};
   if (api == Api::kChat) {
     json["message"] = {{"role", "assistant"}, {"content", choice.text}, {"refusal", nullptr}};
+    if (!choice.tool_calls.empty()) {
+      if (choice.text.empty()) json["message"]["content"] = nullptr;
+      json["message"]["tool_calls"] = tool_calls_json(choice.tool_calls, false);
+    }
   } else {
     json["text"] = choice.text;
   }
@@ -93,6 +109,9 @@ Json delta_json(Api api, const ReplyChoice& choice) {
   if (api == Api::kChat) {
     json["delta"] = Json::object();
     if (!choice.text.empty()) json["delta"]["content"] = choice.text;
+    if (!choice.tool_calls.empty()) {
+      json["delta"]["tool_calls"] = tool_calls_json(choice.tool_calls, true);
+    }
   } else {
     json["text"] = choice.text;
   }
@@ -105,7 +124,7 @@ std::string chunk(const ReplyHead& head, Json choice, const ChunkOptions& option
   Json json = head_json(head, true, options.fingerprint);
   json["choices"] = Json::array({std::move(choice)});
   if (options.include_usage) json["usage"] = nullptr;
-  return dump(json);
+  return json_text(json);
 }
 
 Json model_object(const ServedModel& model) {
@@ -126,13 +145,13 @@ std::string reply_json(const ReplyHead& head, const std::vector<ReplyChoice>& ch
   for (const ReplyChoice& choice : choices)
     json["choices"].push_back(choice_json(head.api, choice));
   json["usage"] = usage_json(usage);
-  return dump(json);
+  return json_text(json);
 }
 
 std::string role_chunk_json(const ReplyHead& head, int64_t index, const ChunkOptions& options) {
   return chunk(head,
                {{"index", index},
-                {"delta", {{"role", "assistant"}, {"content", ""}, {"refusal", nullptr}}},
+                {"delta", {{"role", "assistant"}, {"content", nullptr}, {"refusal", nullptr}}},
                 {"logprobs", nullptr},
                 {"finish_reason", nullptr}},
                options);
@@ -143,20 +162,35 @@ std::string chunk_json(const ReplyHead& head, const ReplyChoice& delta,
   return chunk(head, delta_json(head.api, delta), options);
 }
 
+Json timings_json(const Usage& usage, const GenerationTimes& times) {
+  const auto rate = [](int64_t tokens, double time_s) {
+    return time_s > 0 ? static_cast<double>(tokens) / time_s : 0;
+  };
+  const int64_t fresh = usage.prompt_tokens - usage.cached_tokens;
+  return {{"cache_n", usage.cached_tokens},
+          {"prompt_n", fresh},
+          {"prompt_ms", times.prompt_s * 1e3},
+          {"prompt_per_second", rate(fresh, times.prompt_s)},
+          {"predicted_n", usage.completion_tokens},
+          {"predicted_ms", times.decode_s * 1e3},
+          {"predicted_per_second", rate(usage.completion_tokens, times.decode_s)}};
+}
+
 std::string usage_chunk_json(const ReplyHead& head, const Usage& usage,
-                             const std::string& fingerprint) {
+                             const std::string& fingerprint, const GenerationTimes* times) {
   Json json = head_json(head, true, fingerprint);
   json["choices"] = Json::array();
   json["usage"] = usage_json(usage);
-  return dump(json);
+  if (times != nullptr) json["timings"] = timings_json(usage, *times);
+  return json_text(json);
 }
 
-std::string model_json(const ServedModel& model) { return dump(model_object(model)); }
+std::string model_json(const ServedModel& model) { return json_text(model_object(model)); }
 
 std::string model_list_json(const std::vector<ServedModelPtr>& models) {
   Json json = {{"object", "list"}, {"data", Json::array()}};
   for (const ServedModelPtr& model : models) json["data"].push_back(model_object(*model));
-  return dump(json);
+  return json_text(json);
 }
 
 }  // namespace yiti::serving

@@ -19,20 +19,34 @@ struct ReplyHead {
   std::string model;
 };
 
-/// A generated token whose log-probability was asked for. Pieces are bytes.
-struct TokenDetail {
-  std::string piece;
+struct TokenAlternative {
+  int32_t token = -1;
+  std::string piece;  ///< bytes
   double logprob = 0;
-  std::vector<std::pair<std::string, double>> top;  ///< best first
-  int64_t text_offset = 0;                          ///< characters of the choice's text before it
+};
+
+/// A generated token whose log-probability was asked for.
+struct TokenDetail : TokenAlternative {
+  std::vector<TokenAlternative> top = {};  ///< best first
+  int64_t text_offset = 0;                 ///< characters of the choice's text before it
+};
+
+struct ReplyToolCall {
+  int64_t index = 0;  ///< of the choice's calls
+  std::string id;
+  std::string name;
+  std::string arguments;  ///< JSON
 };
 
 struct ReplyChoice {
   int64_t index = 0;
-  std::string text;
-  std::vector<TokenDetail> details;
+  std::string text = {};
+  std::vector<TokenDetail> details = {};
   bool with_logprobs = false;
-  std::string finish_reason;  ///< empty: not finished
+  std::string finish_reason = {};  ///< empty: not finished
+  std::vector<ReplyToolCall> tool_calls = {};
+  std::vector<int32_t> tokens = {};  ///< of the text
+  std::string stop_string = {};      ///< that ended it
 };
 
 struct Usage {
@@ -56,9 +70,13 @@ std::string role_chunk_json(const ReplyHead& head, int64_t index, const ChunkOpt
 /// More text of a choice, or, with finish_reason, its end.
 std::string chunk_json(const ReplyHead& head, const ReplyChoice& delta,
                        const ChunkOptions& options);
-/// The last chunk of a stream with include_usage.
+/// The last chunk of a stream with include_usage, and llama.cpp's timings where they are given.
 std::string usage_chunk_json(const ReplyHead& head, const Usage& usage,
-                             const std::string& fingerprint);
+                             const std::string& fingerprint,
+                             const GenerationTimes* times = nullptr);
+
+/// As llama.cpp writes it.
+nlohmann::ordered_json timings_json(const Usage& usage, const GenerationTimes& times);
 
 std::string model_json(const ServedModel& model);
 std::string model_list_json(const std::vector<ServedModelPtr>& models);

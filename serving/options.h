@@ -26,7 +26,13 @@ struct ServerOptions {
   JobRunner* jobs = nullptr;
   FileStore* files = nullptr;
   AdapterHost* adapters = nullptr;
-  std::string api_key = {};  ///< empty: none is asked for
+  std::vector<std::string> api_keys = {};      ///< any of them will do; empty: none is asked for
+  std::vector<std::string> cors_origins = {};  ///< of pages that may ask; "*": any; empty: none
+  /// Requests for a model that there is not go to the first one, as with llama.cpp.
+  bool any_model_name = false;
+  int64_t max_tokens = 0;            ///< of an answer; 0: what the context holds
+  bool serve_slots = true;           ///< GET /slots
+  Pooling pooling = Pooling::kMean;  ///< of embeddings, where a request names none
 
   int io_threads = 2;
   int64_t max_header_bytes = 16 << 10;
@@ -42,6 +48,7 @@ struct ServerOptions {
   std::chrono::milliseconds read_timeout{30'000};   ///< from a request's first byte to its last
   std::chrono::milliseconds write_timeout{30'000};  ///< without the client taking a byte
   std::chrono::milliseconds grace{10'000};          ///< for requests under way when stopping
+  std::chrono::milliseconds stall{60'000};          ///< a longer step makes /health fail
 
   /// One line for each request and for what goes wrong; called from several threads.
   std::function<void(std::string_view line)> log;

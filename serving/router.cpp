@@ -4,29 +4,15 @@
 
 #include <algorithm>
 
+#include "serving/access.h"
 #include "serving/api_error.h"
-#include "serving/generation_task.h"
-#include "serving/openai_request.h"
+#include "serving/embeddings.h"
 #include "serving/openai_response.h"
+#include "serving/query.h"
+#include "serving/text_routes.h"
 
 namespace yiti::serving {
 namespace {
-
-enum class Target : uint8_t {
-  kIndex,
-  kHealth,
-  kModels,
-  kModel,
-  kChat,
-  kCompletions,
-  kTraining,
-};
-
-/// What a request must send.
-enum class Body : uint8_t { kNone, kJson, kForm };
-
-using TrainingHandler = HttpResponse (TrainingRoutes::*)(const std::string& id,
-                                                         const HttpRequest& request) const;
 
 constexpr int64_t kMaxUploads = 4;
 
@@ -35,7 +21,11 @@ constexpr const char* kIndexText =
     "\n"
     "POST /v1/chat/completions\n"
     "POST /v1/completions\n"
+    "POST /v1/responses\n"
+    "POST /v1/embeddings\n"
+    "POST /tokenize, /detokenize, /apply-template\n"
     "GET  /v1/models\n"
+    "GET  /metrics\n"
     "GET  /health\n";
 constexpr const char* kIndexJobs =
     "POST /v1/files\n"
@@ -43,12 +33,6 @@ constexpr const char* kIndexJobs =
     "GET  /v1/fine_tuning/jobs/{id}\n"
     "GET  /v1/fine_tuning/jobs/{id}/events\n"
     "GET  /v1/fine_tuning/jobs/{id}/checkpoints\n";
-
-HttpResponse ok(std::string json) {
-  HttpResponse response;
-  response.body = std::move(json);
-  return response;
-}
 
 // Whether a Content-Type names this type, whatever its parameters.
 bool is_type(std::string_view content_type, std::string_view wanted) {
@@ -62,128 +46,23 @@ const char* type_name(Body body) {
   return body == Body::kForm ? "multipart/form-data" : "application/json";
 }
 
-bool has_key(std::string_view authorization, std::string_view key) {
-  constexpr std::string_view kBearer = "Bearer ";
-  if (!authorization.starts_with(kBearer)) return false;
-  return equal_in_constant_time(authorization.substr(kBearer.size()), key);
+HttpResponse plain_text(const char* content_type, std::string text) {
+  HttpResponse response;
+  response.content_type = content_type;
+  response.body = std::move(text);
+  return response;
 }
 
-}  // namespace
-
-struct Router::Route {
-  std::string_view method;
-  std::string_view prefix;
-  std::string_view suffix;
-  bool has_id;  // something stands between prefix and suffix
-  Target target;
-  bool is_public = false;  // needs no key
-  Body body = Body::kNone;
-  TrainingHandler training = nullptr;
-  bool is_slow = false;  // answered apart from the threads that serve connections
-
-  static constexpr Route of(TrainingHandler handler, std::string_view method,
-                            std::string_view prefix, std::string_view suffix = "",
-                            bool has_id = false, Body body = Body::kNone, bool is_slow = false) {
-    return {method, prefix, suffix, has_id, Target::kTraining, false, body, handler, is_slow};
-  }
-  bool fits(std::string_view path) const {
-    if (!has_id) return path == prefix;
-    return path.size() > prefix.size() + suffix.size() && path.starts_with(prefix) &&
-           path.ends_with(suffix);
-  }
-  bool takes(std::string_view given) const {
-    return given == method || (given == "HEAD" && method == "GET");
-  }
-  std::string id_in(std::string_view path) const {
-    if (!has_id) return {};
-    return percent_decode(path.substr(prefix.size(), path.size() - prefix.size() - suffix.size()));
-  }
-};
-
-struct Router::Match {
-  const Route* route = nullptr;  // null: the path does not take the method
-  std::string id;
-  std::string allow;  // the methods that the path takes; empty: there is nothing there
-};
-
-Router::Router(const ServerOptions& options)
-    : options_(options),
-      models_(options.registry ? options.registry : std::make_shared<ModelRegistry>()),
-      training_(options, *models_),
-      limiter_(std::make_shared<Limiter>(options.max_generations)),
-      uploads_(std::make_shared<Limiter>(kMaxUploads)) {
-  for (const ServedModel& model : options.models) models_->add(model);
+HttpResponse refuse_key() {
+  return error_response({.status = 401,
+                         .message = "The API key is missing or wrong; wants the header "
+                                    "Authorization: Bearer KEY",
+                         .type = "authentication_error",
+                         .code = "invalid_api_key"});
 }
 
-Router::~Router() = default;
-
-Router::Match Router::find(std::string_view method, std::string_view path) const {
-  using T = TrainingRoutes;
-  static constexpr Route kRoutes[] = {
-      {"GET", "/", "", false, Target::kIndex, true},
-      {"GET", "/health", "", false, Target::kHealth, true},
-      {"GET", "/v1/models", "", false, Target::kModels},
-      {"GET", "/v1/models/", "", true, Target::kModel},
-      {"POST", "/v1/chat/completions", "", false, Target::kChat, false, Body::kJson},
-      {"POST", "/v1/completions", "", false, Target::kCompletions, false, Body::kJson},
-      Route::of(&T::delete_model, "DELETE", "/v1/models/", "", true),
-      Route::of(&T::load_adapter, "POST", "/v1/load_lora_adapter", "", false, Body::kJson, true),
-      Route::of(&T::unload_adapter, "POST", "/v1/unload_lora_adapter", "", false, Body::kJson),
-      Route::of(&T::upload_file, "POST", "/v1/files", "", false, Body::kForm, true),
-      Route::of(&T::list_files, "GET", "/v1/files"),
-      Route::of(&T::get_file_contents, "GET", "/v1/files/", "/content", true),
-      Route::of(&T::get_file, "GET", "/v1/files/", "", true),
-      Route::of(&T::delete_file, "DELETE", "/v1/files/", "", true),
-      Route::of(&T::create_job, "POST", "/v1/fine_tuning/jobs", "", false, Body::kJson),
-      Route::of(&T::list_jobs, "GET", "/v1/fine_tuning/jobs"),
-      Route::of(&T::cancel_job, "POST", "/v1/fine_tuning/jobs/", "/cancel", true),
-      Route::of(&T::pause_job, "POST", "/v1/fine_tuning/jobs/", "/pause", true),
-      Route::of(&T::resume_job, "POST", "/v1/fine_tuning/jobs/", "/resume", true),
-      Route::of(&T::list_events, "GET", "/v1/fine_tuning/jobs/", "/events", true),
-      Route::of(&T::list_checkpoints, "GET", "/v1/fine_tuning/jobs/", "/checkpoints", true),
-      Route::of(&T::get_job, "GET", "/v1/fine_tuning/jobs/", "", true),
-  };
-  Match match;
-  for (const Route& route : kRoutes) {
-    if (!route.fits(path)) continue;
-    if (route.takes(method)) return {&route, route.id_in(path), {}};
-    if (match.allow.find(route.method) != std::string::npos) continue;
-    match.allow += route.method == "GET" ? "GET, HEAD, " : std::string(route.method) + ", ";
-  }
-  if (!match.allow.empty()) match.allow += "OPTIONS";
-  return match;
-}
-
-std::optional<HttpResponse> Router::precheck(const HttpRequest& head) const {
-  const Match match = find(head.method, head.path);
-  if (match.route == nullptr || !match.route->is_public) {
-    if (!options_.api_key.empty() && !has_key(head.authorization, options_.api_key)) {
-      return error_response({.status = 401,
-                             .message = "The API key is missing or wrong; wants the header "
-                                        "Authorization: Bearer KEY",
-                             .code = "invalid_api_key"});
-    }
-  }
-  if (match.route == nullptr) return refuse(match, head);
-  // What a page from elsewhere can post without the browser asking first is not JSON by name.
-  const Body body = match.route->body;
-  if (body != Body::kNone && !is_type(head.content_type, type_name(body))) {
-    return error_response(
-        {.status = 415,
-         .message = fmt::format("Content-Type is '{}'; wants {}", head.content_type.substr(0, 128),
-                                type_name(body)),
-         .code = "unsupported_media_type"});
-  }
-  // Nor are these: what a browser sends of its own accord must come from a page of this server.
-  if (match.route->method == "POST" && body != Body::kJson && head.is_cross_site) {
-    return error_response({.status = 403,
-                           .message = "The request comes from a page of another site",
-                           .code = "cross_site"});
-  }
-  return std::nullopt;
-}
-
-HttpResponse Router::refuse(const Match& match, const HttpRequest& head) {
+// The answer where no route takes the method.
+HttpResponse refuse_method(const RouteMatch& match, const HttpRequest& head) {
   if (match.allow.empty()) {
     return error_response(
         {.status = 404,
@@ -202,6 +81,51 @@ HttpResponse Router::refuse(const Match& match, const HttpRequest& head) {
   return response;
 }
 
+std::shared_ptr<ModelRegistry> registry_of(const ServerOptions& options) {
+  auto models = options.registry ? options.registry : std::make_shared<ModelRegistry>();
+  for (const ServedModel& model : options.models) models->add(model);
+  return models;
+}
+
+}  // namespace
+
+Router::Router(const ServerOptions& options)
+    : options_(options),
+      models_(registry_of(options)),
+      training_(options, *models_),
+      services_{options, std::make_shared<Limiter>(options.max_generations),
+                std::make_shared<Metrics>(models_)},
+      uploads_(std::make_shared<Limiter>(kMaxUploads)) {}
+
+Router::~Router() = default;
+
+std::optional<HttpResponse> Router::precheck(const HttpRequest& head) const {
+  if (is_preflight(head)) {
+    return HttpResponse{.status = 200, .content_type = {}, .body = {}, .headers = {}};
+  }
+  const RouteMatch match = find_route(head.method, head.path);
+  const bool is_public = match.route != nullptr && match.route->is_public;
+  if (!is_public && !has_key(head, options_.api_keys)) return refuse_key();
+  if (match.route == nullptr) return refuse_method(match, head);
+  // What a page from elsewhere can post without the browser asking first is not JSON by name.
+  const Body body = match.route->body;
+  if (body != Body::kNone && !is_type(head.content_type, type_name(body))) {
+    return error_response(
+        {.status = 415,
+         .message = fmt::format("Content-Type is '{}'; wants {}", head.content_type.substr(0, 128),
+                                type_name(body)),
+         .code = "unsupported_media_type"});
+  }
+  // What it can post so must come from a page that may ask.
+  const bool posts_freely = match.route->method == "POST" && body != Body::kJson;
+  if (posts_freely && is_foreign_page(head, options_.cors_origins)) {
+    return error_response({.status = 403,
+                           .message = "The request comes from a page of another site",
+                           .code = "cross_site"});
+  }
+  return std::nullopt;
+}
+
 int64_t Router::upload_limit() const {
   constexpr int64_t kRoomForTheForm = 64 << 10;
   if (options_.files == nullptr) return options_.max_body_bytes;
@@ -209,7 +133,7 @@ int64_t Router::upload_limit() const {
 }
 
 int64_t Router::body_limit(const HttpRequest& head) const {
-  const Match match = find(head.method, head.path);
+  const RouteMatch match = find_route(head.method, head.path);
   const bool uploads = match.route != nullptr && match.route->body == Body::kForm;
   return uploads ? upload_limit() : options_.max_body_bytes;
 }
@@ -242,70 +166,130 @@ std::shared_ptr<Activity> Router::handle(HttpRequest& request, Exchange& exchang
   std::shared_ptr<Activity> activity;
   auto response = errors_as_responses([&]() -> std::optional<HttpResponse> {
     if (auto refused = precheck(request)) return refused;
-    const Match match = find(request.method, request.path);
-    if (match.route->target == Target::kChat) {
-      activity = generate(Api::kChat, request, exchange);
-    } else if (match.route->target == Target::kCompletions) {
-      activity = generate(Api::kCompletion, request, exchange);
-    } else if (match.route->is_slow) {
-      std::string body = std::move(request.body);
-      const auto taken = std::make_shared<HttpRequest>(request);
-      taken->body = std::move(body);
-      activity = worker_->answer(exchange, [this, match, taken] {
-        return *errors_as_responses([&] { return get(match, *taken); });
-      });
-    } else {
-      return get(match, request);
-    }
-    return std::nullopt;
+    const RouteMatch match = find_route(request.method, request.path);
+    activity = begin(match, request, exchange);
+    if (activity != nullptr) return std::nullopt;
+    return answer(match, request);
   });
   if (response) exchange.respond(*std::move(response));
   return activity;
 }
 
-std::shared_ptr<Activity> Router::generate(Api api, const HttpRequest& request,
-                                           Exchange& exchange) const {
-  const ApiRequest parsed = parse_api_request(api, request.body);
-  return GenerationTask::start(parsed, model(parsed.model), options_, limiter_, exchange);
+// What answers later; null where the answer is at hand.
+std::shared_ptr<Activity> Router::begin(const RouteMatch& match, HttpRequest& request,
+                                        Exchange& exchange) const {
+  switch (match.route->target) {
+    case Target::kChat: return generate(Api::kChat, request, exchange);
+    case Target::kCompletions: return generate(Api::kCompletion, request, exchange);
+    case Target::kResponses: return generate(Api::kResponses, request, exchange);
+    case Target::kNative: return generate(Api::kNative, request, exchange);
+    case Target::kEmbeddings: return embed(request, exchange);
+    default: break;
+  }
+  if (!match.route->is_slow) return nullptr;
+  std::string body = std::move(request.body);
+  const auto taken = std::make_shared<HttpRequest>(request);
+  taken->body = std::move(body);
+  return worker_->answer(exchange, [this, match, taken] {
+    return *errors_as_responses([&] { return answer(match, *taken); });
+  });
 }
 
-HttpResponse Router::get(const Match& match, const HttpRequest& request) const {
+std::shared_ptr<Activity> Router::generate(Api api, const HttpRequest& request,
+                                           Exchange& exchange) const {
+  ApiRequest parsed = parse_api_request(api, request.body);
+  ServedModelPtr served = model(parsed.model);
+  return GenerationTask::start(std::move(parsed), std::move(served), services_, client_of(request),
+                               exchange);
+}
+
+std::shared_ptr<Activity> Router::embed(const HttpRequest& request, Exchange& exchange) const {
+  const EmbeddingRequest parsed = parse_embedding_request(request.body);
+  return start_embedding(parsed, model(parsed.model), services_, client_of(request), exchange);
+}
+
+HttpResponse Router::answer(const RouteMatch& match, const HttpRequest& request) const {
+  const std::string& body = request.body;
   switch (match.route->target) {
     case Target::kIndex: return index();
-    case Target::kHealth: return ok(R"({"status":"ok"})");
-    case Target::kModels: return ok(model_list_json(models_->list()));
-    case Target::kModel: return ok(model_json(*model(match.id)));
+    case Target::kHealth: return health();
+    case Target::kMetrics:
+      return plain_text("text/plain; version=0.0.4; charset=utf-8", services_.metrics->text());
+    case Target::kModels: return json_response(model_list_json(models_->list()));
+    case Target::kModel: return json_response(model_json(*model(match.id)));
+    case Target::kTokenize: return json_response(tokenize(body, *model_in(body)));
+    case Target::kDetokenize: return json_response(detokenize(body, *model_in(body)));
+    case Target::kTemplate: return json_response(apply_template(body, *model_in(body)));
+    case Target::kCountInput: return json_response(count_input(body, *model_in(body)));
+    case Target::kProps: return json_response(props_json(*model_asked_for(request)));
+    case Target::kSlots: return slots(*model_asked_for(request));
     case Target::kTraining: return (training_.*match.route->training)(match.id, request);
     case Target::kChat:
-    case Target::kCompletions: break;
+    case Target::kCompletions:
+    case Target::kResponses:
+    case Target::kNative:
+    case Target::kEmbeddings: break;
   }
   fail(Code::kInternal, "router", "a route without an answer");
 }
 
+void Router::complete(HttpResponse& response, const HttpRequest& request) const {
+  auto& headers = response.headers;
+  const auto is_id = [](const auto& header) { return header.first == "X-Request-Id"; };
+  const auto own = std::find_if(headers.begin(), headers.end(), is_id);
+  if (!request.request_id.empty() || own == headers.end()) {
+    if (own != headers.end()) headers.erase(own);
+    headers.emplace_back("X-Request-Id", request_id_of(request.request_id));
+  }
+  for (auto& header : cors_headers(request, options_.cors_origins)) headers.push_back(header);
+}
+
+HttpResponse Router::health() const {
+  const double most_s = std::chrono::duration<double>(options_.stall).count();
+  for (const ServedModelPtr& one : models_->list()) {
+    if (one->generator->stats().step_under_way_s <= most_s) continue;
+    return error_response({.status = 503,
+                           .message = one->name + " does not get on",
+                           .type = "server_error",
+                           .code = "stalled"});
+  }
+  return json_response(R"({"status":"ok"})");
+}
+
+HttpResponse Router::slots(const ServedModel& model) const {
+  if (options_.serve_slots) return json_response(slots_json(model));
+  return error_response({.status = 501,
+                         .message = "This server does not show its slots",
+                         .type = "not_supported_error",
+                         .code = "not_supported"});
+}
+
+HttpResponse Router::index() const {
+  std::string text = kIndexText;
+  if (options_.jobs != nullptr) text += kIndexJobs;
+  text += "\nModels:\n";
+  for (const ServedModelPtr& one : models_->list()) text += "  " + one->name + "\n";
+  return plain_text("text/plain; charset=utf-8", std::move(text));
+}
+
 ServedModelPtr Router::model(const std::string& name) const {
   if (ServedModelPtr found = models_->find(name)) return found;
+  if (name.empty() || options_.any_model_name) {
+    std::vector<ServedModelPtr> bases = models_->list();
+    std::erase_if(bases, [](const ServedModelPtr& one) { return !one->parent.empty(); });
+    if (bases.size() == 1 || (options_.any_model_name && !bases.empty())) return bases[0];
+  }
+  if (name.empty()) reject_field("model", "'model' is missing", "missing_required_parameter");
   throw ApiException({.status = 404,
                       .message = fmt::format("The model '{}' does not exist", name.substr(0, 256)),
                       .param = "model",
                       .code = "model_not_found"});
 }
 
-HttpResponse Router::index() const {
-  HttpResponse response;
-  response.content_type = "text/plain; charset=utf-8";
-  response.body = kIndexText;
-  if (options_.jobs != nullptr) response.body += kIndexJobs;
-  response.body += "\nModels:\n";
-  for (const ServedModelPtr& one : models_->list()) response.body += "  " + one->name + "\n";
-  return response;
-}
+ServedModelPtr Router::model_in(const std::string& body) const { return model(model_of(body)); }
 
-bool equal_in_constant_time(std::string_view given, std::string_view secret) {
-  unsigned char difference = given.size() == secret.size() ? 0 : 1;
-  for (size_t i = 0; i < given.size() && !secret.empty(); ++i) {
-    difference |= static_cast<unsigned char>(given[i] ^ secret[i % secret.size()]);
-  }
-  return difference == 0;
+ServedModelPtr Router::model_asked_for(const HttpRequest& request) const {
+  return model(query_value(request.query, "model"));
 }
 
 }  // namespace yiti::serving

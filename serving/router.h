@@ -1,16 +1,14 @@
-// Which path is answered by what.
+// Answers requests by the table of routes.
 #pragma once
 
 #include <memory>
 #include <optional>
 #include <string>
-#include <string_view>
 
+#include "serving/generation_task.h"
 #include "serving/http.h"
-#include "serving/limiter.h"
-#include "serving/openai_request.h"
 #include "serving/options.h"
-#include "serving/query.h"
+#include "serving/routes.h"
 #include "serving/training_routes.h"
 #include "serving/worker.h"
 
@@ -23,8 +21,8 @@ class Router {
   explicit Router(const ServerOptions& options);
   ~Router();
 
-  /// Why a request with this head (its body not read yet) is refused, if it is: 401, 404, 405, 415.
-  /// OPTIONS, too, is answered here.
+  /// Why a request with this head (its body not read yet) is refused, if it is: 401, 403, 404, 405,
+  /// 415. OPTIONS, too, is answered here.
   std::optional<HttpResponse> precheck(const HttpRequest& head) const;
   /// How many bytes the body of a request with this head may have, and the most that any may.
   int64_t body_limit(const HttpRequest& head) const;
@@ -33,28 +31,32 @@ class Router {
   std::shared_ptr<Place> begin_upload() const;
   /// Answers, or returns what is going to; may take the request's body. Does not throw.
   std::shared_ptr<Activity> handle(HttpRequest& request, Exchange& exchange) const;
+  /// Adds the headers that every answer to `request` has: its id, and what lets pages read it.
+  void complete(HttpResponse& response, const HttpRequest& request) const;
 
  private:
-  struct Route;
-  struct Match;
-  Match find(std::string_view method, std::string_view path) const;
   int64_t upload_limit() const;
-  static HttpResponse refuse(const Match& match, const HttpRequest& head);
-  std::shared_ptr<Activity> generate(Api api, const HttpRequest& request, Exchange& exchange) const;
   template <class F>
   std::optional<HttpResponse> errors_as_responses(F f) const;
-  HttpResponse get(const Match& match, const HttpRequest& request) const;
-  ServedModelPtr model(const std::string& name) const;
+  std::shared_ptr<Activity> begin(const RouteMatch& match, HttpRequest& request,
+                                  Exchange& exchange) const;
+  std::shared_ptr<Activity> generate(Api api, const HttpRequest& request, Exchange& exchange) const;
+  std::shared_ptr<Activity> embed(const HttpRequest& request, Exchange& exchange) const;
+  HttpResponse answer(const RouteMatch& match, const HttpRequest& request) const;
+  HttpResponse health() const;
+  HttpResponse slots(const ServedModel& model) const;
   HttpResponse index() const;
+  /// The model of that name; where none is given, the only one that is no adapter.
+  ServedModelPtr model(const std::string& name) const;
+  ServedModelPtr model_in(const std::string& body) const;
+  ServedModelPtr model_asked_for(const HttpRequest& request) const;
 
   const ServerOptions& options_;
   const std::shared_ptr<ModelRegistry> models_;
   const TrainingRoutes training_;
-  const std::shared_ptr<Limiter> limiter_, uploads_;
+  const Services services_;
+  const std::shared_ptr<Limiter> uploads_;
   const std::unique_ptr<Worker> worker_ = std::make_unique<Worker>();
 };
-
-/// Takes as long for any `given` of one length, however much of it is right.
-bool equal_in_constant_time(std::string_view given, std::string_view secret);
 
 }  // namespace yiti::serving

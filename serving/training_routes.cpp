@@ -7,6 +7,7 @@
 #include "serving/api_error.h"
 #include "serving/bounded_json.h"
 #include "serving/fine_tuning.h"
+#include "serving/json_text.h"
 #include "serving/multipart.h"
 #include "serving/query.h"
 #include "serving/request_fields.h"
@@ -16,18 +17,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-HttpResponse ok(std::string json) {
-  HttpResponse response;
-  response.body = std::move(json);
-  return response;
-}
-
-HttpResponse ok(const Json& json) {
-  return ok(json.dump(-1, ' ', false, Json::error_handler_t::replace));
-}
-
 HttpResponse deleted(const std::string& id, const char* object) {
-  return ok(Json{{"id", id}, {"object", object}, {"deleted", true}});
+  return json_response(json_text({{"id", id}, {"object", object}, {"deleted", true}}));
 }
 
 [[noreturn]] void not_found(std::string message, std::string param, std::string code) {
@@ -143,7 +134,8 @@ HttpResponse TrainingRoutes::upload_file(const std::string&, const HttpRequest& 
       reject_field("file", error.what(), "invalid_file_format");
     }
   }
-  return ok(file_json(store.add(upload.filename, "fine-tune", upload.contents)));
+  const StoredFile stored = store.add(upload.filename, "fine-tune", upload.contents);
+  return json_response(json_text(file_json(stored)));
 }
 
 HttpResponse TrainingRoutes::list_files(const std::string&, const HttpRequest& request) const {
@@ -152,11 +144,12 @@ HttpResponse TrainingRoutes::list_files(const std::string&, const HttpRequest& r
   if (!purpose.empty()) {
     std::erase_if(list, [&](const StoredFile& file) { return file.purpose != purpose; });
   }
-  return ok(page_json(std::move(list), read_page(request.query, 10'000, 10'000), file_json));
+  const Page page = read_page(request.query, 10'000, 10'000);
+  return json_response(json_text(page_json(std::move(list), page, file_json)));
 }
 
 HttpResponse TrainingRoutes::get_file(const std::string& id, const HttpRequest&) const {
-  return ok(file_json(file(id)));
+  return json_response(json_text(file_json(file(id))));
 }
 
 // Clients' own bytes: no browser shall take them for a page.
@@ -176,36 +169,36 @@ HttpResponse TrainingRoutes::delete_file(const std::string& id, const HttpReques
 
 HttpResponse TrainingRoutes::create_job(const std::string&, const HttpRequest& request) const {
   JobRunner& runner = jobs();
-  return ok(job_json(runner.create(parse_job_request(request.body))));
+  return json_response(job_json(runner.create(parse_job_request(request.body))));
 }
 
 HttpResponse TrainingRoutes::list_jobs(const std::string&, const HttpRequest& request) const {
-  return ok(job_list_json(jobs().jobs(), request.query));
+  return json_response(job_list_json(jobs().jobs(), request.query));
 }
 
 HttpResponse TrainingRoutes::get_job(const std::string& id, const HttpRequest&) const {
-  return ok(job_json(jobs().job(id)));
+  return json_response(job_json(jobs().job(id)));
 }
 
 HttpResponse TrainingRoutes::cancel_job(const std::string& id, const HttpRequest&) const {
-  return ok(job_json(jobs().cancel(id)));
+  return json_response(job_json(jobs().cancel(id)));
 }
 
 HttpResponse TrainingRoutes::pause_job(const std::string& id, const HttpRequest&) const {
-  return ok(job_json(jobs().pause(id)));
+  return json_response(job_json(jobs().pause(id)));
 }
 
 HttpResponse TrainingRoutes::resume_job(const std::string& id, const HttpRequest&) const {
-  return ok(job_json(jobs().resume(id)));
+  return json_response(job_json(jobs().resume(id)));
 }
 
 HttpResponse TrainingRoutes::list_events(const std::string& id, const HttpRequest& request) const {
-  return ok(event_list_json(jobs().events(id), request.query));
+  return json_response(event_list_json(jobs().events(id), request.query));
 }
 
 HttpResponse TrainingRoutes::list_checkpoints(const std::string& id,
                                               const HttpRequest& request) const {
-  return ok(checkpoint_list_json(jobs().checkpoints(id), id, request.query));
+  return json_response(checkpoint_list_json(jobs().checkpoints(id), id, request.query));
 }
 
 HttpResponse TrainingRoutes::delete_model(const std::string& id, const HttpRequest&) const {

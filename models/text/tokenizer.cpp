@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <deque>
+#include <mutex>
+#include <optional>
 #include <unordered_map>
 
 #include "models/text/added_tokens.h"
@@ -129,6 +131,8 @@ struct Tokenizer::Tables {
   AddedTokenFinder raw, raw_plain, normalized, normalized_plain;
   TextIds by_bytes;  // literal tokens first
   TextIds whole;     // normal tokens, where a whole piece may be taken at once
+  mutable std::once_flag trie_once;
+  mutable std::optional<TokenTrie> trie;
 
   explicit Tables(TokenizerSpec s)
       : spec((check_spec(s), std::move(s))),
@@ -347,6 +351,17 @@ std::string_view Tokenizer::token_piece(int32_t id) const {
 }
 
 int32_t Tokenizer::find(std::string_view piece) const { return tables_->by_bytes.find(piece); }
+
+const TokenTrie& Tokenizer::trie() const {
+  std::call_once(tables_->trie_once, [this] {
+    std::vector<TokenTrie::Entry> entries;
+    for (int32_t id = 0; id < vocab_size(); ++id) {
+      if (!is_special(id)) entries.push_back({token_piece(id), id});
+    }
+    tables_->trie.emplace(std::move(entries));
+  });
+  return *tables_->trie;
+}
 
 bool Tokenizer::is_special(int32_t id) const {
   return id >= 0 && id < vocab_size() &&

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "models/text/token_trie.h"
 
 namespace yiti {
 
@@ -93,6 +94,9 @@ class Tokenizer {
   std::string_view token_piece(int32_t id) const;
   /// The id whose bytes are exactly these (special tokens first), or -1.
   int32_t find(std::string_view piece) const;
+
+  /// The texts of all tokens but the control tokens. Made at the first call.
+  const TokenTrie& trie() const;
 
   /// Control tokens, which the text of an answer does not show.
   bool is_special(int32_t id) const;

@@ -19,7 +19,8 @@ using testing::HasSubstr;
 struct Process {
   explicit Process(const LoadedModel& base, const std::string& data, LocalJobsOptions options)
       : scheduler(base.model, {.session = {.max_tokens = 512, .max_sequences = 4}}),
-        models(base, "tiny", scheduler, registry, data),
+        models(base, {.name = "tiny", .generator = &scheduler, .text = &*base.text}, scheduler,
+               registry, data),
         files({.folder = data + "/files"}) {
     options.folder = data + "/jobs";
     options.note = [this](std::string_view line) { notes += line; };

@@ -1,4 +1,4 @@
-// Requests of the HTTP API: each body is read as a chat and as a completion.
+// Requests of the HTTP API: each body is read as each API that generates.
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -26,7 +26,8 @@ void read_request(Api api, std::string_view body) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view body(static_cast<const char*>(static_cast<const void*>(data)), size);
-  read_request(Api::kChat, body);
-  read_request(Api::kCompletion, body);
+  for (const Api api : {Api::kChat, Api::kCompletion, Api::kResponses, Api::kNative}) {
+    read_request(api, body);
+  }
   return 0;
 }

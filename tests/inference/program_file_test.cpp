@@ -44,7 +44,7 @@ std::vector<float> run(Program program, const LanguageModel& model) {
     session.input(4).data<int64_t>()[i] = i;
   }
   const VersionPtr version = model.store()->current();
-  const std::array<int64_t, 2> sizes{kTokens, kTokens};
+  const std::array<int64_t, 3> sizes{kTokens, kTokens, 0};
   session.run(sizes, version.get());
   return session.output(0).to_vector<float>();
 }

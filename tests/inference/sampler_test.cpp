@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <memory>
 #include <numeric>
 
 #include "core/error.h"
@@ -107,10 +108,57 @@ TEST(Sampler, PenaltiesCountWhatWasSeen) {
   EXPECT_EQ(presence.next(kLogits), 1);
 }
 
+TEST(Sampler, BiasesMoveTokensAndBanThem) {
+  EXPECT_EQ(Sampler({.logit_bias = {{4, 3}}}, 5, {}).next(kLogits), 4);
+  EXPECT_EQ(Sampler({.logit_bias = {{1, -INFINITY}}}, 5, {}).next(kLogits), 3);
+  const std::vector<double> share = frequencies(
+      {.temperature = 1, .seed = 4, .logit_bias = {{1, -INFINITY}, {3, -INFINITY}, {2, 1}}},
+      kLogits);
+  const std::vector<double> left = softmax({0.5f, 0, 0}, 1);
+  expect_near(share, {left[0], 0, left[1], 0, left[2]});
+  EXPECT_EQ(share[1] + share[3], 0);
+}
+
+TEST(Sampler, TellsWhenEveryTokenIsBanned) {
+  for (const double temperature : {0.0, 1.0}) {
+    Sampling sampling{.temperature = temperature};
+    for (int32_t token = 0; token < 5; ++token) sampling.logit_bias.push_back({token, -INFINITY});
+    EXPECT_THROW(Sampler(sampling, 5, {}).next(kLogits), Error);
+  }
+}
+
+// Allows the tokens of a list, one after the other.
+class Dictation final : public TokenMatcher {
+ public:
+  explicit Dictation(std::vector<int32_t> tokens) : tokens_(std::move(tokens)) {}
+  void mask(std::span<float> logits) override {
+    for (size_t i = 0; i < logits.size(); ++i) {
+      if (static_cast<int32_t>(i) != tokens_[at_]) logits[i] = -INFINITY;
+    }
+  }
+  void accept(int32_t) override { ++at_; }
+  bool complete() const override { return at_ == tokens_.size(); }
+
+ private:
+  std::vector<int32_t> tokens_;
+  size_t at_ = 0;
+};
+
+TEST(Sampler, ChoosesWhatItsMatcherLeaves) {
+  for (const double temperature : {0.0, 1.0}) {
+    Sampler sampler({.temperature = temperature, .top_k = 1}, 5, {},
+                    std::make_unique<Dictation>(std::vector<int32_t>{2, 4}));
+    EXPECT_EQ(sampler.next(kLogits), 2);
+    EXPECT_FALSE(sampler.complete());
+    EXPECT_EQ(sampler.next(kLogits), 4);
+    EXPECT_TRUE(sampler.complete());
+  }
+}
+
 TEST(Sampler, RefusesParametersOutOfRangeByName) {
   const auto refused = [](const Sampling& sampling) {
     try {
-      check_sampling(sampling);
+      check_sampling(sampling, 5);
     } catch (const Error& error) {
       return std::string(error.what());
     }
@@ -120,6 +168,8 @@ TEST(Sampler, RefusesParametersOutOfRangeByName) {
   EXPECT_NE(refused({.top_p = 0}).find("top_p"), std::string::npos);
   EXPECT_NE(refused({.min_p = std::nan("")}).find("min_p"), std::string::npos);
   EXPECT_NE(refused({.repetition_penalty = 0}).find("repetition_penalty"), std::string::npos);
+  EXPECT_NE(refused({.logit_bias = {{5, 1}}}).find("token 5"), std::string::npos);
+  EXPECT_NE(refused({.logit_bias = {{0, INFINITY}}}).find("logit_bias"), std::string::npos);
 }
 
 TEST(Sampler, LogProbabilitiesAreThoseOfSoftmax) {

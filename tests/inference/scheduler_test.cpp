@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <future>
 #include <list>
 #include <mutex>
 #include <optional>
@@ -33,6 +34,7 @@ class Client {
         },
         [this](Result<Generation> result) {
           const std::lock_guard lock(mutex_);
+          ended_ = std::chrono::steady_clock::now();
           result_.emplace(std::move(result));
           changed_.notify_all();
         });
@@ -47,6 +49,8 @@ class Client {
     changed_.notify_all();
   }
   void cancel() { handle_->cancel(); }
+  /// Of two that have ended.
+  bool ended_before(Client& other) { return result() && other.result() && ended_ < other.ended_; }
   Result<Generation> result() {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [this] { return result_.has_value(); });
@@ -59,6 +63,7 @@ class Client {
   bool open_;
   int tokens_ = 0;
   std::optional<Result<Generation>> result_;
+  std::chrono::steady_clock::time_point ended_;
   std::shared_ptr<GenerationHandle> handle_;
 };
 
@@ -82,6 +87,28 @@ class Scheduler : public testing::Test {
     wanted.prompt = {62, 10, 18, 68, 28, 116, 156, 104};
     wanted.max_tokens = max_tokens;
     return wanted;
+  }
+
+  // The model under an adapter of random numbers.
+  static ModelPtr adapted(uint64_t seed, int64_t rank) {
+    const ModelPtr model = with_lora(*model_, {.rank = rank, .seed = seed});
+    std::vector<std::pair<Parameter, Tensor>> changes;
+    for (const std::string& name : lora_parameters(*model->store())) {
+      const Parameter p = model->store()->at(name);
+      const Tensor value =
+          Tensor::empty((*model->store()->current())[p].shape(), DType::kF32, model->device());
+      fill_uniform(value, -0.3F, 0.3F, {.seed = seed, .stream = uint64_t(p.index)});
+      changes.emplace_back(p, value);
+    }
+    model->store()->publish(changes);
+    return model;
+  }
+
+  static std::vector<float> embedding(Generator& generator, EmbedRequest wanted) {
+    std::promise<std::vector<float>> promise;
+    generator.embed(std::move(wanted),
+                    [&](Result<std::vector<float>> got) { promise.set_value(got.value()); });
+    return promise.get_future().get();
   }
 
   static ModelPtr model_;
@@ -113,6 +140,125 @@ TEST_F(Scheduler, CancelsAQueuedRequestBeforeItsFirstToken) {
   const Generation done = second.result().value();
   EXPECT_EQ(done.finish, Finish::kCancelled);
   EXPECT_TRUE(done.tokens.empty());
+}
+
+TEST_F(Scheduler, ACancelledRequestLeavesFromBehindOneThatDoesNotFit) {
+  BatchScheduler scheduler = make(1);
+  Client running(true), next, cancelled;
+  running.submit(scheduler, request(100));
+  running.wait_for_token();
+  next.submit(scheduler, request(5));
+  cancelled.submit(scheduler, request(5));
+  EXPECT_EQ(scheduler.stats().waiting, 2);
+  cancelled.cancel();
+  running.release();
+  EXPECT_EQ(cancelled.result().value().finish, Finish::kCancelled);
+  EXPECT_FALSE(running.ended_before(cancelled));
+  EXPECT_TRUE(next.result().ok());
+}
+
+TEST_F(Scheduler, ClientsThatWaitTakeTurns) {
+  BatchScheduler scheduler = make(1);
+  std::mutex mutex;
+  std::string order;
+  const auto submit = [&](const std::string& client) {
+    GenerateRequest wanted = request(1);
+    wanted.client = client;
+    scheduler.submit(
+        wanted, [](const GeneratedToken&) { return true; },
+        [&, client](const Result<Generation>&) {
+          const std::lock_guard lock(mutex);
+          order += client;
+        });
+  };
+  Client running(true);
+  running.submit(scheduler, request(1));
+  running.wait_for_token();
+  for (const char* client : {"a", "a", "a", "b", "c", "b"}) submit(client);
+  running.release();
+  Client last;
+  GenerateRequest wanted = request(1);
+  wanted.client = "a";
+  last.submit(scheduler, wanted);
+  EXPECT_TRUE(last.result().ok());
+  const std::lock_guard lock(mutex);
+  EXPECT_EQ(order, "abcaba");
+}
+
+TEST_F(Scheduler, ALongPromptDoesNotKeepAShortOneWaiting) {
+  BatchScheduler scheduler(
+      model_,
+      {.session = {
+           .max_tokens = 4096, .max_sequences = 4, .max_batch_tokens = 8, .context_length = 1024}});
+  Client blocker(true), with_long, with_short;
+  blocker.submit(scheduler, request(2));
+  blocker.wait_for_token();
+  GenerateRequest wanted = request(1);
+  for (int i = 0; i < 900; ++i) wanted.prompt.push_back(i % 160);
+  with_long.submit(scheduler, wanted);
+  with_short.submit(scheduler, request(1));
+  blocker.release();
+  const double short_s = with_short.result().value().times.prompt_s;
+  EXPECT_LT(short_s, with_long.result().value().times.prompt_s / 2);
+}
+
+TEST_F(Scheduler, EmbedsTheSameInAnyCompany) {
+  BatchScheduler scheduler(
+      model_,
+      {.session = {
+           .max_tokens = 2048, .max_sequences = 4, .max_batch_tokens = 16, .context_length = 128}});
+  const auto embed = [&](Pooling pooling) {
+    EmbedRequest wanted;
+    for (int i = 0; i < 40; ++i) wanted.tokens.push_back((i * 7) % 160);
+    wanted.pooling = pooling;
+    return embedding(scheduler, std::move(wanted));
+  };
+  const std::vector<float> mean = embed(Pooling::kMean), last = embed(Pooling::kLast);
+  ASSERT_EQ(static_cast<int64_t>(mean.size()), model_->config().hidden_size);
+  EXPECT_NE(mean, last);
+  Client other;
+  other.submit(scheduler, request(60));
+  EXPECT_EQ(embed(Pooling::kMean), mean);
+  EXPECT_EQ(embed(Pooling::kLast), last);
+  EXPECT_TRUE(other.result().ok());
+
+  // The same as the mean of the session's own hidden states.
+  LanguageSession session(model_, {.max_tokens = 128, .max_sequences = 1});
+  std::vector<int32_t> tokens;
+  for (int i = 0; i < 40; ++i) tokens.push_back((i * 7) % 160);
+  const Feed feed{.sequence = session.open(), .tokens = tokens, .hidden = true};
+  session.step({&feed, 1});
+  double sum = 0;
+  for (size_t row = 0; row < 40; ++row) {
+    sum += static_cast<double>(session.hidden()[row * mean.size()]);
+  }
+  EXPECT_FLOAT_EQ(mean[0], static_cast<float>(sum / 40));
+  EXPECT_EQ(last[0], session.hidden()[39 * mean.size()]);
+}
+
+TEST_F(Scheduler, RefusesToEmbedWhatDoesNotFit) {
+  BatchScheduler scheduler = make(1);
+  for (const size_t count : {size_t{0}, size_t{129}}) {
+    std::optional<Code> code;
+    scheduler.embed({.tokens = std::vector<int32_t>(count, 5)},
+                    [&](Result<std::vector<float>> got) { code = got.error().code(); });
+    EXPECT_EQ(code, Code::kInvalidArgument);
+  }
+}
+
+TEST_F(Scheduler, TellsWhatItIsDoing) {
+  BatchScheduler scheduler = make(2);
+  Client running(true);
+  running.submit(scheduler, request(5));
+  running.wait_for_token();
+  const GeneratorStats stats = scheduler.stats();
+  EXPECT_EQ(stats.running, 1);
+  EXPECT_EQ(stats.slots, 2);
+  EXPECT_EQ(stats.kv_tokens, 2048);
+  EXPECT_GT(stats.kv_tokens_used, 0);
+  EXPECT_GT(stats.step_under_way_s, 0);  // held in its callback
+  running.release();
+  EXPECT_GE(running.result().value().times.decode_s, 0);
 }
 
 TEST_F(Scheduler, ATokenCallbackStopsItsRequest) {
@@ -233,19 +379,6 @@ TEST_F(Scheduler, ASeedGivesTheSameTextInAnyBatch) {
 
 // Two adapters on one base: their requests, the base's and an older version's run together.
 TEST_F(Scheduler, ServesSeveralModelsOverOneBase) {
-  const auto adapted = [](uint64_t seed, int64_t rank) {
-    const ModelPtr model = with_lora(*model_, {.rank = rank, .seed = seed});
-    std::vector<std::pair<Parameter, Tensor>> changes;
-    for (const std::string& name : lora_parameters(*model->store())) {
-      const Parameter p = model->store()->at(name);
-      const Tensor value =
-          Tensor::empty((*model->store()->current())[p].shape(), DType::kF32, model->device());
-      fill_uniform(value, -0.3F, 0.3F, {.seed = seed, .stream = uint64_t(p.index)});
-      changes.emplace_back(p, value);
-    }
-    model->store()->publish(changes);
-    return model;
-  };
   const auto alone = [&](const ModelPtr& model) {
     BatchScheduler scheduler(model, {.session = {.max_tokens = 2048, .context_length = 128}});
     return scheduler.generate(request(24)).value().tokens;
@@ -268,6 +401,39 @@ TEST_F(Scheduler, ServesSeveralModelsOverOneBase) {
   for (size_t i = 0; i < models.size(); ++i) EXPECT_EQ(together[i + 1], alone(models[i])) << i;
   EXPECT_EQ(fingerprints.size(), 4U);
   EXPECT_EQ(scheduler.session().cache().free_blocks(), scheduler.session().cache().blocks());
+}
+
+TEST_F(Scheduler, EmbedsWithEachModelAsWithItAlone) {
+  const EmbedRequest text = {.tokens = {62, 10, 18, 68, 28}};
+  const std::vector<ModelPtr> models = {adapted(1, 4), adapted(2, 2)};
+  BatchScheduler scheduler = make(4);
+  std::set<std::vector<float>> all = {embedding(scheduler, text)};
+  for (const ModelPtr& model : models) {
+    BatchScheduler alone(model, {.session = {.max_tokens = 2048, .context_length = 128}});
+    const std::vector<float> wanted = embedding(alone, text);
+    EXPECT_EQ(embedding(*scheduler.add_model(model), text), wanted);
+    all.insert(wanted);
+  }
+  EXPECT_EQ(all.size(), 3U);
+}
+
+TEST_F(Scheduler, CountsTheRequestsOfEachModel) {
+  BatchScheduler scheduler = make(1);
+  const auto added = scheduler.add_model(adapted(1, 4));
+  Client running(true), waiting;
+  running.submit(*added, request(5));
+  running.wait_for_token();
+  waiting.submit(scheduler, request(5));
+  const GeneratorStats own = scheduler.stats(), other = added->stats();
+  EXPECT_EQ(own.running, 0);
+  EXPECT_EQ(own.waiting, 1);
+  EXPECT_EQ(other.running, 1);
+  EXPECT_EQ(other.waiting, 0);
+  EXPECT_EQ(own.slots_used, 1);
+  EXPECT_EQ(own.kv_tokens_used, other.kv_tokens_used);
+  running.release();
+  EXPECT_TRUE(running.result().ok() && waiting.result().ok());
+  EXPECT_EQ(scheduler.stats().waiting + scheduler.stats().running + added->stats().running, 0);
 }
 
 TEST_F(Scheduler, AModelLivesAsLongAsItsRequests) {

@@ -1,6 +1,7 @@
 #include "tests/serving/fake_generator.h"
 
 #include <limits>
+#include <numeric>
 
 #include "models/text/byte_alphabet.h"
 
@@ -10,8 +11,11 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr const char* kChatMl =
+    "{% if tools %}<|im_start|>system\nAnswer with <tool_call>.\n"
+    "{% for tool in tools %}{{ tool | tojson }}\n{% endfor %}<|im_end|>\n{% endif %}"
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
-    "{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{{ message['content'] }}{% for call in message.tool_calls %}"
+    "<tool_call>{{ call.function | tojson }}</tool_call>{% endfor %}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
 
 std::string text_after(const std::string& text, const std::string& mark) {
@@ -27,6 +31,24 @@ std::string prompt_text(const std::vector<int32_t>& prompt) {
     text += token < 256 ? std::string(1, static_cast<char>(token)) : std::string("<|>");
   }
   return text;
+}
+
+// The text as far as the matcher lets it come, and where it does not, the first token that may.
+std::string obedient(TokenMatcher& matcher, const std::string& text) {
+  std::string said;
+  while (!matcher.complete() && said.size() < 200) {
+    std::vector<float> logits(kImEnd + 1);
+    matcher.mask(logits);
+    const auto may = [&](int32_t token) { return logits[static_cast<size_t>(token)] == 0; };
+    const int32_t wanted =
+        said.size() < text.size() ? static_cast<unsigned char>(text[said.size()]) : kImEnd;
+    int32_t token = wanted;
+    while (!may(token)) token = (token + 1) % (kImEnd + 1);
+    if (token == kImEnd) break;
+    matcher.accept(token);
+    said += static_cast<char>(token);
+  }
+  return said;
 }
 
 GeneratedToken make_token(int32_t token, int64_t index, int top_logprobs) {
@@ -101,6 +123,21 @@ std::shared_ptr<GenerationHandle> FakeGenerator::submit(GenerateRequest request,
   return handle;
 }
 
+std::shared_ptr<GenerationHandle> FakeGenerator::embed(EmbedRequest request, OnEmbedding done) {
+  const auto sum = std::accumulate(request.tokens.begin(), request.tokens.end(), 0);
+  done(
+      std::vector<float>{static_cast<float>(sum), request.pooling == Pooling::kLast ? 1.0F : 0.0F});
+  return std::make_shared<Handle>(*this);
+}
+
+GeneratorStats FakeGenerator::stats() const {
+  return {.running = under_way_,
+          .slots = 4,
+          .slots_used = under_way_,
+          .kv_tokens = 100,
+          .step_under_way_s = stalled_s_};
+}
+
 void FakeGenerator::hold() {
   const std::lock_guard lock(mutex_);
   held_ = true;
@@ -156,6 +193,11 @@ Result<Generation> FakeGenerator::generate_tokens(const GenerateRequest& request
   generation.prompt_tokens = static_cast<int64_t>(request.prompt.size());
   generation.cached_tokens = 3;
   generation.fingerprint = "fp_fake";
+  std::unique_ptr<TokenMatcher> matcher;
+  if (request.constraint != nullptr) {
+    matcher = request.constraint->begin();
+    text = obedient(*matcher, text);
+  }
   for (int64_t i = 0;; ++i) {
     const bool at_end = !forever && i == static_cast<int64_t>(text.size());
     generation.finish = Finish::kCancelled;

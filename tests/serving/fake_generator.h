@@ -17,18 +17,22 @@ namespace yiti::testing {
 
 inline constexpr int32_t kImStart = 256, kImEnd = 257;
 
-/// One token a byte, and the two of ChatML, whose template it has.
+/// One token a byte, and the two of ChatML, whose template it has, with tools as Qwen writes them.
 TextModel fake_text_model();
 
 /// Answers a prompt that holds "say:TEXT" (up to a control token) with TEXT and the stop token,
 /// "forever" with endless a's, "fail:TEXT" with TEXT and then an internal error, anything else
-/// with "ok". Each generation runs on a thread of its own.
+/// with "ok". A constraint is kept to. Each generation runs on a thread of its own.
 class FakeGenerator : public Generator {
  public:
   ~FakeGenerator() override;
 
   std::shared_ptr<GenerationHandle> submit(GenerateRequest request, OnToken token,
                                            OnDone done) override;
+  /// The sum of the tokens, and whether the last one was asked for.
+  std::shared_ptr<GenerationHandle> embed(EmbedRequest request, OnEmbedding done) override;
+  GeneratorStats stats() const override;
+  void stall_for(double time_s) { stalled_s_ = time_s; }
   int64_t context_length() const override { return context_length_; }
   void set_context_length(int64_t tokens) { context_length_ = tokens; }
 
@@ -59,6 +63,7 @@ class FakeGenerator : public Generator {
   std::vector<std::shared_ptr<Handle>> handles_;
   std::vector<std::thread> threads_;
   std::atomic<int64_t> delay_ms_ = 0;
+  std::atomic<double> stalled_s_ = 0;
   std::atomic<int64_t> under_way_ = 0;
   std::atomic<int64_t> cancelled_ = 0;
 };

@@ -15,7 +15,7 @@ int main(int argc, char** argv) {
   yiti::ServerOptions options;
   options.models = {{.name = "fake", .generator = &generator, .text = &text, .sampling = {}}};
   options.jobs = &jobs;
-  if (argc > 1) options.api_key = argv[1];
+  if (argc > 1) options.api_keys = {argv[1]};
   options.log = [](std::string_view line) { std::cerr << line << std::endl; };
   yiti::Server server(options);
   std::cout << server.start().value() << std::endl;

@@ -17,7 +17,8 @@ namespace yiti::testing {
 std::vector<std::string> ClientResponse::events() const {
   std::vector<std::string> result;
   std::string_view rest = body;
-  while (rest.starts_with("data: ")) {
+  while (rest.starts_with("data: ") || rest.starts_with("event: ")) {
+    if (rest.starts_with("event: ")) rest.remove_prefix(rest.find('\n') + 1);
     const size_t end = rest.find("\n\n");
     if (end == std::string_view::npos) break;
     result.emplace_back(rest.substr(6, end - 6));

@@ -7,6 +7,7 @@ The command prints its port as its first line and serves, until its standard inp
 with the API key that is appended to the command.
 """
 
+import json
 import subprocess
 import sys
 import unittest
@@ -123,6 +124,56 @@ class OpenAiClientTest(unittest.TestCase):
                                                "repetition_penalty": 1.1})
         self.assertEqual(reply.choices[0].message.content, "x")
 
+    def test_tool_calls(self):
+        tools = [{"type": "function", "function": {"name": "look", "parameters": {
+            "type": "object", "properties": {"ok": {"const": True}}, "required": ["ok"]}}}]
+        said = 'say:<tool_call>{"name": "look", "arguments": {"ok": true}}</tool_call>'
+        reply = self.chat(said, tools=tools)
+        self.assertEqual(reply.choices[0].finish_reason, "tool_calls")
+        call = reply.choices[0].message.tool_calls[0]
+        self.assertEqual(call.function.name, "look")
+        self.assertEqual(json.loads(call.function.arguments), {"ok": True})
+        turns = chat_messages("look") + [
+            reply.choices[0].message,
+            {"role": "tool", "tool_call_id": call.id, "content": "say:done"}]
+        done = self.client.chat.completions.create(model=MODEL, messages=turns, tools=tools)
+        self.assertEqual(done.choices[0].message.content, "done")
+        forced = self.chat("say:no", tools=tools, tool_choice=tools[0], parallel_tool_calls=False)
+        self.assertEqual(len(forced.choices[0].message.tool_calls), 1)
+        with self.client.chat.completions.stream(
+                model=MODEL, messages=chat_messages(said), tools=tools) as stream:
+            final = stream.get_final_completion()
+        self.assertEqual(final.choices[0].message.tool_calls[0].function.name, "look")
+
+    def test_json_schema(self):
+        schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"],
+                  "additionalProperties": False}
+        reply = self.chat('say:{"a":5}', response_format={
+            "type": "json_schema", "json_schema": {"name": "x", "strict": True, "schema": schema}})
+        self.assertEqual(json.loads(reply.choices[0].message.content), {"a": 5})
+
+    def test_responses(self):
+        reply = self.client.responses.create(model=MODEL, input="say:hello")
+        self.assertEqual(reply.output_text, "hello")
+        self.assertEqual(reply.usage.output_tokens, 5)
+        with self.client.responses.stream(model=MODEL, input="say:hello") as stream:
+            text = "".join(event.delta for event in stream
+                           if event.type == "response.output_text.delta")
+            final = stream.get_final_response()
+        self.assertEqual(text, "hello")
+        self.assertEqual(final.output_text, "hello")
+        with self.assertRaises(openai.BadRequestError) as caught:
+            self.client.responses.create(model=MODEL, input="x", previous_response_id="resp_1")
+        self.assertEqual(caught.exception.param, "previous_response_id")
+
+    def test_embeddings(self):
+        # The client asks for base64 by itself.
+        reply = self.client.embeddings.create(model=MODEL, input=["ab", "c"])
+        self.assertEqual([len(one.embedding) for one in reply.data], [2, 2])
+        self.assertEqual(reply.usage.prompt_tokens, 3)
+        floats = self.client.embeddings.create(model=MODEL, input="ab", encoding_format="float")
+        self.assertEqual(floats.data[0].embedding, reply.data[0].embedding)
+
     def test_models(self):
         self.assertEqual([model.id for model in self.client.models.list()], [MODEL])
         self.assertEqual(self.client.models.retrieve(MODEL).owned_by, "yiti")
@@ -150,7 +201,7 @@ class OpenAiClientTest(unittest.TestCase):
             self.chat("hi", temperature=5)
         self.assertEqual(caught.exception.param, "temperature")
         with self.assertRaises(openai.BadRequestError) as caught:
-            self.chat("hi", tools=[{"type": "function", "function": {"name": "f"}}])
+            self.chat("hi", reasoning_effort="high")
         self.assertEqual(caught.exception.code, "unsupported_parameter")
         with self.assertRaises(openai.InternalServerError):
             self.chat("fail:")

@@ -96,17 +96,19 @@ TEST(ApiRequestTest, RejectsMessagesItCannotRender) {
   EXPECT_EQ(messages("\"hi\"").param, "messages");
   EXPECT_EQ(messages("[1]").param, "messages[0]");
   EXPECT_EQ(messages(R"([{"role":"user"}])").param, "messages[0].content");
-  EXPECT_EQ(messages(R"([{"role":"tool","content":"x"}])").param, "messages[0].role");
+  EXPECT_EQ(messages(R"([{"role":"robot","content":"x"}])").param, "messages[0].role");
   EXPECT_EQ(messages(R"([{"role":"user","content":[]}])").param, "messages[0].content");
   EXPECT_THAT(messages(R"([{"role":"user","content":[{"type":"image_url"}]}])").message,
               HasSubstr("only text is supported"));
   EXPECT_EQ(messages(R"([{"role":"assistant","content":"","tool_calls":[{"id":"1"}]}])").param,
+            "function");
+  EXPECT_EQ(messages(R"([{"role":"user","content":"","tool_calls":[{"id":"1"}]}])").param,
             "tool_calls");
 }
 
 TEST(ApiRequestTest, RejectsWhatIsMissing) {
-  const ApiError error = error_of([] { parse_api_request(Api::kChat, R"({"messages":[]})"); });
-  EXPECT_EQ(error.param, "model");
+  const ApiError error = error_of([] { parse_api_request(Api::kChat, R"({"model":"m"})"); });
+  EXPECT_EQ(error.param, "messages");
   EXPECT_EQ(error.code, "missing_required_parameter");
   EXPECT_EQ(error_of([] { parse_api_request(Api::kCompletion, R"({"model":"m"})"); }).param,
             "prompt");
@@ -144,17 +146,15 @@ TEST(ApiRequestTest, RejectsValuesOutOfRange) {
 }
 
 TEST(ApiRequestTest, RefusesWhatWouldChangeTheAnswer) {
-  for (const char* text :
-       {R"({"tools": [{"type": "function"}]})", R"({"response_format": {"type": "json_object"}})",
-        R"({"logit_bias": {"1": 5}})", R"({"tool_choice": "required"})", R"({"functions": [{}]})",
-        R"({"modalities": ["audio"]})"}) {
+  for (const char* text : {R"({"functions": [{}]})", R"({"modalities": ["audio"]})",
+                           R"({"reasoning_effort": "high"})"}) {
     const ApiError error = chat_error(Json::parse(text));
     EXPECT_EQ(error.code, "unsupported_parameter") << text;
     EXPECT_EQ(error.status, 400);
   }
   EXPECT_EQ(chat_error(Json{{"temprature", 1}}).message,
             "unrecognized request argument: temprature");
-  EXPECT_EQ(completion_error(Json{{"echo", true}}).param, "echo");
+  EXPECT_EQ(completion_error(Json{{"echo", true}, {"logprobs", 1}}).param, "echo");
   EXPECT_EQ(completion_error(Json{{"best_of", 3}}).param, "best_of");
 }
 
@@ -172,8 +172,80 @@ TEST(ApiRequestTest, ReadsEveryFormOfPrompt) {
   EXPECT_THAT(completion({{"prompt", Json::parse("[[1],[2,3]]")}}).prompts,
               ElementsAre(Prompt(std::vector<int32_t>{1}), Prompt(std::vector<int32_t>{2, 3})));
   for (const char* bad :
-       {"[]", "{}", "1", "[1,\"a\"]", "[-1]", "[1.5]", "[4294967296]", "[[]]", "[\"a\",[1],{}]"}) {
+       {"[]", "{}", "1", "[-1]", "[1.5]", "[4294967296]", "[[]]", "[\"a\",[1],{}]"}) {
     EXPECT_EQ(completion_error({{"prompt", Json::parse(bad)}}).param, "prompt") << bad;
+  }
+}
+
+TEST(ApiRequestTest, ReadsBiasesByTokenAndByText) {
+  const SamplingWishes wishes =
+      chat(Json::parse(R"({"logit_bias": {"7": -100, "the": 2}, "ignore_eos": true})")).sampling;
+  ASSERT_EQ(wishes.logit_bias.size(), 2U);
+  EXPECT_EQ(std::get<int32_t>(wishes.logit_bias[0].what), 7);
+  EXPECT_EQ(wishes.logit_bias[0].bias, -100);
+  EXPECT_EQ(std::get<std::string>(wishes.logit_bias[1].what), "the");
+  EXPECT_TRUE(wishes.ignore_eos);
+  for (const char* bad : {"5", R"({"1": 101})", R"({"1": true})", "[[1]]", "[[-1, 2]]"}) {
+    EXPECT_EQ(chat_error({{"logit_bias", Json::parse(bad)}}).param, "logit_bias") << bad;
+  }
+}
+
+TEST(ApiRequestTest, ReadsToolsAndWhichMustBeCalled) {
+  const Json tools = Json::parse(R"([{"type": "function", "function": {"name": "f"}}])");
+  EXPECT_EQ(chat({{"tools", tools}}).tools.choice, ToolChoice::kAuto);
+  EXPECT_FALSE(chat({{"tools", tools}, {"tool_choice", "none"}}).tools.any());
+  const ToolRequest named =
+      chat({{"tools", tools}, {"tool_choice", tools[0]}, {"parallel_tool_calls", false}}).tools;
+  EXPECT_EQ(named.choice, ToolChoice::kRequired);
+  EXPECT_EQ(named.named, "f");
+  EXPECT_FALSE(named.parallel);
+  EXPECT_EQ(chat_error({{"tool_choice", "required"}}).param, "tool_choice");
+  EXPECT_EQ(chat_error({{"tools", tools}, {"tool_choice", "sometimes"}}).param, "tool_choice");
+  EXPECT_EQ(chat_error({{"tools", Json::parse(R"([{"type": "function"}])")}}).param, "function");
+  EXPECT_EQ(chat_error({{"tools", Json::parse(R"([{"type": "retrieval"}])")}}).param, "tools[0]");
+}
+
+TEST(ApiRequestTest, ReadsTheTurnsOfAToolsCall) {
+  const ApiRequest request = chat({{"messages", Json::parse(R"([
+      {"role": "user", "content": "weather?"},
+      {"role": "assistant", "content": null, "tool_calls": [{"id": "call_1", "type": "function",
+        "function": {"name": "f", "arguments": "{\"city\": \"Ulm\"}"}}]},
+      {"role": "tool", "tool_call_id": "call_1", "content": "sunny"}])")}});
+  EXPECT_EQ(request.messages[1]["tool_calls"][0]["function"]["arguments"]["city"], "Ulm");
+  EXPECT_EQ(request.messages[1]["content"], "");
+  EXPECT_EQ(request.messages[2]["tool_call_id"], "call_1");
+}
+
+TEST(ApiRequestTest, ReadsTheFormatsOfAnAnswer) {
+  using Kind = OutputFormat::Kind;
+  const auto kind = [](const char* format) {
+    return chat({{"response_format", Json::parse(format)}}).format.kind;
+  };
+  EXPECT_EQ(kind(R"({"type": "text"})"), Kind::kText);
+  EXPECT_EQ(kind(R"({"type": "json_object"})"), Kind::kJsonObject);
+  EXPECT_EQ(kind(R"({"type": "json_object", "schema": {"const": 1}})"), Kind::kJsonSchema);
+  const Json wrapped = {{"type", "json_schema"},
+                        {"json_schema", {{"name", "x"}, {"schema", {{"const", 1}}}}}};
+  EXPECT_EQ(chat({{"response_format", wrapped}}).format.schema["const"], 1);
+  EXPECT_EQ(chat({{"grammar", "root ::= \"a\""}}).format.kind, Kind::kGrammar);
+  EXPECT_EQ(chat_error({{"response_format", {{"type", "sound"}}}}).param, "response_format");
+  EXPECT_EQ(chat_error({{"response_format", {{"type", "json_schema"}}}}).param, "response_format");
+  EXPECT_EQ(chat_error({{"grammar", "x"}, {"json_schema", true}}).param, "grammar");
+}
+
+TEST(ApiRequestTest, ReadsAResponsesInput) {
+  const auto read = [](const char* body) { return parse_api_request(Api::kResponses, body); };
+  const ApiRequest request = read(R"({"model": "m", "instructions": "be brief", "input": [
+      {"role": "user", "content": [{"type": "input_text", "text": "hi"}]}], "max_output_tokens": 7,
+      "text": {"format": {"type": "json_schema", "name": "x", "schema": {"const": 1}}}})");
+  EXPECT_EQ(request.messages.dump(), R"([{"role":"system","content":"be brief"},)"
+                                     R"({"role":"user","content":"hi"}])");
+  EXPECT_EQ(request.max_tokens, 7);
+  EXPECT_EQ(request.format.schema["const"], 1);
+  for (const char* field : {"store", "previous_response_id", "tools"}) {
+    const Json body = {{"input", "hi"},
+                       {field, field == std::string("tools") ? Json{1} : Json(true)}};
+    EXPECT_EQ(error_of([&] { read(body.dump().c_str()); }).param, field);
   }
 }
 

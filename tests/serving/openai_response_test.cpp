@@ -16,10 +16,11 @@ const ReplyHead kChatHead = {Api::kChat, "chatcmpl-1", 1700000000, "m"};
 const ReplyHead kCompletionHead = {Api::kCompletion, "cmpl-1", 1700000000, "m"};
 
 ReplyChoice choice_with_logprobs() {
-  TokenDetail detail = {.piece = "\xc3",
-                        .logprob = -0.5,
-                        .top = {{"\xc3", -0.5}, {"b", -std::numeric_limits<double>::infinity()}},
-                        .text_offset = 4};
+  TokenDetail detail;
+  detail.piece = "\xc3";
+  detail.logprob = -0.5;
+  detail.top = {{1, "\xc3", -0.5}, {2, "b", -std::numeric_limits<double>::infinity()}};
+  detail.text_offset = 4;
   return {.index = 1,
           .text = "é",
           .details = {std::move(detail)},
@@ -69,7 +70,7 @@ TEST(ChunkJson, BeginsWithTheRole) {
   EXPECT_EQ(json["object"], "chat.completion.chunk");
   EXPECT_EQ(json["choices"][0]["index"], 1);
   EXPECT_EQ(json["choices"][0]["delta"]["role"], "assistant");
-  EXPECT_EQ(json["choices"][0]["delta"]["content"], "");
+  EXPECT_TRUE(json["choices"][0]["delta"]["content"].is_null());
   EXPECT_TRUE(json["usage"].is_null());
 }
 

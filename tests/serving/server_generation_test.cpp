@@ -28,8 +28,9 @@ std::string streamed_text(const std::vector<Json>& all, int64_t index = 0) {
   for (const Json& chunk : all) {
     for (const Json& choice : chunk["choices"]) {
       if (choice["index"] != index) continue;
-      result += choice.contains("delta") ? choice["delta"].value("content", "")
-                                         : choice["text"].get<std::string>();
+      const Json said =
+          choice.contains("delta") ? choice["delta"].value("content", Json()) : choice["text"];
+      if (said.is_string()) result += said.get<std::string>();
     }
   }
   return result;

@@ -1,7 +1,8 @@
 // What the server answers besides generating.
 #include <gmock/gmock.h>
 
-#include "serving/router.h"
+#include "serving/access.h"
+#include "serving/query.h"
 #include "tests/serving/server_fixture.h"
 
 namespace yiti::testing {
@@ -43,13 +44,13 @@ TEST_F(ServerRoutesTest, FindsAModelWithASlashInItsName) {
 
 TEST_F(ServerRoutesTest, DoesNotKnowOtherPaths) {
   start();
-  for (const char* path : {"/v1", "/v1/models/", "/v1/embeddings", "//", "/health/", "/%00"}) {
+  for (const char* path : {"/v1", "/v1/models/", "/v1/audio", "//", "/health/", "/%00"}) {
     EXPECT_EQ(get(path).status, 404) << path;
   }
 }
 
 TEST_F(ServerRoutesTest, AsksForItsKey) {
-  options.api_key = "secret";
+  options.api_keys = {"secret", "other"};
   start();
   EXPECT_EQ(get("/health").status, 200);
   EXPECT_EQ(get("/").status, 200);
@@ -63,6 +64,117 @@ TEST_F(ServerRoutesTest, AsksForItsKey) {
   EXPECT_EQ(response.status, 401);
   EXPECT_EQ(response.headers.at("www-authenticate"), "Bearer");
   EXPECT_EQ(Json::parse(response.body)["error"]["code"], "invalid_api_key");
+}
+
+TEST_F(ServerRoutesTest, TakesAnyOfItsKeysInEitherHeader) {
+  options.api_keys = {"secret", "other"};
+  start();
+  EXPECT_EQ(get("/v1/models", "Authorization: Bearer other\r\n").status, 200);
+  EXPECT_EQ(get("/v1/models", "X-Api-Key: other\r\n").status, 200);
+  EXPECT_EQ(get("/v1/models", "X-Api-Key: another\r\n").status, 401);
+  EXPECT_EQ(get("/metrics").status, 401);
+}
+
+TEST_F(ServerRoutesTest, GivesEveryAnswerAnId) {
+  start();
+  EXPECT_EQ(get("/health", "X-Request-Id: mine-1\r\n").headers.at("x-request-id"), "mine-1");
+  EXPECT_THAT(get("/health").headers.at("x-request-id"), ::testing::StartsWith("req-"));
+  EXPECT_THAT(get("/health", "X-Request-Id: a b\r\n").headers.at("x-request-id"),
+              ::testing::StartsWith("req-"));
+  EXPECT_EQ(get("/nothing", "X-Request-Id: x\r\n").headers.at("x-request-id"), "x");
+}
+
+TEST_F(ServerRoutesTest, LetsNoPageOfAnotherOriginReadUnlessAsked) {
+  start();
+  EXPECT_FALSE(get("/health", "Origin: http://a.example\r\n")
+                   .headers.contains("access-control-allow-origin"));
+}
+
+TEST_F(ServerRoutesTest, LetsPagesOfItsOriginsAsk) {
+  options.cors_origins = {"http://a.example", "localhost"};
+  options.api_keys = {"secret"};
+  start();
+  const auto allowed = [&](const std::string& origin) {
+    return HttpClient(server->port())
+        .request("OPTIONS", "/v1/chat/completions", {},
+                 "Origin: " + origin + "\r\nAccess-Control-Request-Method: POST\r\n")
+        .headers["access-control-allow-origin"];
+  };
+  EXPECT_EQ(allowed("http://a.example"), "http://a.example");
+  EXPECT_EQ(allowed("http://localhost:3000"), "http://localhost:3000");
+  EXPECT_EQ(allowed("http://[::1]"), "http://[::1]");
+  EXPECT_EQ(allowed("http://localhost.evil.example"), "");
+  EXPECT_EQ(allowed("http://b.example"), "");
+  EXPECT_EQ(get("/health", "Origin: http://a.example\r\n").headers["access-control-allow-origin"],
+            "http://a.example");
+}
+
+TEST_F(ServerRoutesTest, IsNotHealthyWhenAStepDoesNotEnd) {
+  start();
+  generator.stall_for(59);
+  EXPECT_EQ(get("/health").status, 200);
+  generator.stall_for(61);
+  EXPECT_EQ(get("/health").status, 503);
+}
+
+TEST_F(ServerRoutesTest, CountsWhatItDid) {
+  start();
+  post("/v1/completions", completion("say:abc"));
+  post("/v1/completions", completion("say:abc", {{"max_tokens", 2}}));
+  const std::string counted = get("/metrics").body;
+  for (const char* line :
+       {"vllm:generation_tokens_total{model_name=\"fake/model\"} 5",
+        "vllm:prompt_tokens_total{model_name=\"fake/model\"} 14",
+        "vllm:request_success_total{model_name=\"fake/model\",finished_reason=\"length\"} 1",
+        "vllm:request_success_total{model_name=\"fake/model\",finished_reason=\"stop\"} 1",
+        "vllm:time_to_first_token_seconds_count{model_name=\"fake/model\"} 2",
+        "vllm:e2e_request_latency_seconds_bucket{model_name=\"fake/model\",le=\"+Inf\"} 2",
+        "# TYPE vllm:inter_token_latency_seconds histogram",
+        "vllm:num_requests_running{model_name=\"fake/model\"} 0"}) {
+    EXPECT_THAT(counted, HasSubstr(std::string(line) + "\n"));
+  }
+}
+
+TEST_F(ServerRoutesTest, TurnsTextIntoTokensAndBack) {
+  start();
+  EXPECT_EQ(post("/tokenize", {{"content", "ab"}}).body, R"({"tokens":[97,98]})");
+  const Json pieces =
+      Json::parse(post("/tokenize", {{"content", "é"}, {"with_pieces", true}}).body);
+  EXPECT_EQ(pieces["tokens"][0]["piece"], Json::array({0xC3}));
+  const Json counted = Json::parse(post("/tokenize", {{"prompt", "abc"}}).body);
+  EXPECT_EQ(counted["count"], 3);
+  EXPECT_EQ(counted["max_model_len"], 2048);
+  EXPECT_EQ(Json::parse(post("/detokenize", {{"tokens", {97, 98}}}).body)["content"], "ab");
+  EXPECT_EQ(post("/detokenize", {{"tokens", {9999}}}).status, 400);
+  EXPECT_EQ(post("/tokenize", Json::object()).status, 400);
+  const Json messages = {{{"role", "user"}, {"content", "hi"}}};
+  EXPECT_EQ(Json::parse(post("/apply-template", {{"messages", messages}}).body)["prompt"],
+            "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n");
+}
+
+TEST_F(ServerRoutesTest, EmbedsTexts) {
+  start();
+  const Json reply =
+      Json::parse(post("/v1/embeddings", {{"input", {"ab", "c"}}, {"pooling", "last"}}).body);
+  ASSERT_EQ(reply["data"].size(), 2U);
+  const auto first = reply["data"][0]["embedding"].get<std::vector<double>>();
+  EXPECT_NEAR(first[0] * first[0] + first[1] * first[1], 1, 1e-6);
+  EXPECT_NEAR(first[0] / first[1], 97 + 98, 1e-2);
+  EXPECT_EQ(reply["usage"]["prompt_tokens"], 3);
+  const Json base64 =
+      Json::parse(post("/v1/embeddings", {{"input", "c"}, {"encoding_format", "base64"}}).body);
+  EXPECT_EQ(base64["data"][0]["embedding"], "AACAPwAAAAA=");  // 1.0f, 0.0f
+  EXPECT_EQ(post("/v1/embeddings", {{"input", "c"}, {"dimensions", 5}}).status, 400);
+  EXPECT_EQ(post("/v1/embeddings", {{"input", ""}}).status, 400);
+}
+
+TEST_F(ServerRoutesTest, ShowsLlamaCppsClientsItsSlotsAndProperties) {
+  options.serve_slots = false;
+  start();
+  const Json props = Json::parse(get("/props").body);
+  EXPECT_EQ(props["total_slots"], 4);
+  EXPECT_EQ(props["default_generation_settings"]["n_ctx"], 2048);
+  EXPECT_EQ(get("/slots").status, 501);
 }
 
 TEST_F(ServerRoutesTest, LogsEachRequest) {

@@ -13,6 +13,7 @@ namespace yiti::testing {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class FakeAdapters : public AdapterHost {
  public:
@@ -212,6 +213,37 @@ TEST_F(ServerTrainingTest, AModelThatIsDeletedFinishesWhatItBegan) {
   EXPECT_TRUE(eventually([&] { return watched.expired(); }));
 }
 
+TEST_F(ServerTrainingTest, AnswersForAnAdapterAsForItsBase) {
+  start();
+  FakeGenerator other;
+  other.set_context_length(64);
+  ServedModel tuned = options.models[0];
+  tuned.name = "tuned";
+  tuned.parent = "fake/model";
+  tuned.path = "adapters/tuned";
+  tuned.generator = &other;
+  models_->add(tuned);
+  EXPECT_EQ(json_of(post("/tokenize", {{"model", "tuned"}, {"prompt", "a"}}))["max_model_len"], 64);
+  EXPECT_EQ(post("/detokenize", {{"model", "tuned"}, {"tokens", {97}}}).status, 200);
+  EXPECT_EQ(json_of(post("/v1/embeddings", {{"model", "tuned"}, {"input", "a"}}))["model"],
+            "tuned");
+  EXPECT_EQ(json_of(get("/props?model=tuned"))["model_path"], "adapters/tuned");
+  EXPECT_EQ(json_of(get("/slots?model=tuned"))[0]["n_ctx"], 64);
+  EXPECT_EQ(get("/props?model=nothing").status, 404);
+  EXPECT_EQ(json_of(get("/props"))["model_alias"], "fake/model");  // the base, as there is one only
+  EXPECT_EQ(json_of(post("/tokenize", {{"prompt", "a"}}))["max_model_len"], 2048);
+  post("/v1/completions", {{"model", "tuned"}, {"prompt", "say:ab"}});
+  const std::string counted = "vllm:generation_tokens_total{model_name=\"tuned\"} ";
+  EXPECT_THAT(get("/metrics").body, HasSubstr(counted + "2\n"));
+  models_->remove("tuned");
+  EXPECT_THAT(get("/metrics").body, Not(HasSubstr("tuned")));
+  other.stall_for(61);
+  EXPECT_EQ(get("/health").status, 200);
+  models_->add(tuned);
+  EXPECT_EQ(get("/health").status, 503);
+  models_->remove("tuned");
+}
+
 TEST_F(ServerTrainingTest, DeletesOnlyWhatAJobMade) {
   start();
   const ClientResponse refused = send("DELETE", "/v1/models/fake/model");
@@ -303,6 +335,25 @@ TEST_F(ServerTrainingTest, TakesNoFormFromAPageOfAnotherSite) {
   EXPECT_EQ(send("POST", "/v1/fine_tuning/jobs/x/cancel", "", "Origin: null\r\n").status, 403);
   const std::string own = form + "Origin: http://localhost\r\n";
   EXPECT_EQ(send("POST", "/v1/files", "--XX--", own).status, 400);
+}
+
+TEST_F(ServerTrainingTest, TakesFormsFromPagesThatMayAsk) {
+  options.cors_origins = {"http://a.example"};
+  options.api_keys = {"secret"};
+  start();
+  const std::string form =
+      "Content-Type: multipart/form-data; boundary=XX\r\nAuthorization: Bearer secret\r\n";
+  const ClientResponse taken =
+      send("POST", "/v1/files", "--XX--", form + "Origin: http://a.example\r\n");
+  EXPECT_EQ(taken.status, 400);  // no file is in it
+  EXPECT_EQ(taken.headers.at("access-control-allow-origin"), "http://a.example");
+  EXPECT_EQ(send("POST", "/v1/files", "--XX--", form + "Origin: http://b.example\r\n").status, 403);
+  const std::string asks = "Origin: http://a.example\r\nAccess-Control-Request-Method: DELETE\r\n";
+  for (const char* path : {"/v1/files", "/v1/files/x", "/v1/fine_tuning/jobs/x/cancel", "/no"}) {
+    const ClientResponse asked = send("OPTIONS", path, {}, asks);
+    EXPECT_EQ(asked.status, 200) << path;
+    EXPECT_THAT(asked.headers.at("access-control-allow-methods"), HasSubstr("DELETE"));
+  }
 }
 
 }  // namespace

@@ -1,0 +1,87 @@
+#include "cli/request_options.h"
+
+#include <fstream>
+
+#include "core/error.h"
+#include "core/io/files.h"
+
+namespace yiti::cli {
+namespace {
+
+constexpr size_t kMaxTemplateBytes = 1 << 20;
+
+// One key a line; empty lines and those that begin with # do not count.
+std::vector<std::string> read_keys(const std::string& path) {
+  std::ifstream file(path);
+  std::vector<std::string> keys;
+  for (std::string line; std::getline(file, line);) {
+    const size_t end = line.find_last_not_of(" \t\r");
+    if (end == std::string::npos || line[0] == '#') continue;
+    keys.push_back(line.substr(0, end + 1));
+  }
+  check(!keys.empty(), "serve", "{} holds no key", path);
+  return keys;
+}
+
+}  // namespace
+
+void RequestOptions::add(CLI::App& command) {
+  command.add_option("--api-key", keys, "Ask clients for this key; may be given several times")
+      ->envname("YITI_API_KEY");
+  command.add_option("--api-key-file", key_file, "A file of further keys, one a line")
+      ->check(CLI::ExistingFile);
+  command.add_option("--cors-origin", origins,
+                     "Let pages of this origin ask; '*': of any, 'localhost': of this machine");
+  command.add_option("--pooling", pooling, "Of embeddings: mean or last")
+      ->check(CLI::IsMember({"mean", "last"}))
+      ->capture_default_str();
+  command.add_option("--stall-seconds", stall_s, "A longer step makes /health fail")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command.add_option("--temperature", temperature, "Where a request names none");
+  command.add_option("--seed", seed, "The same for all requests that name none");
+  command
+      .add_option("--max-tokens", max_tokens, "Of an answer, at most; 0: what the context holds")
+      ->check(CLI::NonNegativeNumber);
+  command.add_option("--chat-template", template_file, "A Jinja file in place of the model's own")
+      ->check(CLI::ExistingFile);
+  command.add_flag("--any-model-name", any_model_name,
+                   "Answer requests for models that are not there, too");
+  command.add_flag("--no-slots", no_slots, "Do not show /slots");
+}
+
+void RequestOptions::apply(ServerOptions& server) const {
+  server.api_keys = keys;
+  if (!key_file.empty()) {
+    for (std::string& key : read_keys(key_file)) server.api_keys.push_back(std::move(key));
+  }
+  server.cors_origins = origins;
+  server.pooling = pooling == "mean" ? Pooling::kMean : Pooling::kLast;
+  server.stall = std::chrono::seconds(stall_s);
+  server.any_model_name = any_model_name;
+  server.serve_slots = !no_slots;
+  server.max_tokens = max_tokens;
+}
+
+void RequestOptions::apply(ServedModel& model) const {
+  if (!temperature && !seed) return;
+  model.sampling = model.text->sampling;
+  model.sampling->temperature = temperature.value_or(model.sampling->temperature);
+  model.sampling->seed = seed.value_or(0);
+  model.fixed_seed = seed.has_value();
+}
+
+TextModel RequestOptions::with_template(TextModel text) const {
+  if (template_file.empty()) return text;
+  const auto piece = [&](int32_t token) {
+    return token < 0 ? std::string() : std::string(text.tokenizer.token_piece(token));
+  };
+  SpecialTokenTexts special;
+  special.bos = piece(text.tokenizer.bos());
+  special.eos = piece(text.tokenizer.eos());
+  special.pad = piece(text.tokenizer.pad());
+  text.chat = ChatTemplate::parse(read_file(template_file, kMaxTemplateBytes), special).value();
+  return text;
+}
+
+}  // namespace yiti::cli

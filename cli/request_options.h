@@ -1,0 +1,35 @@
+// The options of `serve` that say who may ask, and what requests get where they say nothing.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "serving/options.h"
+
+namespace yiti::cli {
+
+struct RequestOptions {
+  std::vector<std::string> keys;
+  std::string key_file;
+  std::vector<std::string> origins;
+  std::string pooling = "mean";
+  int64_t stall_s = 60;
+  bool any_model_name = false;
+  bool no_slots = false;
+  std::optional<double> temperature;
+  std::optional<uint64_t> seed;
+  int64_t max_tokens = 0;
+  std::string template_file;
+
+  void add(CLI::App& command);
+  /// Throws Error for a key file that holds no key.
+  void apply(ServerOptions& server) const;
+  /// What requests for the model get where they ask for nothing.
+  void apply(ServedModel& model) const;
+  /// `text` with the chat template that was asked for. Throws Error where it cannot be read.
+  TextModel with_template(TextModel text) const;
+};
+
+}  // namespace yiti::cli

@@ -1,0 +1,80 @@
+// One request of a scheduler, from its queue to its end.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "inference/language_session.h"
+#include "inference/sampler.h"
+#include "inference/scheduler.h"
+
+namespace yiti {
+
+/// A text to continue or to embed. Belongs to the scheduler's thread, but for cancel().
+class BatchScheduler::Job final : public GenerationHandle {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  Job(Target on, GenerateRequest wanted, OnToken token, OnDone done)
+      : target(std::move(on)),
+        request(std::move(wanted)),
+        on_token_(std::move(token)),
+        on_done_(std::move(done)) {}
+  Job(Target on, EmbedRequest wanted, OnEmbedding done)
+      : target(std::move(on)), pooling_(wanted.pooling), on_embedding_(std::move(done)) {
+    request.prompt = std::move(wanted.tokens);
+    request.client = std::move(wanted.client);
+    request.max_tokens = 0;
+  }
+
+  void cancel() override { cancelled_ = true; }
+  bool cancelled() const { return cancelled_; }
+  bool embeds() const { return on_embedding_ != nullptr; }
+  bool finished() const { return finished_; }
+  bool prefilling() const { return fed_ < request.prompt.size(); }
+  std::span<const int32_t> prompt_left() const {
+    return std::span<const int32_t>(request.prompt).subspan(fed_);
+  }
+  int64_t total_tokens() const {
+    return static_cast<int64_t>(request.prompt.size()) + request.max_tokens;
+  }
+
+  /// Counts as waiting from here on.
+  void wait();
+  /// Pins its version and opens its sequence.
+  void begin();
+  /// Counts prompt tokens that a step has taken, with their hidden states where it embeds.
+  void took_prompt(size_t tokens, std::span<const float> hidden);
+  /// Takes the next token from its logits; the job may be finished then.
+  void advance(std::span<const float> logits);
+  /// Gives the sequence back and tells the end, once.
+  void finish(Finish finish);
+  void fail_with(const Error& error);
+
+  Target target;  ///< let go at the end: clients may keep the handle for longer
+  GenerateRequest request;
+  SequenceId sequence;
+  std::vector<int32_t> tokens;  ///< generated so far
+
+ private:
+  void close();
+  void pool(std::span<const float> hidden, size_t rows);
+
+  Pooling pooling_ = Pooling::kMean;
+  OnToken on_token_;
+  OnDone on_done_;
+  OnEmbedding on_embedding_;
+  std::atomic<bool> cancelled_{false};
+  bool waiting_ = false;
+  std::unique_ptr<Sampler> sampler_;
+  size_t fed_ = 0;  // tokens of the prompt in the cache
+  std::vector<double> pooled_;
+  Generation result_;
+  Clock::time_point submitted_ = Clock::now(), begun_, first_token_;
+  bool finished_ = false;
+};
+
+}  // namespace yiti
