@@ -56,28 +56,29 @@ void* PageRegions::take(size_t bytes) {
 
 void PageRegions::give_back(void* pointer, size_t bytes, size_t limit) noexcept {
   auto* begin = static_cast<std::byte*>(pointer);
-  Free block{bytes, bytes};
-  if (resident_ + bytes > limit) {
-    ::madvise(begin, bytes, MADV_DONTNEED);
-    block.resident = 0;
-  }
+  const bool keep = resident_ + bytes <= limit;
+  if (!keep) ::madvise(begin, bytes, MADV_DONTNEED);
   try {
-    auto after = free_.lower_bound(begin);
-    if (after != free_.begin()) {
-      const auto before = std::prev(after);
-      if (before->first + before->second.bytes == begin) {
-        begin = before->first;
-        const Free joined = remove(before);
-        block = {block.bytes + joined.bytes, block.resident + joined.resident};
-      }
-    }
-    if (after != free_.end() && begin + block.bytes == after->first) {
-      const Free joined = remove(after);
-      block = {block.bytes + joined.bytes, block.resident + joined.resident};
-    }
-    add(begin, block);
+    join(begin, {bytes, keep ? bytes : 0});
   } catch (...) {  // no memory for the books: the block is lost until the regions go
   }
+}
+
+void PageRegions::join(std::byte* begin, Free block) {
+  const auto take_in = [&](FreeBlocks::iterator neighbour) {
+    const Free joined = remove(neighbour);
+    block = {block.bytes + joined.bytes, block.resident + joined.resident};
+  };
+  const auto after = free_.lower_bound(begin);
+  if (after != free_.begin()) {
+    const auto before = std::prev(after);
+    if (before->first + before->second.bytes == begin) {
+      begin = before->first;
+      take_in(before);
+    }
+  }
+  if (after != free_.end() && begin + block.bytes == after->first) take_in(after);
+  add(begin, block);
 }
 
 bool PageRegions::map_region(size_t bytes) {
@@ -90,7 +91,7 @@ bool PageRegions::map_region(size_t bytes) {
 #ifdef MADV_HUGEPAGE
   ::madvise(begin, usable, MADV_HUGEPAGE);  // without it, pages are small and all is well
 #endif
-  give_back(begin, usable, 0);
+  join(begin, {usable, 0});
   return true;
 }
 

@@ -37,6 +37,8 @@ class PageRegions {
   using FreeBlocks = std::map<std::byte*, Free>;
 
   bool map_region(size_t bytes);
+  /// Adds a block, as one with the free blocks that it touches.
+  void join(std::byte* begin, Free block);
   void add(std::byte* begin, Free block);
   Free remove(FreeBlocks::iterator block);
 

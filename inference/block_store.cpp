@@ -1,7 +1,5 @@
 #include "inference/block_store.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
@@ -44,9 +42,7 @@ Header make_header(const BlockKey& prefix, std::span<const int32_t> tokens,
   return header;
 }
 
-std::string file_name(const BlockKey& key) {
-  return fmt::format("{:016x}{:016x}{}", key.high, key.low, kSuffix);
-}
+std::string file_name(const BlockKey& key) { return hash_digits(key).append(kSuffix); }
 
 bool is_file_name(std::string_view name) {
   return name.size() == kKeyDigits + kSuffix.size() && name.ends_with(kSuffix) &&
@@ -160,12 +156,11 @@ bool BlockStore::wants(const BlockKey& key) {
 
 void BlockStore::save(const BlockKey& prefix, std::span<const int32_t> tokens,
                       std::vector<std::byte> payload) {
-  const Header header = make_header(prefix, tokens, payload);
-  const auto bytes = std::as_bytes(std::span(&header, 1));
-  payload.insert(payload.begin(), bytes.begin(), bytes.end());
+  Waiting block{file_name(block_key(prefix, tokens)), prefix, {}, std::move(payload)};
+  std::ranges::copy(tokens, block.tokens.begin());
   {
     const std::lock_guard lock(mutex_);
-    waiting_.push_back({file_name(block_key(prefix, tokens)), std::move(payload)});
+    waiting_.push_back(std::move(block));
   }
   changed_.notify_all();
 }
@@ -183,15 +178,17 @@ void BlockStore::write_waiting() {
     const Waiting& block = waiting_.front();
     lock.unlock();
     const auto written = capture_errors("block store", [&] {
-      write_file_atomically(
-          path(block.name),
-          std::string_view(reinterpret_cast<const char*>(block.file.data()), block.file.size()));
+      const Header header = make_header(block.prefix, block.tokens, block.payload);
+      write_file_atomically(path(block.name), [&](const WriteBytes& write) {
+        write(std::as_bytes(std::span(&header, 1)));
+        write(block.payload);
+      });
       return true;
     });
     lock.lock();
     if (written.ok()) {
       ++stats_.saved;
-      add(block.name, static_cast<int64_t>(block.file.size()));
+      add(block.name, static_cast<int64_t>(sizeof(Header) + block.payload.size()));
       make_room();
     } else {
       ++stats_.unsaved;

@@ -61,7 +61,9 @@ class BlockStore {
   };
   struct Waiting {
     std::string name;
-    std::vector<std::byte> file;
+    BlockKey prefix;
+    std::array<int32_t, kKeyBlock> tokens;
+    std::vector<std::byte> payload;
   };
 
   std::string path(const std::string& name) const { return options_.folder + "/" + name; }

@@ -114,6 +114,7 @@ def lora_peers():
     return peers
 
 
+LORA_PEERS = lora_peers()
 MEASURES = [
     prefill("q4_1", 512, (Bar("llama.cpp", 5.0), Bar("llama.cpp Q4_0", 2.0)),
             {"llama.cpp Q4_0": llama_bench("q4_0", prompt=512)}),
@@ -135,8 +136,8 @@ MEASURES = [
              (Bar("torch eager", 1.5), Bar("torch compiled", 1.2),
               Bar("torch eager", 0.7, "peak_rss_bytes")),
              lambda shape: shape.full_step(ROWS, ROW_TOKENS)),
-    training("lora", "LoRA r=8, Q4_1", lora_peers(),
-             (*(Bar(peer, 2.0) for peer in lora_peers()), Bar("peft f32", 0.25, "peak_rss_bytes")),
+    training("lora", "LoRA r=8, Q4_1", LORA_PEERS,
+             (*(Bar(peer, 2.0) for peer in LORA_PEERS), Bar("peft f32", 0.25, "peak_rss_bytes")),
              lambda shape: shape.lora_step(ROWS, ROW_TOKENS)),
     Measure("first_token.q4_1", "load to first token, Q4_1", "s",
             {"yiti": seconds_of(lambda tools: [

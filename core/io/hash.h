@@ -36,6 +36,9 @@ struct Hash128 {
   friend bool operator==(const Hash128&, const Hash128&) = default;
 };
 
+/// As 32 hexadecimal digits.
+std::string hash_digits(const Hash128& hash);
+
 /// Allocates nothing.
 Hash128 hash_128(std::span<const std::byte> bytes);
 

@@ -8,9 +8,10 @@ with the API key that is appended to the command.
 """
 
 import json
-import subprocess
 import sys
 import unittest
+
+from fake_server import KEY, FakeServer
 
 try:
     import openai
@@ -18,7 +19,6 @@ except ImportError:
     print("skipped: this python has no openai")
     sys.exit(77)
 
-KEY = "test-key"
 MODEL = "fake"
 COMMAND = sys.argv[1:]
 
@@ -30,17 +30,14 @@ def chat_messages(text):
 class OpenAiClientTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.server = subprocess.Popen(
-            COMMAND + [KEY], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        cls.url = f"http://127.0.0.1:{int(cls.server.stdout.readline())}/v1"
+        cls.server = FakeServer(COMMAND)
+        cls.url = cls.server.url + "/v1"
         cls.client = openai.OpenAI(base_url=cls.url, api_key=KEY, timeout=30, max_retries=0)
 
     @classmethod
     def tearDownClass(cls):
         cls.client.close()
-        cls.server.stdin.close()
-        assert cls.server.wait(timeout=30) == 0
-        cls.server.stdout.close()
+        cls.server.end()
 
     def chat(self, text, **more):
         return self.client.chat.completions.create(

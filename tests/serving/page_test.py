@@ -8,9 +8,10 @@ chromium-driver and python3-selenium.
 
 import os
 import shutil
-import subprocess
 import sys
 import unittest
+
+from fake_server import KEY, FakeServer
 
 try:
     from selenium import webdriver
@@ -28,7 +29,6 @@ if not CHROMIUM or not DRIVER:
     print("skipped: no chromium or no chromedriver")
     sys.exit(77)
 
-KEY = "test-key"
 TOKEN_MS = "5"  # slow enough to stop an answer
 COMMAND = sys.argv[1:]
 
@@ -47,17 +47,14 @@ def start_browser():
 class PageTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.server = subprocess.Popen(
-            COMMAND + [KEY, TOKEN_MS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        cls.url = f"http://127.0.0.1:{int(cls.server.stdout.readline())}/"
+        cls.server = FakeServer(COMMAND, TOKEN_MS)
+        cls.url = cls.server.url + "/"
         cls.browser = start_browser()
 
     @classmethod
     def tearDownClass(cls):
         cls.browser.quit()
-        cls.server.stdin.close()
-        assert cls.server.wait(timeout=30) == 0
-        cls.server.stdout.close()
+        cls.server.end()
 
     def setUp(self):
         self.browser.get("about:blank")
