@@ -38,10 +38,20 @@ void BatchScheduler::Job::begin() {
   result_.fingerprint = target.version->fingerprint();
   result_.prompt_tokens = static_cast<int64_t>(request.prompt.size());
   begun_ = Clock::now();
+  tell_progress();
+}
+
+void BatchScheduler::Job::tell_progress() const {
+  if (!request.on_progress) return;
+  request.on_progress({.total = result_.prompt_tokens,
+                       .cached = result_.cached_tokens,
+                       .processed = static_cast<int64_t>(fed_),
+                       .time_s = seconds(Clock::now() - begun_)});
 }
 
 void BatchScheduler::Job::took_prompt(size_t count, std::span<const float> hidden) {
   fed_ += count;
+  tell_progress();
   if (embeds()) pool(hidden, count);
 }
 
@@ -64,7 +74,10 @@ void BatchScheduler::Job::advance(std::span<const float> logits) {
   if (event.index == 0) first_token_ = Clock::now();
   event.logprob = std::numeric_limits<float>::quiet_NaN();
   if (request.top_logprobs >= 0) {
-    event.logprob = log_probabilities(logits, event.token, request.top_logprobs, event.top);
+    const int count = request.top_logprobs;
+    event.logprob = request.sampled_logprobs
+                        ? sampler_->sampled_log_probabilities(event.token, count, event.top)
+                        : log_probabilities(logits, event.token, count, event.top);
   }
   const auto& stops = request.stop_tokens;
   if (std::find(stops.begin(), stops.end(), event.token) != stops.end()) {

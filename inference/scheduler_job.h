@@ -61,6 +61,7 @@ class BatchScheduler::Job final : public GenerationHandle {
 
  private:
   void close();
+  void tell_progress() const;
   void pool(std::span<const float> hidden, size_t rows);
 
   Pooling pooling_ = Pooling::kMean;
