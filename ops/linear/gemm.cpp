@@ -18,8 +18,8 @@ namespace {
 
 using cpu::kPanelWidth;
 
-constexpr int64_t kRunSteps = 256;    // of k at once
-constexpr int64_t kBlockPanels = 12;  // of B at once
+constexpr int64_t kRunSteps = 768;    // of k at once
+constexpr int64_t kBlockPanels = 4;  // of B at once
 constexpr int64_t kBlockTiles = 96;   // of A at once
 
 int64_t tile_count(const cpu::GemmTable& table, int64_t m) {
