@@ -22,7 +22,7 @@ struct Product {
   float* c;
   int64_t c_stride;
   int64_t columns;
-  /// What the memory is told to bring meanwhile, a cache line a step; or null.
+  /// What the memory is told to bring meanwhile, as many bytes as B has; or null.
   const char* ahead = nullptr;
 };
 
@@ -58,8 +58,9 @@ inline void multiply_tile(const Product& p, int64_t row, int64_t column) {
     }
   }
   const float* a = p.a + row * p.a_row;
+  constexpr int64_t kStepBytes = N * kLanes * (kHalf ? 2 : 4);
   const char* ahead = p.ahead;
-  if (ahead != nullptr) ahead += column / (N * kLanes) * p.steps * kCacheLine;
+  if (ahead != nullptr) ahead += column / (N * kLanes) * p.steps * kStepBytes;
   int64_t b = column;
   for (int64_t k = 0; k < p.steps; ++k) {
 #pragma GCC unroll 4
@@ -72,7 +73,11 @@ inline void multiply_tile(const Product& p, int64_t row, int64_t column) {
     a += p.a_step;
     b += p.b_stride;
     if constexpr (R <= kStreamingRows) {
-      if (ahead != nullptr) __builtin_prefetch(ahead + k * kCacheLine);
+      if (ahead != nullptr) {
+        for (int64_t at = 0; at < kStepBytes; at += kCacheLine) {
+          __builtin_prefetch(ahead + k * kStepBytes + at, 0, 2);
+        }
+      }
     }
   }
 #pragma GCC unroll 8
