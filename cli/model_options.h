@@ -13,7 +13,7 @@ struct ModelOptions {
   std::string path;
   std::string adapter;  ///< a peft folder; empty: none
   int threads = 0;
-  std::string kv;  ///< "f32", "f16"; empty: the default
+  std::string kv;  ///< "f32", "f16", "bf16", "i8"; empty: the default
   bool exact = false;
 
   /// Adds MODEL, --adapter, --threads, --kv and --exact-activations.

@@ -11,6 +11,7 @@
 #include "core/io/gguf.h"
 #include "core/io/json.h"
 #include "core/io/safetensors.h"
+#include "ops/attention/kv_types.h"
 #include "ops/linear/dequantise.h"
 #include "ops/linear/panels.h"
 #include "ops/shape/cast.h"
@@ -115,8 +116,7 @@ ModelPtr assemble(const ModelConfig& config, std::vector<Named> tensors,
                   const LoadOptions& options) {
   NumericProfile profile;
   profile.kv = options.kv.value_or(all_float32(tensors) ? DType::kF32 : DType::kF16);
-  check(profile.kv == DType::kF32 || profile.kv == DType::kF16, "model",
-        "KV type {}; wants f32 or f16", name(profile.kv));
+  kv_type(name(profile.kv), "model");
   profile.exact_activations = options.exact_activations;
   return make_model(config, std::make_shared<ParameterStore>(std::move(tensors)), profile);
 }
