@@ -84,9 +84,8 @@ SequenceId LanguageSession::open_with_prompt(std::span<const int32_t> prompt,
   found->length = found->certain = 0;
   found->recent.clear();
   found->version = version ? std::move(version) : model_->store()->current();
-  found->remembers = options_.prefix_cache;
   try {
-    if (found->remembers) take_over(*found, slot, prompt);
+    if (options_.prefix_cache) take_over(*found, slot, prompt);
     reserve(*found, slot, reserve_tokens);
   } catch (...) {
     close({slot});
@@ -107,46 +106,44 @@ void LanguageSession::close(SequenceId id) {
 
 // Begins with the blocks of the prompt that the cache holds.
 void LanguageSession::take_over(Sequence& sequence, int32_t slot, std::span<const int32_t> prompt) {
-  Hasher hasher;
-  hasher.add(sequence.version->fingerprint());
-  hasher.add(model_->profile().str());
-  const std::string whose = hasher.digits();
-  sequence.prefix = hash_128(std::as_bytes(std::span(whose)));
+  // All that decides bits beside the tokens.
+  const std::string whose = fmt::format("{}\n{}\n{}", sequence.version->fingerprint(),
+                                        model_->profile().str(), model_->config().str());
+  sequence.prefix = sha256(std::as_bytes(std::span(whose)));
   constexpr auto kBlock = static_cast<size_t>(kKeyBlock);
   for (; prompt.size() > kBlock; prompt = prompt.subspan(kBlock)) {
-    const auto tokens = prompt.first(kBlock);
-    const int32_t block = find_block(sequence.prefix, tokens);
+    const BlockKey key = block_key(sequence.prefix, prompt.first(kBlock));
+    const int32_t block = find_block(key);
     if (block < 0) return;
     put_block(sequence, slot, block);
-    sequence.prefix = block_key(sequence.prefix, tokens);
+    sequence.prefix = key;
     sequence.certain = sequence.length += kKeyBlock;
   }
 }
 
 // A block of the cache, or of the store below it, with one user more; -1: nobody has it.
-int32_t LanguageSession::find_block(const BlockKey& prefix, std::span<const int32_t> tokens) {
-  const int32_t block = cache_->index().find(prefix, tokens);
+int32_t LanguageSession::find_block(const BlockKey& key) {
+  const int32_t block = cache_->index().find(key);
   if (block >= 0 || options_.block_store == nullptr || cache_->free_blocks() == 0) return block;
   const double recompute_s = token_s_ * static_cast<double>(kKeyBlock);
   const bool tries = token_s_ == 0 || options_.block_store->is_worth_loading(recompute_s);
-  return tries ? load_block(prefix, tokens) : -1;
+  return tries ? load_block(key) : -1;
 }
 
-int32_t LanguageSession::load_block(const BlockKey& prefix, std::span<const int32_t> tokens) {
+int32_t LanguageSession::load_block(const BlockKey& key) {
   std::vector<std::byte> payload(static_cast<size_t>(cache_->block_bytes()));
-  if (!options_.block_store->load(prefix, tokens, payload)) return -1;
+  if (!options_.block_store->load(key, payload)) return -1;
   const int32_t block = cache_->take();
   cache_->copy_in(block, payload);
-  if (cache_->index().remember(block, prefix, tokens)) return block;
-  cache_->give_back(block);
-  return -1;
+  cache_->index().remember(block, key);
+  return block;
 }
 
 // Notes tokens whose keys and values have been written.
 void LanguageSession::append(Sequence& sequence, const Feed& feed) {
   const bool certain = sequence.certain == sequence.length;
   sequence.length += static_cast<int64_t>(feed.tokens.size());
-  if (sequence.remembers) {
+  if (options_.prefix_cache) {
     sequence.recent.insert(sequence.recent.end(), feed.tokens.begin(), feed.tokens.end());
   }
   if (certain) settle(sequence, sequence.length - feed.drafted);
@@ -156,7 +153,7 @@ void LanguageSession::append(Sequence& sequence, const Feed& feed) {
 void LanguageSession::settle(Sequence& sequence, int64_t length) {
   const int64_t drafted = sequence.length - length;
   sequence.certain = length;
-  while (sequence.remembers &&
+  while (options_.prefix_cache &&
          static_cast<int64_t>(sequence.recent.size()) - drafted >= kKeyBlock) {
     remember_block(sequence);
     sequence.recent.erase(sequence.recent.begin(), sequence.recent.begin() + kKeyBlock);
@@ -167,7 +164,7 @@ void LanguageSession::keep(SequenceId id, int64_t length) {
   Sequence& sequence = at(id);
   check(length >= sequence.certain && length <= sequence.length, "session",
         "got {} tokens to keep; wants {} to {}", length, sequence.certain, sequence.length);
-  if (sequence.remembers) {
+  if (options_.prefix_cache) {
     sequence.recent.resize(sequence.recent.size() - static_cast<size_t>(sequence.length - length));
   }
   sequence.length = length;
@@ -179,15 +176,13 @@ void LanguageSession::remember_block(Sequence& sequence) {
   const auto tokens = std::span<const int32_t>(sequence.recent).first(kKeyBlock);
   const int64_t first = sequence.length - static_cast<int64_t>(sequence.recent.size());
   const int32_t block = sequence.blocks[static_cast<size_t>(first / kKeyBlock)];
-  const BlockKey key = block_key(sequence.prefix, tokens);
-  sequence.remembers = cache_->index().remember(block, sequence.prefix, tokens);
+  sequence.prefix = block_key(sequence.prefix, tokens);
+  cache_->index().remember(block, sequence.prefix);
   BlockStore* store = options_.block_store.get();
-  if (sequence.remembers && store != nullptr && store->wants(key)) {
-    std::vector<std::byte> payload(static_cast<size_t>(cache_->block_bytes()));
-    cache_->copy_out(block, payload);
-    store->save(sequence.prefix, tokens, std::move(payload));
-  }
-  sequence.prefix = key;
+  if (store == nullptr || !store->wants(sequence.prefix)) return;
+  std::vector<std::byte> payload(static_cast<size_t>(cache_->block_bytes()));
+  cache_->copy_out(block, payload);
+  store->save(sequence.prefix, std::move(payload));
 }
 
 // Of steps that are mostly prompts.

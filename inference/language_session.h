@@ -100,9 +100,8 @@ class LanguageSession {
     int64_t length = 0;
     std::vector<int32_t> blocks;
     VersionPtr version;
-    int64_t certain = 0;  // of length: what follows is a draft
-    BlockKey prefix;      // of all blocks that were remembered
-    bool remembers = false;
+    int64_t certain = 0;          // of length: what follows is a draft
+    BlockKey prefix;              // of all blocks that were remembered
     std::vector<int32_t> recent;  // tokens behind those blocks
   };
 
@@ -112,8 +111,8 @@ class LanguageSession {
   void reserve(Sequence& sequence, int32_t slot, int64_t tokens);
   void put_block(Sequence& sequence, int32_t slot, int32_t block);
   void take_over(Sequence& sequence, int32_t slot, std::span<const int32_t> prompt);
-  int32_t find_block(const BlockKey& prefix, std::span<const int32_t> tokens);
-  int32_t load_block(const BlockKey& prefix, std::span<const int32_t> tokens);
+  int32_t find_block(const BlockKey& key);
+  int32_t load_block(const BlockKey& key);
   void append(Sequence& sequence, const Feed& feed);
   void settle(Sequence& sequence, int64_t length);
   void remember_block(Sequence& sequence);

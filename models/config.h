@@ -40,6 +40,9 @@ struct ModelConfig {
   /// Per layer: a token sees this many tokens, itself among them; 0: all.
   std::vector<int64_t> windows;
   bool tied_embeddings = false;
+
+  /// All of it that decides the bits of keys and values, as a text.
+  std::string str() const;
 };
 
 /// Reads a config.json. Throws kInvalidArgument naming the key, what it is and what is wanted;

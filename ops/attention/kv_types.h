@@ -18,8 +18,8 @@ KeyForm key_form(DType dtype);
 /// Pools of `blocks` blocks; key_block.h says how they are filled.
 Shape key_pool_shape(int64_t blocks, int64_t kv_heads, int64_t head_dim, DType dtype);
 Shape value_pool_shape(int64_t blocks, int64_t kv_heads, int64_t head_dim, DType dtype);
-/// Throws kInvalidArgument, in `where`, unless the pools are of one type and of the shapes above. For
-/// references, f64 is allowed, too.
+/// Throws kInvalidArgument, in `where`, unless the pools are of one type and of the shapes above.
+/// For references, f64 is allowed, too.
 void check_pools(const Tensor& k_pool, const Tensor& v_pool, int64_t head_dim,
                  std::string_view where);
 

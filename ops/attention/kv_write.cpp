@@ -138,18 +138,16 @@ const Op& kv_write_op() {
         .updates("k_pool", 3)
         .updates("v_pool", 4)
         .shape_rule(shape_rule)
-        .kernel(
-            {.name = "cpu.f32", .device_kind = "cpu", .refuses = refuses, .run = write_blocks})
+        .kernel({.name = "cpu.f32", .device_kind = "cpu", .refuses = refuses, .run = write_blocks})
         .reference(reference)
         .not_differentiable()
         .sample({Shape{0, 2, 8}, Shape{0, 2, 8}, Shape{0}, Shape{1, 2, 8, 64}, Shape{1, 2, 64, 8}})
         .accuracy(1);
     const auto sample = [&](std::optional<DType> kept) {
-      builder.sample({.shapes = {},
-                      .attrs = {},
-                      .make = [kept](DType floats, const DevicePtr& device) {
-                        return sample_inputs(floats, kept.value_or(floats), device);
-                      }});
+      builder.sample(
+          {.shapes = {}, .attrs = {}, .make = [kept](DType floats, const DevicePtr& device) {
+             return sample_inputs(floats, kept.value_or(floats), device);
+           }});
     };
     sample(std::nullopt);
     for (const DType kept : {DType::kF16, DType::kBF16, DType::kI8}) sample(kept);

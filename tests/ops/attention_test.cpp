@@ -100,8 +100,8 @@ class Cache {
   // Every bit set, which is NaN in all types and in the scales of codes.
   Tensor all_ones(const Shape& shape) const {
     const DType kept = p_.spec.kept;
-    const std::vector<std::byte> bytes(
-        static_cast<size_t>(shape.numel() * info(kept).block_bytes), std::byte{0xff});
+    const std::vector<std::byte> bytes(static_cast<size_t>(shape.numel() * info(kept).block_bytes),
+                                       std::byte{0xff});
     return Tensor::from_bytes(bytes, shape, kept, p_.device);
   }
 

@@ -201,8 +201,8 @@ class Forward {
 
   void add_values(const KeyBlock& keys, int64_t token, int64_t past, int64_t key, int64_t key_end) {
     const int64_t row = token * t_.heads;
-    const char* v = static_cast<const char*>(keys.v) +
-                    key * keys.v_stride * element_bytes(keys.form);
+    const char* v =
+        static_cast<const char*>(keys.v) + key * keys.v_stride * element_bytes(keys.form);
     multiply_by<true>({r_.scores + row * kKeyBlock + key, kKeyBlock, 1, v, keys.v_stride,
                        key_end - key, r_.out + row * wide_, wide_, wide_, next_keys_},
                       (past - token) * t_.heads, keys.form);

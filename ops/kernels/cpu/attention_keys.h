@@ -140,8 +140,13 @@ inline KeyBlock gather_block(const KeySource& source, int64_t index, int64_t cou
                              int64_t head_dim, const KeyRoom& room) {
   const int64_t start = index * kKeyBlock;
   const auto rows_at = [&](const void* first, int64_t stride, RowScales* scales) {
-    KeyRows rows{static_cast<const float*>(first) + start * stride, stride, count, head_dim,
-                 source.form, nullptr, true};
+    KeyRows rows{static_cast<const float*>(first) + start * stride,
+                 stride,
+                 count,
+                 head_dim,
+                 source.form,
+                 nullptr,
+                 true};
     if (source.form == KeyForm::kI8) {
       find_scales(rows, *scales);
       rows.scales = scales;
@@ -153,8 +158,12 @@ inline KeyBlock gather_block(const KeySource& source, int64_t index, int64_t cou
   transpose_rows(keys, room.keys);
   copy_rows(values, room.values);
   const bool codes = source.form == KeyForm::kI8;
-  return {room.keys, room.values, padded(head_dim), KeyForm::kF32,
-          codes ? room.k_scales->scale : nullptr, codes ? room.v_scales->scale : nullptr};
+  return {room.keys,
+          room.values,
+          padded(head_dim),
+          KeyForm::kF32,
+          codes ? room.k_scales->scale : nullptr,
+          codes ? room.v_scales->scale : nullptr};
 }
 
 /// The block `index` of the source, whose first `count` keys are there.
