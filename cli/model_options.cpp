@@ -17,6 +17,13 @@ void ModelOptions::add(CLI::App& command) {
       ->capture_default_str();
   command.add_option("--kv", kv, "Type of cached keys and values: f32, f16, bf16 or i8")
       ->check(CLI::IsMember({"f32", "f16", "bf16", "i8"}));
+  command
+      .add_option("--rope-scaling", rope.type,
+                  "How --rope-scale stretches positions: linear or yarn")
+      ->check(CLI::IsMember({"linear", "yarn"}))
+      ->capture_default_str();
+  command.add_option("--rope-scale", rope.factor,
+                     "For contexts this many times as long as the model's; 1: as its files say");
   command.add_flag("--exact-activations", exact,
                    "Multiply quantised weights by float32 activations: slower, more exact");
 }
@@ -26,6 +33,7 @@ LoadedModel ModelOptions::load(bool dequantise) const {
   options.dequantise = dequantise;
   options.exact_activations = exact;
   if (!kv.empty()) options.kv = kv_type(kv, "--kv");
+  if (rope.factor != 1) options.rope = rope;
   LoadedModel loaded = load_model(path, make_cpu_device({.threads = threads}), options).value();
   if (!adapter.empty()) loaded.model = load_peft(*loaded.model, adapter);
   return loaded;

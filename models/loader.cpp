@@ -112,6 +112,11 @@ bool all_float32(const std::vector<Named>& tensors) {
                      [](const Named& named) { return named.tensor.dtype() == DType::kF32; });
 }
 
+ModelConfig stretched(const ModelConfig& config, const LoadOptions& options) {
+  if (!options.rope) return config;
+  return with_rope_scaling(config, options.rope->type, options.rope->factor);
+}
+
 ModelPtr assemble(const ModelConfig& config, std::vector<Named> tensors,
                   const LoadOptions& options) {
   NumericProfile profile;
@@ -162,7 +167,7 @@ class GgufGroup {
 };
 
 LoadedModel load_gguf(const GgufFile& file, const std::string& path, const LoadOptions& options) {
-  const ModelConfig config = config_from_gguf(file);
+  const ModelConfig config = stretched(config_from_gguf(file), options);
   std::vector<Named> tensors;
   GgufGroup group(file);
   for (const GgufTensorInfo& info : file.tensors()) {
@@ -181,8 +186,8 @@ LoadedModel load_gguf(const GgufFile& file, const std::string& path, const LoadO
 LoadedModel load_folder(const std::string& path, const DevicePtr& device,
                         const LoadOptions& options) {
   const std::string config_path = (fs::path(path) / "config.json").string();
-  const ModelConfig config =
-      config_from_json(parse_json(read_file(config_path, kMaxConfigBytes), config_path));
+  const ModelConfig config = stretched(
+      config_from_json(parse_json(read_file(config_path, kMaxConfigBytes), config_path)), options);
   const Safetensors files = Safetensors::open(path, device);
   std::vector<Named> tensors;
   for (const std::string& name : files.names()) {

@@ -138,6 +138,18 @@ TEST_F(PrefixCache, IsAnotherOneForEachVersion) {
   EXPECT_EQ(run(session, prompt_), 0);
 }
 
+TEST_F(PrefixCache, IsAnotherOneForAnotherRope) {
+  const auto cache =
+      std::make_shared<KvCache>(model_->config(), model_->profile().kv, 16, model_->device());
+  for (const double factor : {2, 4}) {
+    const ModelPtr stretched = make_model(with_rope_scaling(model_->config(), "linear", factor),
+                                          model_->store(), model_->profile());
+    LanguageSession session(stretched, {.max_tokens = 1024}, cache);
+    EXPECT_EQ(run(session, prompt_), 0);
+    EXPECT_EQ(run(session, prompt_), 192);
+  }
+}
+
 TEST_F(PrefixCache, NeverKeepsASequenceFromItsMemory) {
   LanguageSession session = this->session(kTokens);
   run(session, prompt_);
