@@ -9,6 +9,7 @@
 #include "cli/adapter_models.h"
 #include "cli/command.h"
 #include "cli/data_folder.h"
+#include "cli/draft_options.h"
 #include "cli/local_jobs.h"
 #include "cli/model_options.h"
 #include "cli/request_options.h"
@@ -25,6 +26,7 @@ namespace {
 struct ServeOptions {
   ModelOptions model;
   ContextOptions context;
+  DraftOptions drafts;
   TrainingOptions training;
   std::string host = "127.0.0.1";
   uint16_t port = 8080;
@@ -46,7 +48,7 @@ class Service {
       : options_(options),
         base_(load(options)),
         model_(model_to_serve()),
-        scheduler_(model_, {.session = session_options(), .gate = gate_}),
+        scheduler_(model_, scheduler_options()),
         served_base_(base_as_served()) {
     FineTuneOptions& run = options_.training.run;
     run.trainer.gate = gate_;
@@ -100,6 +102,12 @@ class Service {
           BlockStoreOptions{.folder = options_.cache_dir, .max_bytes = options_.cache_gb << 30});
     }
     return session;
+  }
+
+  SchedulerOptions scheduler_options() const {
+    SchedulerOptions wanted{.session = session_options(), .gate = gate_};
+    options_.drafts.apply(base_, wanted);
+    return wanted;
   }
 
   ServedModel base_as_served() {
@@ -185,6 +193,7 @@ void add_serve(CLI::App& app, Action& action) {
   command->add_option("--sequences", options->context.sequences, "Requests that run at once")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
+  options->drafts.add(*command);
   command
       ->add_option("--cache-dir", options->cache_dir,
                    "Folder for keys and values of prompts, which a restart then finds again")

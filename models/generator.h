@@ -83,6 +83,13 @@ struct GenerationTimes {
   double decode_s = 0;  ///< from the first token to the end
 };
 
+/// What came of guessing tokens ahead.
+struct DraftCounts {
+  int64_t drafts = 0;    ///< guesses
+  int64_t tokens = 0;    ///< of all guesses
+  int64_t accepted = 0;  ///< of those tokens, right ones
+};
+
 struct Generation {
   std::vector<int32_t> tokens;  ///< without the stop token
   Finish finish = Finish::kStop;
@@ -91,6 +98,7 @@ struct Generation {
   uint64_t version = 0;       ///< of the parameters it was made with, from first to last token
   std::string fingerprint;    ///< of that version
   GenerationTimes times = {};
+  DraftCounts drafts = {};
 };
 
 enum class Pooling : uint8_t { kMean, kLast };

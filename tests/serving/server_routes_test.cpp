@@ -125,6 +125,9 @@ TEST_F(ServerRoutesTest, CountsWhatItDid) {
   for (const char* line :
        {"vllm:generation_tokens_total{model_name=\"fake/model\"} 5",
         "vllm:prompt_tokens_total{model_name=\"fake/model\"} 14",
+        "vllm:spec_decode_num_drafts_total{model_name=\"fake/model\"} 4",
+        "vllm:spec_decode_num_draft_tokens_total{model_name=\"fake/model\"} 14",
+        "vllm:spec_decode_num_accepted_tokens_total{model_name=\"fake/model\"} 10",
         "vllm:request_success_total{model_name=\"fake/model\",finished_reason=\"length\"} 1",
         "vllm:request_success_total{model_name=\"fake/model\",finished_reason=\"stop\"} 1",
         "vllm:time_to_first_token_seconds_count{model_name=\"fake/model\"} 2",
