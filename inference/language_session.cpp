@@ -70,7 +70,8 @@ SequenceId LanguageSession::open(int64_t reserve_tokens, VersionPtr version) {
 }
 
 SequenceId LanguageSession::open_with_prompt(std::span<const int32_t> prompt,
-                                             int64_t reserve_tokens, VersionPtr version) {
+                                             int64_t reserve_tokens, VersionPtr version,
+                                             std::string_view owner) {
   check(reserve_tokens <= context_length_, "session", "{} tokens; the context holds {}",
         reserve_tokens, context_length_);
   const auto found = std::find_if(sequences_.begin(), sequences_.end(),
@@ -83,6 +84,7 @@ SequenceId LanguageSession::open_with_prompt(std::span<const int32_t> prompt,
   found->length = 0;
   found->version = version ? std::move(version) : model_->store()->current();
   found->remembers = options_.prefix_cache;
+  found->prefix = empty_prefix(*found, owner);
   try {
     if (found->remembers) take_over(*found, slot, prompt);
     reserve(*found, slot, reserve_tokens);
@@ -103,13 +105,18 @@ void LanguageSession::close(SequenceId id) {
   sequence.open = false;
 }
 
-// Begins with the blocks of the prompt that the cache holds.
-void LanguageSession::take_over(Sequence& sequence, int32_t slot, std::span<const int32_t> prompt) {
+// Says whose keys and values a sequence's blocks are.
+BlockKey LanguageSession::empty_prefix(const Sequence& sequence, std::string_view owner) const {
   Hasher hasher;
   hasher.add(sequence.version->fingerprint());
   hasher.add(model_->profile().str());
+  if (!owner.empty()) hasher.add(owner);
   const std::string whose = hasher.digits();
-  sequence.prefix = hash_128(std::as_bytes(std::span(whose)));
+  return hash_128(std::as_bytes(std::span(whose)));
+}
+
+// Begins with the blocks of the prompt that the cache holds.
+void LanguageSession::take_over(Sequence& sequence, int32_t slot, std::span<const int32_t> prompt) {
   constexpr auto kBlock = static_cast<size_t>(kKeyBlock);
   for (; prompt.size() > kBlock; prompt = prompt.subspan(kBlock)) {
     const auto tokens = prompt.first(kBlock);

@@ -15,8 +15,9 @@ double seconds(std::chrono::steady_clock::duration time) {
 
 }  // namespace
 
-void BatchScheduler::Job::wait() {
+void BatchScheduler::Job::wait(const std::shared_ptr<Gate>& gate) {
   waiting_ = true;
+  at_gate_.emplace(gate);
   ++target.counts->waiting;
 }
 
@@ -28,7 +29,8 @@ void BatchScheduler::Job::begin() {
   if (target.version == nullptr) target.version = target.model->store()->current();
   // Embedding needs the hidden states of all tokens.
   const std::span<const int32_t> known = embeds() ? std::span<const int32_t>() : request.prompt;
-  sequence = target.session->open_with_prompt(known, total_tokens(), target.version);
+  sequence =
+      target.session->open_with_prompt(known, total_tokens(), target.version, request.cache_owner);
   result_.cached_tokens = target.session->length(sequence);
   fed_ = static_cast<size_t>(result_.cached_tokens);
   waiting_ = false;
@@ -61,7 +63,10 @@ void BatchScheduler::Job::advance(std::span<const float> logits) {
   GeneratedToken event;
   event.token = sampler_->next(logits);
   event.index = static_cast<int64_t>(tokens.size());
-  if (event.index == 0) first_token_ = Clock::now();
+  if (event.index == 0) {
+    first_token_ = Clock::now();
+    at_gate_->answered();
+  }
   event.logprob = std::numeric_limits<float>::quiet_NaN();
   if (request.top_logprobs >= 0) {
     event.logprob = log_probabilities(logits, event.token, request.top_logprobs, event.top);
@@ -78,6 +83,7 @@ void BatchScheduler::Job::advance(std::span<const float> logits) {
 
 void BatchScheduler::Job::close() {
   finished_ = true;
+  at_gate_.reset();
   if (std::exchange(waiting_, false)) --target.counts->waiting;
   if (sequence.slot >= 0) {
     --target.counts->running;
