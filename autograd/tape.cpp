@@ -59,7 +59,6 @@ Tensor Tape::watch(const Tensor& tensor) {
 
 void Tape::record(const Op& op, std::span<const Tensor> inputs, const Attrs& attrs,
                   std::span<Tensor> outputs) {
-  if (between_ops_) between_ops_();
   const bool floating_output = std::any_of(outputs.begin(), outputs.end(), [](const Tensor& t) {
     return t.defined() && is_floating(t.dtype());
   });
@@ -195,7 +194,6 @@ void Tape::run_backward(size_t from) {
     Node node = std::move(nodes_.back());
     nodes_.pop_back();
     run_node(std::move(node));
-    if (between_ops_) between_ops_();
   }
 }
 

@@ -33,8 +33,6 @@ class Tape final : public Recorder, public std::enable_shared_from_this<Tape> {
   /// and watched tensors, and give the same bits again.
   Tensor checkpoint(const std::function<Tensor(const Tensor&)>& f, const Tensor& x);
 
-  /// Called between ops, forward and backward: where training yields to serving.
-  void set_between_ops(std::function<void()> f) { between_ops_ = std::move(f); }
   /// Bytes that the recorded ops keep for the backward pass.
   size_t saved_bytes() const;
 
@@ -67,7 +65,6 @@ class Tape final : public Recorder, public std::enable_shared_from_this<Tape> {
   std::vector<Node> nodes_;
   std::unordered_map<int64_t, size_t> cheap_;  // outputs of cheap ops: their nodes
   std::unordered_map<int64_t, Tensor> grads_;
-  std::function<void()> between_ops_;
   int64_t next_id_ = 0;
   bool paused_ = false;
 };

@@ -71,7 +71,8 @@ SequenceId LanguageSession::open(int64_t reserve_tokens, VersionPtr version) {
 }
 
 SequenceId LanguageSession::open_with_prompt(std::span<const int32_t> prompt,
-                                             int64_t reserve_tokens, VersionPtr version) {
+                                             int64_t reserve_tokens, VersionPtr version,
+                                             std::string_view owner) {
   check(reserve_tokens <= context_length_, "session", "{} tokens; the context holds {}",
         reserve_tokens, context_length_);
   const auto found = std::find_if(sequences_.begin(), sequences_.end(),
@@ -85,7 +86,10 @@ SequenceId LanguageSession::open_with_prompt(std::span<const int32_t> prompt,
   found->recent.clear();
   found->version = version ? std::move(version) : model_->store()->current();
   try {
-    if (options_.prefix_cache) take_over(*found, slot, prompt);
+    if (options_.prefix_cache) {
+      found->prefix = empty_prefix(*found, owner);
+      take_over(*found, slot, prompt);
+    }
     reserve(*found, slot, reserve_tokens);
   } catch (...) {
     close({slot});
@@ -104,12 +108,17 @@ void LanguageSession::close(SequenceId id) {
   sequence.open = false;
 }
 
+// Names all that decides the bits of a sequence's keys and values beside its tokens, and whose they
+// are.
+BlockKey LanguageSession::empty_prefix(const Sequence& sequence, std::string_view owner) const {
+  const std::string whose =
+      fmt::format("{}\n{}\n{}\n{}", sequence.version->fingerprint(), model_->profile().str(),
+                  model_->config().str(), owner);
+  return sha256(std::as_bytes(std::span(whose)));
+}
+
 // Begins with the blocks of the prompt that the cache holds.
 void LanguageSession::take_over(Sequence& sequence, int32_t slot, std::span<const int32_t> prompt) {
-  // All that decides bits beside the tokens.
-  const std::string whose = fmt::format("{}\n{}\n{}", sequence.version->fingerprint(),
-                                        model_->profile().str(), model_->config().str());
-  sequence.prefix = sha256(std::as_bytes(std::span(whose)));
   constexpr auto kBlock = static_cast<size_t>(kKeyBlock);
   for (; prompt.size() > kBlock; prompt = prompt.subspan(kBlock)) {
     const BlockKey key = block_key(sequence.prefix, prompt.first(kBlock));

@@ -59,9 +59,10 @@ class LanguageSession {
   SequenceId open(int64_t reserve_tokens = 0, VersionPtr version = nullptr);
   /// The same for a sequence that will begin with `prompt`: what the cache still holds of it is
   /// taken over in whole blocks, all but the last token at most, with the bits that computing it
-  /// again would have. length() says how much it was; go on with what follows.
+  /// again would have. length() says how much it was; go on with what follows. Sequences of
+  /// different owners take over nothing from each other.
   SequenceId open_with_prompt(std::span<const int32_t> prompt, int64_t reserve_tokens = 0,
-                              VersionPtr version = nullptr);
+                              VersionPtr version = nullptr, std::string_view owner = {});
   void close(SequenceId sequence);
   /// Whether open(reserve_tokens) would succeed.
   bool can_open(int64_t reserve_tokens) const;
@@ -110,6 +111,7 @@ class LanguageSession {
   void check_feeds(std::span<const Feed> feeds) const;
   void reserve(Sequence& sequence, int32_t slot, int64_t tokens);
   void put_block(Sequence& sequence, int32_t slot, int32_t block);
+  BlockKey empty_prefix(const Sequence& sequence, std::string_view owner) const;
   void take_over(Sequence& sequence, int32_t slot, std::span<const int32_t> prompt);
   int32_t find_block(const BlockKey& key);
   int32_t load_block(const BlockKey& key);

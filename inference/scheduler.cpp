@@ -101,7 +101,7 @@ Result<bool> BatchScheduler::enqueue(const JobPtr& job) {
       return Error(Code::kResourceExhausted, "generate",
                    fmt::format("{} requests wait already", queue_.size()));
     }
-    job->wait();
+    job->wait(options_.gate);
     queue_.push(job->request.client, job);
   }
   wake_.notify_all();
@@ -178,11 +178,11 @@ void BatchScheduler::run() {
         if (running_.empty()) return;
       }
     }
+    if (options_.gate) options_.gate->begin_turn();
     turn_began_ns_ = now_ns();
-    if (options_.gate) options_.gate->enter();
     turn();
-    if (options_.gate) options_.gate->leave();
     turn_began_ns_ = 0;
+    if (options_.gate) options_.gate->end_turn();
   }
 }
 

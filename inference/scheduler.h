@@ -23,7 +23,7 @@ struct SchedulerOptions {
   size_t max_queue = 1024;  ///< requests waiting for a place
   /// Prompt tokens of a step in which others decode: what a new prompt may hold them up.
   int64_t prefill_beside_decoding = 256;
-  /// Told when there is work and when there is none, so that training can yield; may be null.
+  /// Told of requests and steps, so that training can yield; may be null.
   std::shared_ptr<Gate> gate = nullptr;
   /// Guesses tokens that a step then checks all at once; may be null. It changes no result.
   std::shared_ptr<Drafter> drafter = nullptr;

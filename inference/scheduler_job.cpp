@@ -15,8 +15,9 @@ double seconds(std::chrono::steady_clock::duration time) {
 
 }  // namespace
 
-void BatchScheduler::Job::wait() {
+void BatchScheduler::Job::wait(const std::shared_ptr<Gate>& gate) {
   waiting_ = true;
+  at_gate_.emplace(gate);
   ++target.counts->waiting;
 }
 
@@ -27,7 +28,8 @@ void BatchScheduler::Job::begin() {
   if (target.version == nullptr) target.version = target.model->store()->current();
   // Embedding needs the hidden states of all tokens.
   const std::span<const int32_t> known = embeds() ? std::span<const int32_t>() : prompt();
-  sequence = target.session->open_with_prompt(known, total_tokens(), target.version);
+  sequence =
+      target.session->open_with_prompt(known, total_tokens(), target.version, request.cache_owner);
   result_.cached_tokens = target.session->length(sequence);
   fed_ = static_cast<size_t>(result_.cached_tokens);
   waiting_ = false;
@@ -100,7 +102,10 @@ GeneratedToken BatchScheduler::Job::choose(std::span<const float> logits) {
   GeneratedToken next;
   next.token = sampler_->next(logits);
   next.index = static_cast<int64_t>(generated().size());
-  if (next.index == 0) first_token_ = Clock::now();
+  if (next.index == 0) {
+    first_token_ = Clock::now();
+    at_gate_->answered();
+  }
   next.logprob = std::numeric_limits<float>::quiet_NaN();
   if (request.top_logprobs >= 0) {
     next.logprob = log_probabilities(logits, next.token, request.top_logprobs, next.top);
@@ -121,6 +126,7 @@ void BatchScheduler::Job::take(const GeneratedToken& token) {
 
 void BatchScheduler::Job::close() {
   finished_ = true;
+  at_gate_.reset();
   if (std::exchange(waiting_, false)) --target.counts->waiting;
   if (sequence.slot >= 0) {
     --target.counts->running;

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -47,8 +48,8 @@ class BatchScheduler::Job final : public GenerationHandle {
   std::span<const int32_t> generated() const { return std::span(text_).subspan(prompt_size_); }
   int64_t total_tokens() const { return static_cast<int64_t>(prompt_size_) + request.max_tokens; }
 
-  /// Counts as waiting from here on.
-  void wait();
+  /// Counts as waiting from here on, for the gate, too (which may be null).
+  void wait(const std::shared_ptr<Gate>& gate);
   /// Pins its version and opens its sequence.
   void begin();
   /// Counts prompt tokens that a step has taken, with their hidden states where it embeds.
@@ -86,6 +87,7 @@ class BatchScheduler::Job final : public GenerationHandle {
   OnEmbedding on_embedding_;
   std::atomic<bool> cancelled_{false};
   bool waiting_ = false;
+  std::optional<Gate::Request> at_gate_;
   std::unique_ptr<Sampler> sampler_;
   size_t fed_ = 0;  // tokens of the prompt in the cache
   std::vector<double> pooled_;

@@ -60,6 +60,8 @@ struct GenerateRequest {
   std::shared_ptr<const TokenConstraint> constraint = nullptr;  ///< null: any text
   /// Whose request it is: clients that wait take turns.
   std::string client = {};
+  /// Requests of different owners take nothing over from each other's caches.
+  std::string cache_owner = {};
 };
 
 struct TokenLogprob {

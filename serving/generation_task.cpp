@@ -54,7 +54,10 @@ std::shared_ptr<Activity> GenerationTask::start(ApiRequest request, ServedModelP
                                                 const Services& services, const std::string& client,
                                                 Exchange& exchange) {
   PreparedRequest prepared = prepare_request(request, *model, services.options.max_tokens);
-  for (GenerateRequest& one : prepared.generations) one.client = client;
+  for (GenerateRequest& one : prepared.generations) {
+    one.client = client;
+    if (services.options.isolate_clients) one.cache_owner = client;
+  }
   Limiter& limiter = *services.limiter;
   const auto count = static_cast<int64_t>(prepared.generations.size());
   if (count > limiter.most()) {

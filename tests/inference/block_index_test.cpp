@@ -96,8 +96,9 @@ class PrefixCache : public testing::Test {
     return LanguageSession(model_, {.max_tokens = max_tokens, .prefix_cache = cached});
   }
   // Runs a prompt through a session, and says how much of it the cache held.
-  static int64_t run(LanguageSession& session, const std::vector<int32_t>& prompt) {
-    const SequenceId sequence = session.open_with_prompt(prompt, kTokens);
+  static int64_t run(LanguageSession& session, const std::vector<int32_t>& prompt,
+                     std::string_view owner = {}) {
+    const SequenceId sequence = session.open_with_prompt(prompt, kTokens, nullptr, owner);
     const int64_t held = session.length(sequence);
     session.prefill(sequence, std::span(prompt).subspan(static_cast<size_t>(held)));
     session.close(sequence);
@@ -118,6 +119,14 @@ TEST_F(PrefixCache, HoldsWholeBlocksButNeverTheLastToken) {
   EXPECT_EQ(run(session, std::vector<int32_t>(128, 7)), 64);
   EXPECT_EQ(run(session, std::vector<int32_t>(129, 7)), 128);
   EXPECT_EQ(run(session, std::vector<int32_t>(129, 8)), 0);
+}
+
+TEST_F(PrefixCache, IsAnotherOneForEachOwner) {
+  LanguageSession session = this->session(1024);
+  run(session, prompt_, "a");
+  EXPECT_EQ(run(session, prompt_, "b"), 0);
+  EXPECT_EQ(run(session, prompt_), 0);
+  for (const char* owner : {"a", "b", ""}) EXPECT_EQ(run(session, prompt_, owner), 192) << owner;
 }
 
 TEST_F(PrefixCache, CanBeSwitchedOff) {
