@@ -71,10 +71,10 @@ UNBOUNDED = {"one_hot", "embedding_backward", "index_select_backward", "slice_ba
 @pytest.mark.parametrize("op", OPS, ids=lambda op: op.__name__)
 def test_random_arguments_never_crash(op):
     draw = random.Random(op.__name__)
-    for _ in range(150):
+    for _ in range(60):
         arguments = [random_argument(draw) for _ in range(draw.randrange(7))]
         if op.__name__ in UNBOUNDED:
-            arguments = [a for a in arguments if a != 2**40 or isinstance(a, yiti.Tensor)]
+            arguments = [a for a in arguments if not isinstance(a, int) or a != 2**40]
         try:
             op(*arguments)
         except (yiti.Error, TypeError, OverflowError, MemoryError):

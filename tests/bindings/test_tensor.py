@@ -183,6 +183,8 @@ def test_powers_signs_and_logic():
     assert (a | b).tolist() == [True, True, False]
     assert (a ^ b).tolist() == [False, True, False]
     assert (~a).tolist() == [False, False, True]
+    assert (a == b).tolist() == [True, False, True]
+    assert (yiti.tensor([200, 3], dtype="uint8") > 100).tolist() == [True, False]
     m = array(5, 3)
     np.testing.assert_allclose((yiti.asarray(m).T @ yiti.asarray(m)).numpy(), m.T @ m, rtol=1e-5,
                                atol=1e-6)

@@ -2,6 +2,9 @@
 
 #include <nanobind/ndarray.h>
 
+#include <cstdlib>
+#include <cstring>
+
 #include "bindings/python/src/convert.h"
 #include "bindings/python/src/engine.h"
 #include "ops/shape/cast.h"
@@ -85,9 +88,9 @@ std::optional<Tensor> view_of(nb::handle source, const DevicePtr& device, bool r
   bool backwards = false;
   for (size_t i = 0; i < array.ndim(); ++i) {
     shape.push_back(static_cast<int64_t>(array.shape(i)));
-    strides.push_back(array.stride(i));
+    strides.push_back(std::abs(array.stride(i)));
     backwards = backwards || (array.stride(i) < 0 && array.shape(i) > 1);
-    last += (static_cast<int64_t>(array.shape(i)) - 1) * array.stride(i);
+    last += (shape[static_cast<int>(i)] - 1) * strides[static_cast<int>(i)];
   }
   if (shape.numel() == 0) return Tensor::empty(shape, dtype, device);
   void* data = const_cast<void*>(static_cast<const void*>(array.data()));
@@ -153,7 +156,7 @@ nb::object to_numpy(const Tensor& tensor) {
   return make_array_of<nb::numpy>(tensor);
 }
 
-nb::object to_dlpack(const Tensor& tensor) { return make_array_of<>(tensor); }
+nb::object to_dlpack(const Tensor& tensor) { return make_array_of<nb::array_api>(tensor); }
 
 nb::object to_list(const Tensor& tensor) {
   check(!is_quantised(tensor.dtype()), "tensor", "{} has no single elements; dequantise first",

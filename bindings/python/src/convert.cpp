@@ -137,12 +137,8 @@ void AttrWriter::field(const char* name, double& value) { read(name, value, "a n
 void AttrWriter::field(const char* name, bool& value) { read(name, value, "a bool"); }
 
 void AttrWriter::field(const char* name, std::string& value) {
-  const std::optional<nb::object> given = find(name);
-  if (given && !nb::isinstance<nb::str>(*given)) {
-    value = std::string(yiti::name(dtype_from(*given)));  // the strings that ops take name dtypes
-  } else {
-    read(name, value, "a str");
-  }
+  // The strings that ops take name dtypes.
+  if (const std::optional<nb::object> given = find(name)) value = yiti::name(dtype_from(*given));
 }
 
 void AttrWriter::field(const char* name, std::vector<int64_t>& value) {

@@ -40,6 +40,8 @@ Tensor as_tensor(nb::handle value, const Tensor& like, std::string_view where) {
 Tensor apply(const Op& op, const Tensor& a, const Tensor& b, bool floats = false) {
   DType dtype = common_dtype(a.dtype(), b.dtype(), op.name);
   if (floats && !is_floating(dtype)) dtype = DType::kF32;
+  const bool compares = op.outputs[0].dtype == DType::kBool;
+  if (compares && !is_floating(dtype) && dtype != DType::kI64) dtype = DType::kI32;
   return call1(op, {to_dtype(a, dtype), to_dtype(b, dtype)});
 }
 
