@@ -210,7 +210,7 @@ LoadedModel load_folder(const std::string& path, const DevicePtr& device,
 Result<LoadedModel> load_model(const std::string& path, const DevicePtr& device,
                                const LoadOptions& options) {
   return capture_errors("model", [&] {
-    check(fs::exists(path), "model", "{} does not exist", path);
+    if (!fs::exists(path)) fail(Code::kNotFound, "model", "{} does not exist", path);
     const std::shared_ptr<const GgufFile> file =
         fs::is_directory(path) ? nullptr : GgufFile::open(path, device);
     // The tokenizer's tables take one thread about as long as the weights take all of them.

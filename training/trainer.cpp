@@ -4,20 +4,8 @@
 #include <cmath>
 
 #include "core/error.h"
-#include "ops/optim/square_sum.h"
 
 namespace yiti {
-namespace {
-
-double gradient_norm(const std::vector<Tensor>& gradients) {
-  double total = 0;
-  for (const Tensor& gradient : gradients) {
-    if (gradient.defined()) total += ops::square_sum(gradient).item();
-  }
-  return std::sqrt(total);
-}
-
-}  // namespace
 
 Trainer::Trainer(StorePtr store, std::vector<std::string> names, const TrainerOptions& options)
     : store_(std::move(store)),
@@ -69,10 +57,7 @@ Trainer::Step Trainer::update(double lr) {
          "are: try a lower learning rate",
          steps_ + 1, step.loss, step.grad_norm);
   }
-  // As torch's clip_grad_norm_.
-  const double clip = options_.max_grad_norm > 0
-                          ? std::min(1.0, options_.max_grad_norm / (step.grad_norm + 1e-6))
-                          : 1.0;
+  const double clip = clip_scale(step.grad_norm, options_.max_grad_norm);
   optimizer_->update(values_, gradients, lr, mean * clip, ++steps_);
   return step;
 }
