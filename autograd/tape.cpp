@@ -1,6 +1,8 @@
 #include "autograd/tape.h"
 
 #include <algorithm>
+#include <unordered_set>
+#include <utility>
 
 #include "core/error.h"
 #include "ops/elementwise/binary.h"
@@ -25,6 +27,12 @@ bool contains(const std::vector<int>& list, size_t index) {
   return std::find(list.begin(), list.end(), static_cast<int>(index)) != list.end();
 }
 
+[[noreturn]] void fail_forgotten() {
+  fail(Code::kFailedPrecondition, "autograd",
+       "the ops that led to this output were differentiated already and are forgotten: compute it "
+       "again, or add the losses and differentiate their sum");
+}
+
 // What the gradient may read of each tensor: the data where it is saved, else the shape.
 std::vector<Tensor> keep(std::span<const Tensor> tensors, const std::vector<int>& saved) {
   std::vector<Tensor> kept;
@@ -40,8 +48,24 @@ std::vector<Tensor> keep(std::span<const Tensor> tensors, const std::vector<int>
 
 }  // namespace
 
-void Tape::trace(Tensor& tensor, int64_t id) {
-  tensor.set_trace(std::make_shared<Trace>(Trace{shared_from_this(), id}));
+int64_t Tape::trace(Tensor& tensor) {
+  tensor.set_trace(std::make_shared<Trace>(Trace{shared_from_this(), next_id_}));
+  return next_id_++;
+}
+
+void Tape::add_output(Node& node, Tensor& output) {
+  node.out_ids.push_back(trace(output));
+  node.alive.push_back(output.trace());
+}
+
+void Tape::add_node(Node node) {
+  if (!running_ && nodes_.size() + watched_.size() >= sweep_at_) sweep();
+  if (node.cheap != nullptr) {
+    for (const int64_t id : node.out_ids) {
+      if (id >= 0) cheap_.emplace(id, nodes_.size());
+    }
+  }
+  nodes_.push_back(std::move(node));
 }
 
 int64_t Tape::id_of(const Tensor& tensor) const {
@@ -52,14 +76,16 @@ int64_t Tape::id_of(const Tensor& tensor) const {
 Tensor Tape::watch(const Tensor& tensor) {
   check(is_floating(tensor.dtype()), "autograd",
         "cannot watch {}: only floating types have gradients", name(tensor.dtype()));
+  if (!running_ && nodes_.size() + watched_.size() >= sweep_at_) sweep();
   Tensor watched = tensor;
-  trace(watched, next_id_++);
+  watched_.emplace(trace(watched), watched.trace());
   return watched;
 }
 
+bool Tape::watches(const Tensor& tensor) const { return watched_.contains(id_of(tensor)); }
+
 void Tape::record(const Op& op, std::span<const Tensor> inputs, const Attrs& attrs,
                   std::span<Tensor> outputs) {
-  if (between_ops_) between_ops_();
   const bool floating_output = std::any_of(outputs.begin(), outputs.end(), [](const Tensor& t) {
     return t.defined() && is_floating(t.dtype());
   });
@@ -90,13 +116,33 @@ void Tape::record(const Op& op, std::span<const Tensor> inputs, const Attrs& att
   for (const Tensor& input : inputs) node.in_ids.push_back(id_of(input));
   node.out = keep(outputs, op.saved_outputs);
   for (Tensor& output : outputs) {
-    const bool follow = output.defined() && is_floating(output.dtype());
-    node.out_ids.push_back(follow ? next_id_ : -1);
-    if (follow && op.cheap) cheap_.emplace(next_id_, nodes_.size());
-    if (follow) trace(output, next_id_++);
+    if (output.defined() && is_floating(output.dtype())) {
+      add_output(node, output);
+    } else {
+      node.out_ids.push_back(-1);
+    }
   }
   if (op.cheap) node.cheap = &op;
-  nodes_.push_back(std::move(node));
+  add_node(std::move(node));
+}
+
+void Tape::record_function(std::string name, std::span<const Tensor> inputs,
+                           std::span<Tensor> outputs, Backward backward) {
+  if (paused_) return;
+  Node node;
+  node.name = std::move(name);
+  node.backward = std::move(backward);
+  node.in = keep(inputs, {});
+  for (const Tensor& input : inputs) node.in_ids.push_back(id_of(input));
+  const auto followed = [](int64_t id) { return id >= 0; };
+  if (std::none_of(node.in_ids.begin(), node.in_ids.end(), followed)) return;
+  node.out = keep(outputs, {});
+  for (Tensor& output : outputs) {
+    check(output.defined() && is_floating(output.dtype()), node.name,
+          "wants outputs of a floating type");
+    add_output(node, output);
+  }
+  add_node(std::move(node));
 }
 
 Tensor Tape::checkpoint(const std::function<Tensor(const Tensor&)>& f, const Tensor& x) {
@@ -111,8 +157,7 @@ Tensor Tape::checkpoint(const std::function<Tensor(const Tensor&)>& f, const Ten
   node.in = {x.detached()};
   node.in_ids = {id_of(x)};
   node.out = {y.as_meta()};
-  node.out_ids = {next_id_};
-  trace(y, next_id_++);
+  add_output(node, y);
   node.backward = [this, f](const GradArgs& args) -> std::vector<Tensor> {
     const size_t base = nodes_.size();
     const Tensor again = watch(args.in[0]);
@@ -121,11 +166,16 @@ Tensor Tape::checkpoint(const std::function<Tensor(const Tensor&)>& f, const Ten
     if (id < 0) return {Tensor()};
     accumulate(id, args.grad_out[0]);
     run_backward(base);
+    for (size_t i = base; i < nodes_.size(); ++i) {
+      for (const int64_t out : nodes_[i].out_ids) cheap_.erase(out);
+    }
+    nodes_.resize(base);
     Tensor grad = this->grad(again);
     grads_.erase(id_of(again));
+    watched_.erase(id_of(again));
     return {args.wanted[0] ? grad : Tensor()};
   };
-  nodes_.push_back(std::move(node));
+  add_node(std::move(node));
   return y;
 }
 
@@ -141,8 +191,42 @@ void Tape::accumulate(int64_t id, Tensor grad) {
   }
 }
 
+// Forgets nodes to which neither a tensor nor a kept node leads, and gradients of what is gone.
+void Tape::sweep() {
+  std::unordered_set<int64_t> needed;
+  std::vector<Node> kept;
+  for (size_t i = nodes_.size(); i-- > 0;) {
+    Node& node = nodes_[i];
+    const bool alive = std::any_of(node.alive.begin(), node.alive.end(),
+                                   [](const auto& trace) { return !trace.expired(); }) ||
+                       std::any_of(node.out_ids.begin(), node.out_ids.end(),
+                                   [&](int64_t id) { return needed.contains(id); });
+    if (!alive) continue;
+    for (const int64_t id : node.in_ids) {
+      if (id >= 0) needed.insert(id);
+    }
+    kept.push_back(std::move(node));
+  }
+  std::reverse(kept.begin(), kept.end());
+  nodes_ = std::move(kept);
+  cheap_.clear();
+  for (size_t i = 0; i < nodes_.size(); ++i) {
+    if (nodes_[i].cheap == nullptr) continue;
+    for (const int64_t id : nodes_[i].out_ids) {
+      if (id >= 0) cheap_.emplace(id, i);
+    }
+  }
+  std::erase_if(watched_, [&](const auto& entry) {
+    return entry.second.expired() && !needed.contains(entry.first);
+  });
+  std::erase_if(grads_, [&](const auto& entry) { return !watched_.contains(entry.first); });
+  sweep_at_ = std::max<size_t>(256, 2 * (nodes_.size() + watched_.size()));
+}
+
 Tensor Tape::compute_again(int64_t id) {
-  Node& node = nodes_[cheap_.at(id)];
+  const auto maker = cheap_.find(id);
+  if (maker == cheap_.end()) fail_forgotten();
+  Node& node = nodes_[maker->second];
   const auto place = std::find(node.out_ids.begin(), node.out_ids.end(), id);
   const auto index = static_cast<size_t>(place - node.out_ids.begin());
   if (!node.out[index].has_storage()) {
@@ -190,12 +274,30 @@ void Tape::run_node(Node node) {
   }
 }
 
+// Runs the nodes above `from` that a gradient reaches, which leaves them empty.
 void Tape::run_backward(size_t from) {
-  while (nodes_.size() > from) {
-    Node node = std::move(nodes_.back());
-    nodes_.pop_back();
-    run_node(std::move(node));
-    if (between_ops_) between_ops_();
+  for (size_t i = nodes_.size(); i-- > from;) {
+    const std::vector<int64_t>& ids = nodes_[i].out_ids;
+    if (std::none_of(ids.begin(), ids.end(), [&](int64_t id) { return grads_.contains(id); })) {
+      continue;
+    }
+    run_node(std::exchange(nodes_[i], {}));
+  }
+}
+
+// Throws unless every way from `id` back ends at watched tensors.
+void Tape::check_whole(int64_t id) const {
+  std::unordered_set<int64_t> open = {id};
+  for (size_t i = nodes_.size(); i-- > 0;) {
+    bool reached = false;
+    for (const int64_t out : nodes_[i].out_ids) reached = open.erase(out) > 0 || reached;
+    if (!reached) continue;
+    for (const int64_t in : nodes_[i].in_ids) {
+      if (in >= 0) open.insert(in);
+    }
+  }
+  for (const int64_t end : open) {
+    if (!watched_.contains(end)) fail_forgotten();
   }
 }
 
@@ -214,13 +316,43 @@ void Tape::backward(const Tensor& output, Tensor seed) {
   check(seed.shape() == output.shape() && seed.dtype() == output.dtype(), "autograd",
         "the seed is {} of {}; wants {} of {}", seed.shape().str(), name(seed.dtype()),
         output.shape().str(), name(output.dtype()));
+  check(!running_, "autograd", "gradients of gradients are not there");
+  check_whole(id);
+  const Scoped running(running_, true);
   accumulate(id, seed);
   run_backward(0);
+  sweep();
+}
+
+std::vector<Tensor> Tape::gradients(const Tensor& output, std::span<const Tensor> watched,
+                                    Tensor seed) {
+  auto gathered = std::exchange(grads_, {});
+  try {
+    backward(output, std::move(seed));
+  } catch (...) {
+    grads_ = std::move(gathered);
+    throw;
+  }
+  std::vector<Tensor> grads;
+  for (const Tensor& tensor : watched) grads.push_back(grad(tensor));
+  grads_ = std::move(gathered);
+  return grads;
 }
 
 Tensor Tape::grad(const Tensor& watched) const {
   const auto found = grads_.find(id_of(watched));
   return found == grads_.end() ? Tensor() : found->second;
+}
+
+void Tape::set_grad(const Tensor& watched, Tensor grad) {
+  check(watches(watched), "autograd", "only watched tensors have a gradient to set");
+  const int64_t id = id_of(watched);
+  grads_.erase(id);
+  if (!grad.defined()) return;
+  check(grad.shape() == watched.shape() && grad.dtype() == watched.dtype(), "autograd",
+        "the gradient is {} of {}; wants {} of {}", grad.shape().str(), name(grad.dtype()),
+        watched.shape().str(), name(watched.dtype()));
+  grads_.emplace(id, grad.detached());
 }
 
 void Tape::clear() {

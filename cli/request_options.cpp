@@ -35,6 +35,12 @@ void RequestOptions::add(CLI::App& command) {
       ->check(CLI::ExistingFile);
   command.add_option("--cors-origin", origins,
                      "Let pages of this origin ask; '*': of any, 'localhost': of this machine");
+  CLI::Option* certificate =
+      command.add_option("--tls-cert", tls_certificate, "Serve HTTPS: a PEM file with the chain")
+          ->check(CLI::ExistingFile);
+  command.add_option("--tls-key", tls_key, "Its key, a PEM file")
+      ->check(CLI::ExistingFile)
+      ->needs(certificate);
   command.add_option("--pooling", pooling, "Of embeddings: mean or last")
       ->check(CLI::IsMember({"mean", "last"}))
       ->capture_default_str();
@@ -46,6 +52,8 @@ void RequestOptions::add(CLI::App& command) {
   command
       .add_option("--max-tokens", max_tokens, "Of an answer, at most; 0: what the context holds")
       ->check(CLI::NonNegativeNumber);
+  command.add_flag("--isolate-keys", isolate_keys,
+                   "Caches of prompts are apart by key, or by address without keys");
   command
       .add_option("--default-max-tokens", default_max_tokens,
                   "Of an answer where a request names none; 0: as many as it may have")
@@ -89,9 +97,12 @@ void RequestOptions::apply(ServerOptions& server) const {
     for (std::string& key : read_keys(key_file)) server.api_keys.push_back(std::move(key));
   }
   server.cors_origins = origins;
+  server.tls_certificate = tls_certificate;
+  server.tls_key = tls_key;
   server.pooling = pooling == "mean" ? Pooling::kMean : Pooling::kLast;
   server.stall = std::chrono::seconds(stall_s);
   server.any_model_name = any_model_name;
+  server.isolate_clients = isolate_keys;
   server.serve_slots = !no_slots;
   server.verbose_replies = verbose_replies;
   server.max_tokens = max_tokens;

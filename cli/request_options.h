@@ -14,10 +14,12 @@ struct RequestOptions {
   std::vector<std::string> keys;
   std::string key_file;
   std::vector<std::string> origins;
+  std::string tls_certificate, tls_key;
   std::string pooling = "mean";
   int64_t stall_s = 60;
   bool any_model_name = false;
   bool no_slots = false;
+  bool isolate_keys = false;
   bool verbose_replies = false;
   std::optional<double> temperature;
   std::optional<uint64_t> seed;

@@ -4,6 +4,7 @@
 
 #include "core/dims.h"
 #include "core/error.h"
+#include "core/op_text.h"
 #include "core/recorder.h"
 
 namespace yiti {
@@ -21,18 +22,6 @@ bool accepts(Kind kind, DType dtype) {
     case Kind::kAny: return true;
   }
   return false;
-}
-
-std::string_view describe(Kind kind) {
-  switch (kind) {
-    case Kind::kFloat: return "f32 or f64";
-    case Kind::kAnyFloat: return "f64, f32, f16 or bf16";
-    case Kind::kWeight: return "a float or quantised type";
-    case Kind::kIndex: return "i32 or i64";
-    case Kind::kNumber: return "f32, f64, i32 or i64";
-    case Kind::kAny: return "any type";
-  }
-  return "";
 }
 
 const Op::Input& spec_of(const Op& op, size_t i) {
@@ -134,6 +123,18 @@ std::vector<Tensor> compute(const Op& op, std::span<const Tensor> in, const Attr
 }
 
 }  // namespace
+
+std::string_view describe(Kind kind) {
+  switch (kind) {
+    case Kind::kFloat: return "f32 or f64";
+    case Kind::kAnyFloat: return "f64, f32, f16 or bf16";
+    case Kind::kWeight: return "a float or quantised type";
+    case Kind::kIndex: return "i32 or i64";
+    case Kind::kNumber: return "f32, f64, i32 or i64";
+    case Kind::kAny: return "any type";
+  }
+  return "";
+}
 
 std::vector<Tensor> Op::infer(std::span<const Tensor> in, const Attrs& attrs) const {
   check_inputs(*this, in);

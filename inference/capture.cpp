@@ -1,4 +1,4 @@
-#include <unordered_map>
+#include <algorithm>
 
 #include "core/error.h"
 #include "core/recorder.h"
@@ -42,17 +42,19 @@ class ProgramBuilder::Capture final : public Recorder,
             "a tensor of another program or tape came in");
       return static_cast<int>(tensor.trace()->id);
     }
-    const auto [found, fresh] =
-        constants_.try_emplace(tensor.raw(), static_cast<int>(program.values.size()));
-    if (fresh) {
-      ProgramValue value;
-      value.kind = ProgramValue::Kind::kConstant;
-      value.name = "constant";
-      value.meta = tensor.as_meta();
-      value.tensor = tensor;
-      program.values.push_back(std::move(value));
-    }
-    return found->second;
+    const auto known = std::find_if(constants_.begin(), constants_.end(), [&](const auto& entry) {
+      return entry.first.same_memory(tensor) && entry.first.shape() == tensor.shape() &&
+             entry.first.strides() == tensor.strides() && entry.first.dtype() == tensor.dtype();
+    });
+    if (known != constants_.end()) return known->second;
+    ProgramValue value;
+    value.kind = ProgramValue::Kind::kConstant;
+    value.name = "constant";
+    value.meta = tensor.as_meta();
+    value.tensor = tensor.contiguous();
+    constants_.emplace_back(tensor, static_cast<int>(program.values.size()));
+    program.values.push_back(std::move(value));
+    return constants_.back().second;
   }
 
   Program program;
@@ -72,7 +74,7 @@ class ProgramBuilder::Capture final : public Recorder,
     program.nodes.push_back({&save_for_backward_op(), {}, {value}, {}});
   }
 
-  std::unordered_map<const std::byte*, int> constants_;
+  std::vector<std::pair<Tensor, int>> constants_;
 };
 
 const Op& save_for_backward_op() {

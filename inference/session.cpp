@@ -83,7 +83,12 @@ void Session::bind_view(Bound& bound, const ProgramNode& node) const {
   if (!in.has_storage()) {
     fail(Code::kUnimplemented, node.op->name, "a view of a parameter in program {}", program_.name);
   }
-  bound.values[static_cast<size_t>(node.out[0])] = node.op->view(in, node.attrs);
+  const Tensor view = node.op->view(in, node.attrs);
+  if (view.storage() != in.storage()) {
+    fail(Code::kUnimplemented, node.op->name,
+         "a view that takes a copy in program {}: make its input contiguous first", program_.name);
+  }
+  bound.values[static_cast<size_t>(node.out[0])] = view;
 }
 
 void Session::bind_outputs(Bound& bound, const ProgramNode& node,

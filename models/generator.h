@@ -74,6 +74,8 @@ struct GenerateRequest {
   std::shared_ptr<const TokenConstraint> constraint = nullptr;  ///< null: any text
   /// Whose request it is: clients that wait take turns.
   std::string client = {};
+  /// Requests of different owners take nothing over from each other's caches.
+  std::string cache_owner = {};
   /// From the generator's own thread, before the first token; must not block.
   OnProgress on_progress = nullptr;
 };
@@ -99,6 +101,13 @@ struct GenerationTimes {
   double decode_s = 0;  ///< from the first token to the end
 };
 
+/// What came of guessing tokens ahead.
+struct DraftCounts {
+  int64_t drafts = 0;    ///< guesses
+  int64_t tokens = 0;    ///< of all guesses
+  int64_t accepted = 0;  ///< of those tokens, right ones
+};
+
 struct Generation {
   std::vector<int32_t> tokens;  ///< without the stop token
   Finish finish = Finish::kStop;
@@ -107,6 +116,7 @@ struct Generation {
   uint64_t version = 0;       ///< of the parameters it was made with, from first to last token
   std::string fingerprint;    ///< of that version
   GenerationTimes times = {};
+  DraftCounts drafts = {};
 };
 
 enum class Pooling : uint8_t { kMean, kLast };

@@ -55,7 +55,10 @@ std::shared_ptr<Activity> GenerationTask::start(ApiRequest request, ServedModelP
                                                 Exchange& exchange) {
   request.verbose = request.verbose || services.options.verbose_replies;
   PreparedRequest prepared = prepare_request(request, *model, services.options);
-  for (GenerateRequest& one : prepared.generations) one.client = client;
+  for (GenerateRequest& one : prepared.generations) {
+    one.client = client;
+    if (services.options.isolate_clients) one.cache_owner = client;
+  }
   Limiter& limiter = *services.limiter;
   const auto count = static_cast<int64_t>(prepared.generations.size());
   if (count > limiter.most()) {

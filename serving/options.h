@@ -27,8 +27,13 @@ struct ServerOptions {
   JobRunner* jobs = nullptr;
   FileStore* files = nullptr;
   AdapterHost* adapters = nullptr;
+  std::string tls_certificate = {};            ///< a PEM file with its chain; empty: no TLS
+  std::string tls_key = {};                    ///< a PEM file
   std::vector<std::string> api_keys = {};      ///< any of them will do; empty: none is asked for
   std::vector<std::string> cors_origins = {};  ///< of pages that may ask; "*": any; empty: none
+  /// Nobody profits from, and can tell, what others have asked: caches are apart by key, or by
+  /// address where there are no keys.
+  bool isolate_clients = false;
   /// Requests for a model that there is not go to the first one, as with llama.cpp.
   bool any_model_name = false;
   int64_t max_tokens = 0;  ///< of an answer; 0: what the context holds

@@ -177,7 +177,7 @@ std::optional<HttpResponse> Router::errors_as_responses(F f) const {
     if (options_.log) options_.log(error.what());
     return error_response(to_api_error(error));
   } catch (const std::bad_alloc&) {
-    return error_response({.status = 503, .message = "out of memory", .type = "server_error"});
+    return error_response(memory_error());
   } catch (const std::exception& error) {
     if (options_.log) options_.log(error.what());
     return error_response(to_api_error(Error(Code::kInternal, "serving", error.what())));

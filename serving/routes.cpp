@@ -42,6 +42,8 @@ constexpr Route kRoutes[] = {
     get("/health", Target::kHealth, true),
     get("/metrics", Target::kMetrics),
     get("/v1/models", Target::kModels),
+    with_id(training("GET", "/v1/models/", &T::list_versions), "/versions"),
+    slow(with_id(training("POST", "/v1/models/", &T::roll_back, Body::kJson), "/rollback")),
     with_id(get("/v1/models/", Target::kModel)),
     with_id(training("DELETE", "/v1/models/", &T::delete_model)),
     post("/v1/chat/completions", Target::kChat),
@@ -52,7 +54,7 @@ constexpr Route kRoutes[] = {
     post("/tokenize", Target::kTokenize),
     post("/detokenize", Target::kDetokenize),
     slow(training("POST", "/v1/load_lora_adapter", &T::load_adapter, Body::kJson)),
-    training("POST", "/v1/unload_lora_adapter", &T::unload_adapter, Body::kJson),
+    slow(training("POST", "/v1/unload_lora_adapter", &T::unload_adapter, Body::kJson)),
     // llama.cpp's.
     get("/v1/health", Target::kHealth, true),
     get("/models", Target::kModels),

@@ -74,6 +74,7 @@ struct Server::Impl {
 
   const ServerOptions options;
   const serving::Router router;
+  const serving::StreamMaker streams{options.tls_certificate, options.tls_key};
   serving::ConnectionContext context{options, router};
   asio::io_context io;
   // Without it the threads would leave when all connections wait for generators only.
@@ -149,7 +150,7 @@ void Server::Impl::on_accept(Listener& listener, error_code error, tcp::socket s
     });
     return;
   }
-  const auto connection = std::make_shared<Connection>(std::move(socket), context);
+  const auto connection = std::make_shared<Connection>(streams.make(std::move(socket)), context);
   {
     const std::lock_guard lock(mutex);
     connections.insert(connection);

@@ -1,8 +1,12 @@
 #include "training/optimizer.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "core/error.h"
 #include "ops/optim/adamw.h"
 #include "ops/optim/sgd.h"
+#include "ops/optim/square_sum.h"
 
 namespace yiti {
 namespace {
@@ -85,6 +89,18 @@ void check_options(const OptimizerOptions& o) {
 }
 
 }  // namespace
+
+double gradient_norm(const std::vector<Tensor>& gradients) {
+  double total = 0;
+  for (const Tensor& gradient : gradients) {
+    if (gradient.defined()) total += ops::square_sum(gradient).item();
+  }
+  return std::sqrt(total);
+}
+
+double clip_scale(double norm, double max_norm) {
+  return max_norm > 0 ? std::min(1.0, max_norm / (norm + 1e-6)) : 1.0;
+}
 
 std::unique_ptr<Optimizer> make_optimizer(const OptimizerOptions& options,
                                           const std::vector<Tensor>& parameters) {

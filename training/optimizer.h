@@ -31,6 +31,12 @@ class Optimizer {
   virtual std::vector<std::pair<std::string, std::vector<Tensor>>> state() const = 0;
 };
 
+/// The norm of all gradients together; undefined ones count as zeros.
+double gradient_norm(const std::vector<Tensor>& gradients);
+/// What gradients of this norm are multiplied by so that it is at most `max_norm` (0: no bound), as
+/// torch's clip_grad_norm_ does.
+double clip_scale(double norm, double max_norm);
+
 /// State of zeros for `parameters`. Throws kInvalidArgument for an unknown name or bad numbers.
 std::unique_ptr<Optimizer> make_optimizer(const OptimizerOptions& options,
                                           const std::vector<Tensor>& parameters);

@@ -4,20 +4,8 @@
 #include <cmath>
 
 #include "core/error.h"
-#include "ops/optim/square_sum.h"
 
 namespace yiti {
-namespace {
-
-double gradient_norm(const std::vector<Tensor>& gradients) {
-  double total = 0;
-  for (const Tensor& gradient : gradients) {
-    if (gradient.defined()) total += ops::square_sum(gradient).item();
-  }
-  return std::sqrt(total);
-}
-
-}  // namespace
 
 Trainer::Trainer(StorePtr store, std::vector<std::string> names, const TrainerOptions& options)
     : store_(std::move(store)),
@@ -39,10 +27,6 @@ Trainer::Trainer(StorePtr store, std::vector<std::string> names, const TrainerOp
     watched_[p.index] = tape_->watch(values_.back());
   }
   optimizer_ = make_optimizer(options_.optimizer, values_);
-  if (options_.gate) {
-    tape_->set_between_ops(
-        [gate = options_.gate, wait = options_.max_yield_ms] { gate->yield(wait); });
-  }
 }
 
 void Trainer::begin_step() {
@@ -73,10 +57,7 @@ Trainer::Step Trainer::update(double lr) {
          "are: try a lower learning rate",
          steps_ + 1, step.loss, step.grad_norm);
   }
-  // As torch's clip_grad_norm_.
-  const double clip = options_.max_grad_norm > 0
-                          ? std::min(1.0, options_.max_grad_norm / (step.grad_norm + 1e-6))
-                          : 1.0;
+  const double clip = clip_scale(step.grad_norm, options_.max_grad_norm);
   optimizer_->update(values_, gradients, lr, mean * clip, ++steps_);
   return step;
 }
@@ -102,10 +83,6 @@ int64_t Trainer::trained_elements() const {
 
 Tensor Trainer::last_gradient(const std::string& name) const {
   return tape_->grad(watched_.at(store_->at(name).index));
-}
-
-void Trainer::yield() const {
-  if (options_.gate) options_.gate->yield(options_.max_yield_ms);
 }
 
 std::vector<std::pair<std::string, Tensor>> Trainer::state() const {

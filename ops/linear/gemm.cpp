@@ -1,12 +1,12 @@
 // The float product, blocked for the caches. For each block of panels of B and each run of steps,
 // B is packed once ([k][16], it stays in the second-level cache); then each tile of rows of A,
 // which stays in the first-level one, meets all panels of the block. Partial sums of tiles whose
-// steps take several runs wait in `state`. Tiles of an A whose steps are not adjacent are packed
-// first ([k][rows of a tile]).
+// steps take several runs wait in `state`. An A whose steps are not adjacent is packed first, once
+// for all tasks (a tile after the other, [k][rows of a tile]).
 #include "ops/linear/gemm.h"
 
 #include <algorithm>
-#include <vector>
+#include <utility>
 
 #include "core/error.h"
 #include "ops/linear/leaf_segments.h"
@@ -18,17 +18,29 @@ namespace {
 
 using cpu::kPanelWidth;
 
-constexpr int64_t kRunSteps = 256;    // of k at once
-constexpr int64_t kBlockPanels = 12;  // of B at once
-constexpr int64_t kBlockTiles = 96;   // of A at once
-constexpr int64_t kKeptSteps = 2048;  // up to here, A stays packed for all blocks of panels
+constexpr int64_t kRunSteps = 768;   // of k at once
+constexpr int64_t kBlockPanels = 4;  // of B at once
+constexpr int64_t kBlockTiles = 96;  // of A at once
+
+int64_t tile_count(const cpu::GemmTable& table, int64_t m) {
+  return (m + table.rows - 1) / table.rows;
+}
+
+// Rows are shared out evenly, so that no tile is left with one or two.
+TaskGrid::Range rows_of_tile(const cpu::GemmTable& table, int64_t m, int64_t tile) {
+  const int64_t count = tile_count(table, m);
+  return {tile * m / count, (tile + 1) * m / count};
+}
+
+// Floats of a packed tile of A: whole lines, and one that packing may write beyond the last step.
+int64_t packed_tile(const cpu::GemmTable& table, int64_t k) {
+  return (k * table.rows + kPanelWidth - 1) / kPanelWidth * kPanelWidth + kPanelWidth;
+}
 
 // Sizes of a task's buffers, in floats.
 struct Buffers {
   int64_t run, panels, tiles;
-  bool keeps_a;
-  int64_t a_tile;
-  int64_t b, a, state;
+  int64_t b, state;
 
   Buffers(const cpu::GemmTable& table, int64_t m, int64_t n, int64_t k) {
     run = std::min(k, kRunSteps);
@@ -36,45 +48,63 @@ struct Buffers {
     const int64_t most = m <= 4 * table.rows ? 1 : kBlockPanels;
     panels = std::min((n + kPanelWidth - 1) / kPanelWidth, most);
     // Without a wait one state serves all tiles in turn; a leaf that fits a run may still wait.
-    tiles = std::min((m + table.rows - 1) / table.rows, kBlockTiles);
-    keeps_a = k <= kKeptSteps;
-    a_tile = (keeps_a ? k : run) * table.rows + kPanelWidth;
+    tiles = std::min(tile_count(table, m), kBlockTiles);
     b = panels * run * kPanelWidth;
-    a = tiles * a_tile;
     state = (k <= kRunSteps ? 1 : tiles * panels) * cpu::tile_state(table.rows);
   }
-  int64_t total() const { return (b + a + state + 15) / 16 * 16; }
+  int64_t total() const { return (b + state + 15) / 16 * 16; }
 };
 
 TaskGrid grid_of(Device& device, const cpu::GemmTable& table, int64_t m, int64_t n, int64_t k) {
-  return make_task_grid(device.threads().size(), (m + table.rows - 1) / table.rows,
+  return make_task_grid(device.threads().size(), tile_count(table, m),
                         (n + kPanelWidth - 1) / kPanelWidth, m * n * k);
+}
+
+const float* element_of(const MatrixView& a, int64_t row, int64_t step) {
+  return reinterpret_cast<const float*>(a.data) + row * a.row_stride + step * a.col_stride;
+}
+
+// A few steps of a few tiles at a time: where rows are adjacent, tiles share lines of memory.
+void pack_tiles(Device& device, const cpu::GemmTable& table, const MatrixView& a, float* packed) {
+  constexpr int64_t kTiles = 8, kSteps = 64;
+  const int64_t size = packed_tile(table, a.cols);
+  device.threads().parallel_for(tile_count(table, a.rows), kTiles, [&](int64_t begin, int64_t end) {
+    for (int64_t first = begin; first < end; first += kTiles) {
+      for (int64_t step = 0; step < a.cols; step += kSteps) {
+        for (int64_t t = first; t < std::min(end, first + kTiles); ++t) {
+          const TaskGrid::Range rows = rows_of_tile(table, a.rows, t);
+          table.pack_a(element_of(a, rows.begin, step), a.row_stride, a.col_stride,
+                       static_cast<int>(rows.end - rows.begin), std::min(kSteps, a.cols - step),
+                       packed + t * size + step * table.rows);
+        }
+      }
+    }
+  });
 }
 
 // One task: rows of whole tiles times whole panels.
 class GemmTask {
  public:
+  // `packed_a` is null, or has A's tiles.
   GemmTask(const cpu::GemmTable& gemm, const cpu::QuantTable& quant, const MatrixView& a,
-           const MatrixView& b, float* c, int64_t c_stride, const GemmOptions& options,
-           const LeafPlan& plan, float* buffer)
+           const float* packed_a, const MatrixView& b, float* c, int64_t c_stride,
+           const GemmOptions& options, const LeafPlan& plan, float* buffer)
       : gemm_(gemm),
         quant_(quant),
         a_(a),
+        packed_a_(packed_a),
         b_(b),
         c_(c),
         c_stride_(c_stride),
         options_(options),
         plan_(plan),
-        packs_a_(a.col_stride != 1),
         sizes_(gemm, a.rows, b.cols, a.cols),
         packed_b_(buffer),
-        packed_a_(buffer + sizes_.b),
-        state_(buffer + sizes_.b + sizes_.a) {}
+        state_(buffer + sizes_.b) {}
 
   void run(TaskGrid::Range tiles, TaskGrid::Range panels) {
     for (int64_t t = tiles.begin; t < tiles.end; t += sizes_.tiles) {
       const TaskGrid::Range some = {t, std::min(tiles.end, t + sizes_.tiles)};
-      if (packs_a_ && sizes_.keeps_a) pack_tiles(some, 0, a_.cols);
       for (int64_t p = panels.begin; p < panels.end; p += sizes_.panels) {
         run_block(some, {p, std::min(panels.end, p + sizes_.panels)});
       }
@@ -82,31 +112,6 @@ class GemmTask {
   }
 
  private:
-  // Rows are shared out evenly, so that no tile is left with one or two.
-  TaskGrid::Range rows_of(int64_t tile) const {
-    const int64_t count = (a_.rows + gemm_.rows - 1) / gemm_.rows;
-    return {tile * a_.rows / count, (tile + 1) * a_.rows / count};
-  }
-
-  const float* element_of_a(int64_t row, int64_t step) const {
-    return reinterpret_cast<const float*>(a_.data) + row * a_.row_stride + step * a_.col_stride;
-  }
-
-  // A few steps of a few tiles at a time: where rows are adjacent, tiles share lines of memory.
-  void pack_tiles(TaskGrid::Range tiles, int64_t k0, int64_t k) {
-    constexpr int64_t kTiles = 8, kSteps = 64;
-    for (int64_t first = tiles.begin; first < tiles.end; first += kTiles) {
-      for (int64_t step = 0; step < k; step += kSteps) {
-        for (int64_t t = first; t < std::min(tiles.end, first + kTiles); ++t) {
-          const TaskGrid::Range rows = rows_of(t);
-          gemm_.pack_a(element_of_a(rows.begin, k0 + step), a_.row_stride, a_.col_stride,
-                       static_cast<int>(rows.end - rows.begin), std::min(kSteps, k - step),
-                       packed_a_ + (t - tiles.begin) * sizes_.a_tile + step * gemm_.rows);
-        }
-      }
-    }
-  }
-
   void run_block(TaskGrid::Range tiles, TaskGrid::Range panels) {
     for (int64_t k0 = 0; k0 < a_.cols;) {
       const int64_t k1 = chunk_end(plan_, k0, sizes_.run);
@@ -116,7 +121,6 @@ class GemmTask {
         pack_b(gemm_, quant_, b_, k0, k1 - k0, n0, columns_at(p),
                packed_b_ + (p - panels.begin) * sizes_.run * kPanelWidth);
       }
-      if (packs_a_ && !sizes_.keeps_a) pack_tiles(tiles, k0, k1 - k0);
       for (int64_t t = tiles.begin; t < tiles.end; ++t) {
         run_tile(t, t - tiles.begin, panels, segments, k0);
       }
@@ -126,10 +130,10 @@ class GemmTask {
 
   void run_tile(int64_t tile, int64_t slot, TaskGrid::Range panels, const SegmentList& segments,
                 int64_t k0) {
-    const TaskGrid::Range rows = rows_of(tile);
-    const float* a = packs_a_
-                         ? packed_a_ + slot * sizes_.a_tile + (sizes_.keeps_a ? k0 : 0) * gemm_.rows
-                         : element_of_a(rows.begin, k0);
+    const TaskGrid::Range rows = rows_of_tile(gemm_, a_.rows, tile);
+    const bool packed = packed_a_ != nullptr;
+    const float* a = packed ? packed_a_ + tile * packed_tile(gemm_, a_.cols) + k0 * gemm_.rows
+                            : element_of(a_, rows.begin, k0);
     const bool waits = a_.cols > kRunSteps;
     for (int64_t p = panels.begin; p < panels.end; ++p) {
       const int64_t index = p - panels.begin, n0 = p * kPanelWidth;
@@ -146,7 +150,7 @@ class GemmTask {
                   .columns = columns_at(p),
                   .bias = options_.bias == nullptr ? nullptr : options_.bias + n0,
                   .accumulate = options_.accumulate}};
-      (packs_a_ ? gemm_.tile_packed : gemm_.tile)(job, static_cast<int>(rows.end - rows.begin));
+      (packed ? gemm_.tile_packed : gemm_.tile)(job, static_cast<int>(rows.end - rows.begin));
     }
   }
 
@@ -157,15 +161,14 @@ class GemmTask {
   const cpu::GemmTable& gemm_;
   const cpu::QuantTable& quant_;
   const MatrixView& a_;
+  const float* packed_a_;
   const MatrixView& b_;
   float* c_;
   int64_t c_stride_;
   const GemmOptions& options_;
   const LeafPlan& plan_;
-  bool packs_a_;
   Buffers sizes_;
   float* packed_b_;
-  float* packed_a_;
   float* state_;
 };
 
@@ -224,11 +227,12 @@ void check_gemm(const MatrixView& a, const MatrixView& b) {
 
 }  // namespace
 
-size_t gemm_workspace(Device& device, int64_t m, int64_t n, int64_t k) {
+size_t gemm_workspace(Device& device, int64_t m, int64_t n, int64_t k, bool strided_a) {
   if (m <= 0 || n <= 0 || k <= 0) return 0;
   const auto& table = cpu::gemm_table_for(device.isa());
   const int64_t tasks = grid_of(device, table, m, n, k).count();
-  return static_cast<size_t>(tasks * Buffers(table, m, n, k).total()) * sizeof(float);
+  const int64_t packed = strided_a ? tile_count(table, m) * packed_tile(table, k) : 0;
+  return static_cast<size_t>(tasks * Buffers(table, m, n, k).total() + packed) * sizeof(float);
 }
 
 void gemm(Device& device, const MatrixView& a, const MatrixView& b, float* c, int64_t c_stride,
@@ -245,17 +249,22 @@ void gemm(Device& device, const MatrixView& a, const MatrixView& b, float* c, in
   std::shared_ptr<Storage> own;
   if (workspace == nullptr) {
     own = Storage::allocate(device.shared_from_this(),
-                            gemm_workspace(device, a.rows, b.cols, a.cols));
+                            gemm_workspace(device, a.rows, b.cols, a.cols, a.col_stride != 1));
     workspace = own->data();
+  }
+  auto* buffers = reinterpret_cast<float*>(workspace);
+  float* packed_a = nullptr;
+  const int64_t tiles = tile_count(table, a.rows);
+  if (a.col_stride != 1) {
+    packed_a = std::exchange(buffers, buffers + tiles * packed_tile(table, a.cols));
+    pack_tiles(device, table, a, packed_a);
   }
   const TaskGrid grid = grid_of(device, table, a.rows, b.cols, a.cols);
   const int64_t floats = Buffers(table, a.rows, b.cols, a.cols).total();
-  const int64_t tiles = (a.rows + table.rows - 1) / table.rows;
   const int64_t panels = (b.cols + kPanelWidth - 1) / kPanelWidth;
   device.threads().parallel_for(grid.count(), 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      float* buffer = reinterpret_cast<float*>(workspace) + i * floats;
-      GemmTask(table, quant, a, b, c, c_stride, options, plan, buffer)
+      GemmTask(table, quant, a, packed_a, b, c, c_stride, options, plan, buffers + i * floats)
           .run(grid.row_part(i, tiles), grid.column_part(i, panels));
     }
   });

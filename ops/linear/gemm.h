@@ -50,7 +50,8 @@ struct GemmOptions {
 /// allocated on the device. Throws kInvalidArgument for shapes or dtypes that do not fit.
 void gemm(Device& device, const MatrixView& a, const MatrixView& b, float* c, int64_t c_stride,
           const GemmOptions& options = {}, std::byte* workspace = nullptr);
-size_t gemm_workspace(Device& device, int64_t m, int64_t n, int64_t k);
+/// `strided_a`: A's col_stride is not 1.
+size_t gemm_workspace(Device& device, int64_t m, int64_t n, int64_t k, bool strided_a = false);
 
 /// C [M, N] = A [M, K] · B [K, N] in float64, by plain loops; all are f64 with any strides.
 void gemm_f64(const MatrixView& a, const MatrixView& b, double* c, int64_t c_stride);
@@ -64,7 +65,8 @@ struct LinearOptions {
 
 /// Y [M, N] = X [M, K] · weight [N, K]ᵀ: exactly what the linear op computes, also for a row range
 /// of its weight. Quantised weights meet activations quantised to 8 bits in blocks of 32 unless
-/// `exact_activations`. X is f32 with any strides. `workspace` as for gemm.
+/// `exact_activations`. X is f32 with any strides. `workspace` has linear_workspace bytes, or is
+/// null: then it is allocated on the device, as it is where X's col_stride is not 1.
 void linear_into(Device& device, const MatrixView& x, const MatrixView& weight, float* y,
                  int64_t y_stride, const LinearOptions& options = {},
                  std::byte* workspace = nullptr);

@@ -64,7 +64,7 @@ void backward_weight_f32(const KernelArgs& args) {
 }
 
 size_t backward_weight_workspace(std::span<const Tensor> in, const Attrs&, Device& device) {
-  return gemm_workspace(device, in[0].dim(-1), in[1].dim(-1), row_count(in[0]));
+  return gemm_workspace(device, in[0].dim(-1), in[1].dim(-1), row_count(in[0]), true);
 }
 
 Kernel f32_kernel(void (*run)(const KernelArgs&),

@@ -26,7 +26,7 @@ void linear_into(Device& device, const MatrixView& x, const MatrixView& weight, 
     return gemm(
         device, x, weight.t(), y, y_stride,
         {.bias = options.bias, .leaf_unit = options.leaf_unit, .max_leaves = options.max_leaves},
-        workspace);
+        x.col_stride == 1 ? workspace : nullptr);
   }
   check(!weight.transposed, "linear", "weight is transposed");
   std::shared_ptr<Storage> own;

@@ -91,9 +91,9 @@ size_t QuantisedRows::bytes(int64_t rows, int64_t cols) {
 TaskGrid QuantisedRows::grid(Device& device, int64_t rows, int64_t cols, int64_t weight_rows,
                              int64_t panels) {
   const int64_t tile = cpu::quant_table_for(device.isa()).rows;
-  // A multiply-add of codes costs about a quarter of one of floats.
+  // A multiply-add of codes costs about a quarter of one of floats; reading a weight, about one.
   return make_task_grid(device.threads().size(), (rows + tile - 1) / tile, panels,
-                        rows * weight_rows * cols / 4);
+                        std::max<int64_t>(rows, 4) * weight_rows * cols / 4);
 }
 
 QuantisedRows::QuantisedRows(Device& device, const MatrixView& x, const LinearOptions& options,

@@ -106,6 +106,62 @@ TEST_F(TapeTest, RefusesTensorsOfTwoTapes) {
   EXPECT_THROW(x + y, Error);
 }
 
+TEST_F(TapeTest, AnOutputIsDifferentiatedOnce) {
+  const Tensor once = x * x, loss = ops::sum(once), other = ops::sum(once * x);
+  tape->backward(loss);
+  EXPECT_THROW(tape->backward(loss), Error);
+  EXPECT_THROW(tape->backward(other), Error);  // shares `once`
+  EXPECT_THAT(tape->grad(x).to_vector<float>(), ElementsAre(2, 4, 6));
+}
+
+TEST_F(TapeTest, OutputsThatShareNothingAreIndependent) {
+  const Tensor first = ops::sum(x * x), second = ops::sum(x * x * x);
+  tape->backward(first);
+  tape->backward(second);
+  EXPECT_THAT(tape->grad(x).to_vector<float>(), ElementsAre(5, 16, 33));
+}
+
+TEST_F(TapeTest, ForgetsWhatNoTensorLeadsTo) {
+  Tensor kept = x;
+  for (int i = 0; i < 10; ++i) kept = kept * x;
+  for (int i = 0; i < 1000; ++i) ops::exp(x * x);
+  EXPECT_LT(tape->saved_bytes(), 300 * 3 * sizeof(float));
+  tape->backward(ops::sum(kept));
+  EXPECT_THAT(tape->grad(x).to_vector<float>(), ElementsAre(11, 11 * 1024, 11 * 59049));
+  EXPECT_EQ(tape->saved_bytes(), 0u);
+}
+
+TEST_F(TapeTest, GradientsLeaveTheGatheredOnesAlone) {
+  tape->backward(ops::sum(x * x));
+  const Tensor y = tape->watch(x.detached());
+  const auto grads = tape->gradients(ops::sum(x * x * x), std::vector{x, y});
+  EXPECT_THAT(grads[0].to_vector<float>(), ElementsAre(3, 12, 27));
+  EXPECT_FALSE(grads[1].defined());
+  EXPECT_THAT(tape->grad(x).to_vector<float>(), ElementsAre(2, 4, 6));
+}
+
+TEST_F(TapeTest, AGradientCanBeReplaced) {
+  tape->set_grad(x, Tensor::full({3}, 5, DType::kF32, device));
+  tape->backward(ops::sum(x));
+  EXPECT_THAT(tape->grad(x).to_vector<float>(), ElementsAre(6, 6, 6));
+  tape->set_grad(x, {});
+  EXPECT_FALSE(tape->grad(x).defined());
+  EXPECT_THROW(tape->set_grad(x, Tensor::zeros({2}, DType::kF32, device)), Error);
+  EXPECT_THROW(tape->set_grad(x * x, Tensor::zeros({3}, DType::kF32, device)), Error);
+}
+
+TEST_F(TapeTest, AFunctionThatIsNoOpBringsItsGradient) {
+  Tensor y = ops::exp(x.detached());
+  const Tensor slope = y;
+  tape->record_function("exponential", std::vector{x}, std::span(&y, 1),
+                        [&](const GradArgs& g) { return std::vector{g.grad_out[0] * slope}; });
+  tape->backward(ops::sum(y * 2.0));
+  const auto own = tape->grad(x).to_vector<float>();
+  tape->clear();
+  tape->backward(ops::sum(ops::exp(x) * 2.0));
+  EXPECT_EQ(tape->grad(x).to_vector<float>(), own);
+}
+
 TEST_F(TapeTest, IntegersCannotBeWatched) {
   EXPECT_THROW(tape->watch(Tensor::zeros({2}, DType::kI32, device)), Error);
 }

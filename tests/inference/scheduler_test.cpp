@@ -10,8 +10,8 @@
 #include <set>
 #include <thread>
 
-#include "core/random.h"
 #include "models/lora.h"
+#include "tests/inference/random_adapter.h"
 #include "tests/training/fixture.h"
 
 namespace yiti {
@@ -89,19 +89,8 @@ class Scheduler : public testing::Test {
     return wanted;
   }
 
-  // The model under an adapter of random numbers.
   static ModelPtr adapted(uint64_t seed, int64_t rank) {
-    const ModelPtr model = with_lora(*model_, {.rank = rank, .seed = seed});
-    std::vector<std::pair<Parameter, Tensor>> changes;
-    for (const std::string& name : lora_parameters(*model->store())) {
-      const Parameter p = model->store()->at(name);
-      const Tensor value =
-          Tensor::empty((*model->store()->current())[p].shape(), DType::kF32, model->device());
-      fill_uniform(value, -0.3F, 0.3F, {.seed = seed, .stream = uint64_t(p.index)});
-      changes.emplace_back(p, value);
-    }
-    model->store()->publish(changes);
-    return model;
+    return random_adapter(model_, {.rank = rank, .seed = seed});
   }
 
   static std::vector<float> embedding(Generator& generator, EmbedRequest wanted) {

@@ -35,7 +35,7 @@ inline void forget_registers() { __asm__ volatile("" ::: "memory"); }
 // where one tile is all, else while all tiles meet the panel before. (Prefetching past the end of
 // the weights is harmless.)
 constexpr int kStreamingRows = 2;
-constexpr int64_t kPrefetchBytes = 2048;
+constexpr int64_t kPrefetchBytes = 1536;
 
 inline void prefetch_block(const uint8_t* block, int64_t bytes) {
   for (int64_t at = 0; at < bytes; at += 64) __builtin_prefetch(block + at, 0, 2);

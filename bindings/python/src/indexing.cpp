@@ -1,0 +1,171 @@
+#include "bindings/python/src/indexing.h"
+
+#include <algorithm>
+
+#include "bindings/python/src/arrays.h"
+#include "bindings/python/src/convert.h"
+#include "bindings/python/src/engine.h"
+#include "ops/shape/attrs.h"
+#include "ops/shape/cast.h"
+#include "ops/shape/contiguous.h"
+#include "ops/shape/expand.h"
+#include "ops/shape/index_select.h"
+#include "ops/shape/permute.h"
+#include "ops/shape/reshape.h"
+#include "ops/shape/slice.h"
+
+namespace yiti::python {
+namespace {
+
+std::vector<nb::object> parts_of(nb::handle key) {
+  std::vector<nb::object> parts;
+  if (nb::isinstance<nb::tuple>(key)) {
+    for (nb::handle part : nb::borrow<nb::tuple>(key)) parts.push_back(nb::borrow(part));
+  } else {
+    parts.push_back(nb::borrow(key));
+  }
+  return parts;
+}
+
+bool is_ellipsis(nb::handle part) { return part.ptr() == Py_Ellipsis; }
+
+bool takes_an_axis(nb::handle part) { return !part.is_none() && !is_ellipsis(part); }
+
+// Rows of any axis by number.
+Tensor pick(const Tensor& x, int axis, const Tensor& index) {
+  if (axis == 0) return ops::index_select(x, index);
+  return ops::transpose(ops::index_select(ops::transpose(x, 0, axis), index), 0, axis);
+}
+
+Tensor whole_index(nb::handle part, const DevicePtr& device) {
+  if (nb::isinstance<Tensor>(part)) return nb::cast<Tensor>(part);
+  if (const auto array = import_array(part, device)) return *array;
+  return Tensor::from(ints_from(part), {static_cast<int64_t>(nb::len(part))}, device);
+}
+
+// Counts from the end made to count from the start.
+Tensor from_start(const Tensor& index, int64_t size) {
+  std::vector<int64_t> numbers = ops::cast(index.detached(), DType::kI64).to_vector<int64_t>();
+  for (int64_t& number : numbers) number += number < 0 ? size : 0;
+  return Tensor::from(numbers, index.shape(), index.device());
+}
+
+Tensor by_slice(const Tensor& x, int axis, nb::handle part) {
+  Py_ssize_t start = 0, stop = 0, step = 1;
+  if (PySlice_Unpack(part.ptr(), &start, &stop, &step) < 0) throw nb::python_error();
+  const Py_ssize_t count = PySlice_AdjustIndices(x.dim(axis), &start, &stop, step);
+  if (step > 0) return ops::slice(x, axis, start, std::max(start, stop), step);
+  std::vector<int64_t> numbers(static_cast<size_t>(count));
+  for (size_t i = 0; i < numbers.size(); ++i) numbers[i] = start + static_cast<int64_t>(i) * step;
+  return pick(x, axis, Tensor::from(numbers, {count}, x.device()));
+}
+
+Tensor by_number(const Tensor& x, int axis, int64_t number) {
+  const int64_t size = x.dim(axis);
+  if (number < -size || number >= size) {
+    throw nb::index_error(
+        fmt::format("index {} of axis {} of {}", number, axis, x.shape().str()).c_str());
+  }
+  const int64_t at = number < 0 ? number + size : number;
+  return ops::squeeze(ops::slice(x, axis, at, at + 1), axis);
+}
+
+Tensor by_numbers(const Tensor& x, int axis, const Tensor& index) {
+  check(is_integer(index.dtype()), "index", "an index tensor is {}; wants integers or bool",
+        name(index.dtype()));
+  const Tensor flat = ops::reshape(from_start(index, x.dim(axis)), {-1});
+  const Tensor picked = pick(x, axis, flat);
+  if (index.rank() == 1) return picked;
+  std::vector<int64_t> sizes(x.shape().begin(), x.shape().begin() + axis);
+  sizes.insert(sizes.end(), index.shape().begin(), index.shape().end());
+  sizes.insert(sizes.end(), x.shape().begin() + axis + 1, x.shape().end());
+  return ops::reshape(picked, sizes);
+}
+
+// The elements where a bool tensor over the first axes holds.
+Tensor by_mask(const Tensor& x, const Tensor& mask) {
+  check(mask.rank() <= x.rank() &&
+            std::equal(mask.shape().begin(), mask.shape().end(), x.shape().begin()),
+        "index", "a mask is {} for a tensor of {}; wants its first axes", mask.shape().str(),
+        x.shape().str());
+  std::vector<std::byte> holds(mask.bytes());
+  mask.copy_to_host(holds);
+  std::vector<int64_t> numbers;
+  for (size_t i = 0; i < holds.size(); ++i) {
+    if (holds[i] != std::byte{0}) numbers.push_back(static_cast<int64_t>(i));
+  }
+  std::vector<int64_t> sizes = {static_cast<int64_t>(holds.size())};
+  sizes.insert(sizes.end(), x.shape().begin() + mask.rank(), x.shape().end());
+  return ops::index_select(
+      ops::reshape(x, sizes),
+      Tensor::from(numbers, {static_cast<int64_t>(numbers.size())}, x.device()));
+}
+
+Tensor select(const Tensor& x, const std::vector<nb::object>& parts, bool only_views) {
+  const auto named = std::count_if(parts.begin(), parts.end(), takes_an_axis);
+  if (named > x.rank()) {
+    throw nb::index_error(
+        fmt::format("{} indices for a tensor of {}", named, x.shape().str()).c_str());
+  }
+  Tensor y = x;
+  int axis = 0;
+  bool picked = false;
+  for (const nb::object& part : parts) {
+    int64_t number = 0;
+    if (part.is_none()) {
+      y = ops::unsqueeze(y, axis++);
+    } else if (is_ellipsis(part)) {
+      axis += x.rank() - static_cast<int>(named);
+    } else if (nb::isinstance<nb::slice>(part)) {
+      const Tensor before = y;
+      y = by_slice(y, axis++, part);
+      check(!only_views || y.storage() == before.storage(), "index",
+            "assignment takes no negative step");
+    } else if (!nb::isinstance<Tensor>(part) && nb::try_cast(part, number)) {
+      y = by_number(y, axis, number);
+    } else {
+      check(!only_views, "index", "assignment takes ints, slices, None and ...; use yiti.where");
+      check(!picked, "index", "more than one index tensor or list");
+      picked = true;
+      const Tensor index = whole_index(part, x.device());
+      if (index.dtype() == DType::kBool) {
+        check(parts.size() == 1, "index", "a mask stands alone");
+        return by_mask(y, index);
+      }
+      y = by_numbers(y, axis, index);
+      axis += index.rank();
+    }
+  }
+  return y;
+}
+
+}  // namespace
+
+Tensor get_item(const Tensor& x, nb::handle key) {
+  const std::vector<nb::object> parts = parts_of(key);
+  const Tensor input = resolved(x);
+  std::unique_lock<std::recursive_mutex> lock;
+  if (input.trace() && !mode().substitute) {
+    nb::gil_scoped_release release;
+    lock = std::unique_lock(tape_mutex());
+  }
+  return select(input, parts, false);
+}
+
+void set_item(const Tensor& x, nb::handle key, nb::handle value) {
+  if (x.trace() && mode().records) {
+    fail(Code::kFailedPrecondition, "tensor",
+         "assignment to a tensor whose gradient is followed; detach it, or do it in no_grad()");
+  }
+  const Tensor target = select(x.detached(), parts_of(key), true);
+  if (target.storage()->read_only()) {
+    fail(Code::kFailedPrecondition, "tensor", "assignment to read-only memory");
+  }
+  Tensor source = operand_from(value, target, "tensor", "the value").detached();
+  source = ops::cast(source, target.dtype());
+  if (source.has_storage() && source.storage() == target.storage()) source = source.copy();
+  const Tensor wide = ops::expand(source, target.shape());
+  cpu::copy_elements(wide, target, *target.device());
+}
+
+}  // namespace yiti::python

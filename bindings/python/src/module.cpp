@@ -1,0 +1,23 @@
+#include <nanobind/nanobind.h>
+
+#include "bindings/python/src/bindings.h"
+
+NB_MODULE(_yiti, module) {
+  using namespace yiti::python;
+  module.doc() = "yiti's C++ side; import yiti instead.";
+  module.attr("__version__") = YITI_VERSION;
+  add_errors(module);
+  add_devices(module);
+  add_tensor(module);
+  add_creation(module);
+  add_ops(module);
+  add_autograd(module);
+  add_files(module);
+  add_training(module);
+  add_session(module);
+  add_text(module);
+  add_data(module);
+  add_language(module);
+  add_fine_tune(module);
+  add_serving(module);
+}
