@@ -80,9 +80,11 @@ TEST_F(ServerLlamaTest, StreamsAResponsesProgressAndTimings) {
   std::vector<std::string> progress_types;
   Json completed;
   int deltas = 0;
+  int64_t number = 0;
   for (const Json& event :
        stream("/responses",
               {{"input", "say:ab"}, {"timings_per_token", true}, {"return_progress", true}})) {
+    EXPECT_EQ(event["sequence_number"], number++);
     if (event.contains("prompt_progress")) progress_types.push_back(event["type"]);
     if (event["type"] == "response.output_text.delta" && event.contains("timings")) ++deltas;
     if (event["type"] == "response.completed") completed = event;
