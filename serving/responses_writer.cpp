@@ -25,8 +25,9 @@ class ResponsesWriter final : public ReplyWriter {
 
   std::string progress(int64_t /*choice*/, const PromptProgress& progress) override {
     std::string events = begin();
-    return events + event("response.in_progress", {{"response", response("in_progress", nullptr)},
-                                                   {"prompt_progress", progress_json(progress)}});
+    events += event("response.in_progress", {{"response", response("in_progress", nullptr)},
+                                             {"prompt_progress", progress_json(progress)}});
+    return events;
   }
 
   std::string delta(const ReplyChoice& choice, const ReplyState& state) override {
