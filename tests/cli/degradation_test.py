@@ -5,6 +5,7 @@ usage: degradation_test.py YITI MODEL
 
 import io
 import json
+import os
 import pathlib
 import resource
 import sys
@@ -31,10 +32,10 @@ class DegradationTest(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.folder = pathlib.Path(folder.name)
 
-    def start(self, **limits):
+    def start(self, **options):
         self.server = Server(YITI, MODEL, "--name", "tiny", "--threads", 1, "--rank", 2,
                              "--data-dir", self.folder / "data", "--cache-dir",
-                             self.folder / "cache", "--checkpoint-every", 2, **limits)
+                             self.folder / "cache", "--checkpoint-every", 2, **options)
         self.addCleanup(lambda: self.server.end())
         self.client = self.server.client
 
@@ -74,7 +75,8 @@ class DegradationTest(unittest.TestCase):
         self.assertEqual(self.job(self.upload()).status, "succeeded")
 
     def test_without_memory_it_refuses_what_is_large(self):
-        self.start()
+        # Without the address space that malloc sets aside for other threads.
+        self.start(env=os.environ | {"MALLOC_ARENA_MAX": "1"})
         answer = self.answer()
         self.upload()
         status = pathlib.Path(f"/proc/{self.server.process.pid}/status").read_text()
