@@ -24,12 +24,15 @@ class ResponsesWriter final : public ReplyWriter {
       : context_(std::move(context)), item_id_("msg_" + context_.head.id.substr(5)) {}
 
   std::string progress(int64_t /*choice*/, const PromptProgress& progress) override {
-    return begin() + event("response.in_progress", {{"response", response("in_progress", nullptr)},
-                                                    {"prompt_progress", progress_json(progress)}});
+    std::string events = begin();
+    events += event("response.in_progress", {{"response", response("in_progress", nullptr)},
+                                             {"prompt_progress", progress_json(progress)}});
+    return events;
   }
 
   std::string delta(const ReplyChoice& choice, const ReplyState& state) override {
-    std::string events = begin() + begin_item();
+    std::string events = begin();
+    events += begin_item();
     text_ += choice.text;
     finish_reason_ = choice.finish_reason;
     if (!choice.text.empty()) {
