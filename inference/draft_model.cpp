@@ -67,7 +67,7 @@ std::optional<DraftModel::Drafting> DraftModel::prepare(DraftRequest& request) {
   }
   auto found = texts_.find(request.text);
   if (found == texts_.end()) {
-    const SequenceId sequence = session_.open_with_prompt(tokens);
+    const SequenceId sequence = session_.open_with_prompt(tokens, 0, nullptr, request.owner);
     const auto held = tokens.first(static_cast<size_t>(session_.length(sequence)));
     found = texts_.emplace(request.text, Text{sequence, {held.begin(), held.end()}}).first;
   }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <vector>
 
 namespace yiti {
@@ -11,6 +12,7 @@ namespace yiti {
 struct DraftRequest {
   uint64_t text = 0;                     ///< its number, the same until it ends
   std::span<const int32_t> tokens = {};  ///< all so far, at least one
+  std::string_view owner = {};           ///< texts of different owners share no cache
   int64_t wanted = 0;                    ///< tokens to guess, at most
   std::vector<int32_t> draft = {};       ///< the guess; empty: none
 };

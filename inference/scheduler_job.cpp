@@ -72,7 +72,10 @@ DraftRequest BatchScheduler::Job::wanted_draft(int64_t most) {
   // The step itself gives a token more than the draft has.
   const int64_t left = request.max_tokens - static_cast<int64_t>(generated().size()) - 1;
   most = std::min(most, left);
-  return {.text = number, .tokens = text_, .wanted = most > 0 ? std::min(pace_.next(), most) : 0};
+  return {.text = number,
+          .tokens = text_,
+          .owner = request.cache_owner,
+          .wanted = most > 0 ? std::min(pace_.next(), most) : 0};
 }
 
 Feed BatchScheduler::Job::decode(std::span<const int32_t> draft) {
