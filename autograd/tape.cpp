@@ -86,7 +86,6 @@ bool Tape::watches(const Tensor& tensor) const { return watched_.contains(id_of(
 
 void Tape::record(const Op& op, std::span<const Tensor> inputs, const Attrs& attrs,
                   std::span<Tensor> outputs) {
-  if (between_ops_) between_ops_();
   const bool floating_output = std::any_of(outputs.begin(), outputs.end(), [](const Tensor& t) {
     return t.defined() && is_floating(t.dtype());
   });
@@ -283,7 +282,6 @@ void Tape::run_backward(size_t from) {
       continue;
     }
     run_node(std::exchange(nodes_[i], {}));
-    if (between_ops_) between_ops_();
   }
 }
 

@@ -53,8 +53,6 @@ class Tape final : public Recorder, public std::enable_shared_from_this<Tape> {
   void record_function(std::string name, std::span<const Tensor> inputs, std::span<Tensor> outputs,
                        Backward backward);
 
-  /// Called between ops, forward and backward: where training yields to serving.
-  void set_between_ops(std::function<void()> f) { between_ops_ = std::move(f); }
   /// Bytes that the recorded ops keep for the backward pass.
   size_t saved_bytes() const;
 
@@ -92,7 +90,6 @@ class Tape final : public Recorder, public std::enable_shared_from_this<Tape> {
   std::unordered_map<int64_t, size_t> cheap_;  // outputs of cheap ops: their nodes
   std::unordered_map<int64_t, std::weak_ptr<const Trace>> watched_;
   std::unordered_map<int64_t, Tensor> grads_;
-  std::function<void()> between_ops_;
   int64_t next_id_ = 0;
   size_t sweep_at_ = 256;  // nodes and watched tensors
   bool running_ = false;   // backwards

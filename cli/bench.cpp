@@ -8,8 +8,10 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/command.h"
+#include "cli/draft_options.h"
 #include "cli/model_options.h"
 #include "cli/terminal.h"
+#include "core/io/files.h"
 #include "models/lora.h"
 #include "training/language_trainer.h"
 
@@ -20,6 +22,8 @@ using Clock = std::chrono::steady_clock;
 
 struct BenchOptions {
   ModelOptions model;
+  DraftOptions drafts;
+  std::string question;
   int64_t prefill = 512;
   int64_t decode = 128;
   int64_t depth = 0;
@@ -118,6 +122,30 @@ void bench_inference(const BenchOptions& options, const ModelPtr& model,
   if (options.decode > 0) bench_decode(options, session, out);
 }
 
+// What a scheduler's only request gets, with its guesses.
+void bench_answer(const BenchOptions& options, const LoadedModel& loaded,
+                  nlohmann::ordered_json& out) {
+  constexpr size_t kMostBytes = 1 << 20;
+  const TextModel& text = text_of(loaded);
+  const std::string question = read_file(options.question, kMostBytes);
+  GenerateRequest request{.max_tokens = options.decode, .stop_tokens = text.stop_tokens};
+  request.prompt = text.chat ? text.chat_prompt({{{"role", "user"}, {"content", question}}})
+                             : text.tokenizer.encode(question);
+  const auto prompt_tokens = static_cast<int64_t>(request.prompt.size());
+  SchedulerOptions wanted{.session = {.max_tokens = prompt_tokens + options.decode + 64}};
+  options.drafts.apply(loaded, wanted);
+  BatchScheduler scheduler(loaded.model, wanted);
+  Generation last;
+  const double taken = median_of(options.repeats, [&] {
+    last = scheduler.generate(request).value();
+    return last.times.decode_s;
+  });
+  const std::string name = fmt::format("answer_{}", last.tokens.size());
+  out[name] = static_cast<double>(last.tokens.size()) / taken;
+  out[name + "_guesses"] = last.drafts.tokens;
+  out[name + "_right"] = last.drafts.accepted;
+}
+
 void bench_training(const BenchOptions& options, const ModelPtr& model, const std::string& kind,
                     nlohmann::ordered_json& out) {
   LanguageTrainer trainer(model, {{}, options.recompute});
@@ -142,15 +170,17 @@ int bench(const BenchOptions& options) {
     LoadedModel loaded = options.model.load(dequantise);
     out["threads"] = loaded.model->device()->threads().size();
     out["isa"] = name(loaded.model->device()->isa());
-    return loaded.model;
+    return loaded;
   };
   const bool inference = options.prefill > 0 || options.decode > 0;
   if (inference || options.lora) {
-    const ModelPtr model = load(false);
+    const LoadedModel loaded = load(false);
+    const ModelPtr& model = loaded.model;
     if (inference) bench_inference(options, model, out);
+    if (!options.question.empty()) bench_answer(options, loaded, out);
     if (options.lora) bench_training(options, with_lora(*model, {}), "lora", out);
   }
-  if (options.full) bench_training(options, load(true), "full", out);
+  if (options.full) bench_training(options, load(true).model, "full", out);
   if (options.json) {
     out["peak_rss_bytes"] = peak_rss_bytes();
     print(out.dump() + "\n");
@@ -185,6 +215,9 @@ void add_bench(CLI::App& app, Action& action) {
   command->add_option("--repeats", options->repeats, "Runs, of which the median counts")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
+  command->add_option("--question", options->question, "Also the answer to the text of this file")
+      ->check(CLI::ExistingFile);
+  options->drafts.add(*command);
   command->add_flag("--lora", options->lora, "Also a LoRA training step");
   command->add_flag("--full", options->full, "Also a full training step, dequantised");
   command->add_flag("--recompute", options->recompute,

@@ -15,6 +15,7 @@ class DataFolder {
   DataFolder& operator=(const DataFolder&) = delete;
 
   std::filesystem::path files() const { return path_ / "files"; }
+  std::filesystem::path adapters() const { return path_ / "adapters"; }
   std::filesystem::path jobs() const { return path_ / "jobs"; }
 
  private:

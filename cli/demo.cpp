@@ -107,7 +107,8 @@ class Demo {
         text_(text_of(loaded_)) {}
 
   int run() {
-    const auto gate = std::make_shared<Gate>();
+    const auto gate =
+        std::make_shared<Gate>(GateOptions{.cores = loaded_.model->device()->threads().size()});
     run_.trainer.gate = gate;
     BatchScheduler scheduler(
         model_, {.session = {.max_tokens = 8192, .max_sequences = 8, .context_length = 2048},

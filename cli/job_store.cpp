@@ -106,6 +106,7 @@ void visit(Visitor& field, JobRecord& record) {
   field("job", record.job);
   field("checkpoints", record.checkpoints);
   field("model_deleted", record.model_deleted);
+  field("served_step", record.served_step);
 }
 
 template <class T>
@@ -163,7 +164,13 @@ void Writer::operator()(const char* name, T& value) {
 }
 
 template <class T>
+constexpr bool kIsOptional = false;
+template <class T>
+constexpr bool kIsOptional<std::optional<T>> = true;
+
+template <class T>
 void Reader::operator()(const char* name, T& value) {
+  if (kIsOptional<T> && !json_.contains(name)) return;
   from_json(json_.at(name), value);
 }
 

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +19,8 @@ struct JobRecord {
   FineTuneJob job = {};
   std::vector<JobCheckpoint> checkpoints = {};
   bool model_deleted = false;
+  /// The checkpoint whose adapter is served in the result's place; unset: the result is.
+  std::optional<int64_t> served_step = {};
   std::vector<JobEvent> events = {};
 };
 

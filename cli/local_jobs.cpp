@@ -70,26 +70,6 @@ void LocalJobs::take_up() {
   }
 }
 
-void LocalJobs::serve(const Entry& entry) {
-  const auto serve_one = [&](const std::string& name, const fs::path& adapter, int64_t created) {
-    const auto served = capture_errors(kWhere, [&] {
-      models_.serve(name, adapter, created);
-      return true;
-    });
-    if (!served && options_.note) {
-      options_.note(fmt::format("{} is not served: {}", name, served.error().what()));
-    }
-  };
-  for (const JobCheckpoint& checkpoint : entry.record.checkpoints) {
-    serve_one(checkpoint.model, entry.files->kept(checkpoint.metrics.step),
-              checkpoint.created_unix_s);
-  }
-  const FineTuneJob& job = entry.record.job;
-  if (job.status == JobStatus::kSucceeded && !entry.record.model_deleted) {
-    serve_one(job.fine_tuned_model, entry.files->adapter, job.finished_unix_s);
-  }
-}
-
 LocalJobs::Entry& LocalJobs::at(std::string_view id) {
   for (const EntryPtr& entry : entries_) {
     if (entry->job().id == id) return *entry;
@@ -117,20 +97,6 @@ std::vector<JobEvent> LocalJobs::events(std::string_view id) {
 std::vector<JobCheckpoint> LocalJobs::checkpoints(std::string_view id) {
   const std::lock_guard lock(mutex_);
   return at(id).record.checkpoints;
-}
-
-// Where the adapter of a model that a job made lies; empty: no job made it.
-fs::path LocalJobs::model_folder(std::string_view name) {
-  const std::lock_guard lock(mutex_);
-  for (const EntryPtr& entry : entries_) {
-    if (entry->own()) continue;
-    const JobRecord& record = entry->record;
-    if (record.job.fine_tuned_model == name && !record.model_deleted) return entry->files->adapter;
-    for (const JobCheckpoint& checkpoint : record.checkpoints) {
-      if (checkpoint.model == name) return entry->files->kept(checkpoint.metrics.step);
-    }
-  }
-  return {};
 }
 
 LocalJobs::EntryPtr LocalJobs::make_entry(const JobRequest& request) {
@@ -243,28 +209,6 @@ FineTuneJob LocalJobs::resume(std::string_view id) {
          status_name(entry.job().status));
   }
   return steer(entry, JobStatus::kQueued, "Fine-tuning job resumed");
-}
-
-// The record goes first: what a crash in between leaves is a folder, not a model without one.
-bool LocalJobs::remove_model(std::string_view name) {
-  const fs::path folder = model_folder(name);
-  if (folder.empty()) return false;
-  {
-    const std::lock_guard lock(mutex_);
-    for (const EntryPtr& entry : entries_) {
-      JobRecord& record = entry->record;
-      const bool result = record.job.fine_tuned_model == name;
-      const auto gone = std::erase_if(record.checkpoints,
-                                      [&](const JobCheckpoint& one) { return one.model == name; });
-      if (!result && gone == 0) continue;
-      if (result) record.model_deleted = true;
-      save(*entry);
-    }
-  }
-  models_.withdraw(std::string(name));
-  std::error_code ignored;
-  fs::remove_all(folder, ignored);
-  return true;
 }
 
 std::string LocalJobs::start(ModelPtr model, FineTuneOptions options, FineTuneEvents events) {

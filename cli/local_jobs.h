@@ -59,6 +59,8 @@ class LocalJobs final : public JobRunner {
   FineTuneJob pause(std::string_view id) override;
   FineTuneJob resume(std::string_view id) override;
   bool remove_model(std::string_view name) override;
+  std::vector<ModelVersion> versions(std::string_view name) override;
+  void serve_version(std::string_view name, int64_t number) override;
 
  private:
   struct Entry {
@@ -80,6 +82,7 @@ class LocalJobs final : public JobRunner {
 
   void take_up();
   void serve(const Entry& entry);
+  static std::filesystem::path served_adapter(const Entry& entry);
   EntryPtr make_entry(const JobRequest& request);
   void copy_inputs(const Entry& entry, const JobRequest& request) const;
   std::filesystem::path model_folder(std::string_view name);
@@ -98,6 +101,7 @@ class LocalJobs final : public JobRunner {
 
   // All with mutex_ held.
   Entry& at(std::string_view id);
+  EntryPtr maker_of(std::string_view name) const;
   FineTuneJob steer(Entry& entry, JobStatus to, std::string message);
   void change(Entry& entry, JobStatus status, std::string message);
   void fail_job(Entry& entry, const Error& error, const char* code);

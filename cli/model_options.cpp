@@ -2,6 +2,7 @@
 
 #include "core/error.h"
 #include "models/peft.h"
+#include "ops/attention/kv_types.h"
 
 namespace yiti::cli {
 
@@ -14,8 +15,15 @@ void ModelOptions::add(CLI::App& command) {
   command.add_option("-t,--threads", threads, "Threads; 0: one per processor")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  command.add_option("--kv", kv, "Type of cached keys and values: f32 or f16")
-      ->check(CLI::IsMember({"f32", "f16"}));
+  command.add_option("--kv", kv, "Type of cached keys and values: f32, f16, bf16 or i8")
+      ->check(CLI::IsMember({"f32", "f16", "bf16", "i8"}));
+  command
+      .add_option("--rope-scaling", rope.type,
+                  "How --rope-scale stretches positions: linear or yarn")
+      ->check(CLI::IsMember({"linear", "yarn"}))
+      ->capture_default_str();
+  command.add_option("--rope-scale", rope.factor,
+                     "For contexts this many times as long as the model's; 1: as its files say");
   command.add_flag("--exact-activations", exact,
                    "Multiply quantised weights by float32 activations: slower, more exact");
 }
@@ -24,7 +32,8 @@ LoadedModel ModelOptions::load(bool dequantise) const {
   LoadOptions options;
   options.dequantise = dequantise;
   options.exact_activations = exact;
-  if (!kv.empty()) options.kv = kv == "f32" ? DType::kF32 : DType::kF16;
+  if (!kv.empty()) options.kv = kv_type(kv, "--kv");
+  if (rope.factor != 1) options.rope = rope;
   LoadedModel loaded = load_model(path, make_cpu_device({.threads = threads}), options).value();
   if (!adapter.empty()) loaded.model = load_peft(*loaded.model, adapter);
   return loaded;

@@ -13,10 +13,11 @@ struct ModelOptions {
   std::string path;
   std::string adapter;  ///< a peft folder; empty: none
   int threads = 0;
-  std::string kv;  ///< "f32", "f16"; empty: the default
+  std::string kv;  ///< "f32", "f16", "bf16", "i8"; empty: the default
   bool exact = false;
+  RopeFactor rope;
 
-  /// Adds MODEL, --adapter, --threads, --kv and --exact-activations.
+  /// Adds MODEL, --adapter, --threads, --kv, --exact-activations, --rope-scaling and --rope-scale.
   void add(CLI::App& command);
   /// Loads it, with its adapter. Throws Error.
   LoadedModel load(bool dequantise = false) const;

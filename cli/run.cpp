@@ -7,6 +7,7 @@
 
 #include "cli/chat.h"
 #include "cli/command.h"
+#include "cli/draft_options.h"
 #include "cli/model_options.h"
 #include "cli/terminal.h"
 #include "inference/scheduler.h"
@@ -18,6 +19,7 @@ struct RunOptions {
   ModelOptions model;
   ContextOptions context;
   SamplingOptions sampling;
+  DraftOptions drafts;
   std::string prompt;
   std::string system;
   bool raw = false;
@@ -29,7 +31,7 @@ class RunCommand {
       : options_(options),
         loaded_(options.model.load()),
         text_(text_of(loaded_)),
-        scheduler_(loaded_.model, {.session = options.context.session()}) {}
+        scheduler_(loaded_.model, scheduler_options()) {}
 
   int answer() {
     if (options_.raw || !text_.chat) {
@@ -58,6 +60,12 @@ class RunCommand {
   }
 
  private:
+  SchedulerOptions scheduler_options() const {
+    SchedulerOptions wanted{.session = options_.context.session()};
+    options_.drafts.apply(loaded_, wanted);
+    return wanted;
+  }
+
   void say(const std::string& content) {
     if (messages_.empty() && !options_.system.empty()) {
       messages_.push_back({{"role", "system"}, {"content", options_.system}});
@@ -77,8 +85,12 @@ class RunCommand {
     print("\n");
     if (err_is_terminal()) {
       const auto tokens = static_cast<double>(given.generation.tokens.size());
-      note(fmt::format("\x1b[2m{} tokens, {:.1f} tokens/s\x1b[0m", given.generation.tokens.size(),
-                       tokens / given.seconds));
+      const DraftCounts& drafts = given.generation.drafts;
+      const std::string guessed = drafts.tokens == 0 ? ""
+                                                     : fmt::format(", {} of {} guesses right",
+                                                                   drafts.accepted, drafts.tokens);
+      note(fmt::format("\x1b[2m{} tokens, {:.1f} tokens/s{}\x1b[0m", given.generation.tokens.size(),
+                       tokens / given.seconds, guessed));
     }
     return given;
   }
@@ -101,6 +113,7 @@ void add_run(CLI::App& app, Action& action) {
   command->add_flag("--raw", options->raw, "Continue PROMPT as it is, without the chat template");
   options->context.add(*command);
   options->sampling.add(*command);
+  options->drafts.add(*command);
   command->callback([&action, options] {
     action = [options] {
       RunCommand run(*options);

@@ -9,6 +9,8 @@
 #include "cli/adapter_models.h"
 #include "cli/command.h"
 #include "cli/data_folder.h"
+#include "cli/draft_options.h"
+#include "cli/loaded_adapters.h"
 #include "cli/local_jobs.h"
 #include "cli/model_options.h"
 #include "cli/request_options.h"
@@ -25,8 +27,9 @@ namespace {
 struct ServeOptions {
   ModelOptions model;
   ContextOptions context;
+  DraftOptions drafts;
   TrainingOptions training;
-  std::string host = "127.0.0.1";
+  std::vector<std::string> hosts = {"127.0.0.1"};
   uint16_t port = 8080;
   std::string name;
   RequestOptions requests;
@@ -36,6 +39,7 @@ struct ServeOptions {
   int64_t max_file_mb = 64;
   std::string cache_dir;
   int64_t cache_gb = 8;
+  double train_share = GateOptions().train_share;
   bool quiet = false;
 };
 
@@ -45,14 +49,17 @@ class Service {
   explicit Service(ServeOptions& options)
       : options_(options),
         base_(load(options)),
+        gate_(std::make_shared<Gate>(GateOptions{
+            .train_share = options.train_share, .cores = base_.model->device()->threads().size()})),
         model_(model_to_serve()),
-        scheduler_(model_, {.session = session_options(), .gate = gate_}),
+        scheduler_(model_, scheduler_options()),
         served_base_(base_as_served()) {
     FineTuneOptions& run = options_.training.run;
     run.trainer.gate = gate_;
     run.base_name = options_.model.path;
     if (!options_.data_dir.empty()) open_data();
-    models_.emplace(base_, served_base_, scheduler_, registry_, options_.adapter_dir);
+    models_.emplace(base_, served_base_, scheduler_, registry_);
+    if (!options_.adapter_dir.empty()) adapters_.emplace(*models_, adapter_options());
     if (trains() || folder_) jobs_.emplace(*models_, files_ ? &*files_ : nullptr, job_options());
   }
 
@@ -60,8 +67,8 @@ class Service {
     const ServerOptions wanted = server_options();
     Server server(wanted);
     server.start().value();
-    note(fmt::format("Serving {} at http://{}:{} (Ctrl-C stops)", served_base_.name, wanted.host,
-                     server.port()));
+    note(fmt::format("Serving {} at {}://{}:{} (Ctrl-C stops)", served_base_.name,
+                     wanted.tls_key.empty() ? "http" : "https", wanted.host, server.port()));
     if (trains()) {
       FineTuneEvents events;
       events.published = [](const VersionPtr& version) {
@@ -102,6 +109,12 @@ class Service {
     return session;
   }
 
+  SchedulerOptions scheduler_options() const {
+    SchedulerOptions wanted{.session = session_options(), .gate = gate_};
+    options_.drafts.apply(base_, wanted);
+    return wanted;
+  }
+
   ServedModel base_as_served() {
     ServedModel served;
     served.name = options_.name.empty() ? base_.name : options_.name;
@@ -136,30 +149,40 @@ class Service {
     return wanted;
   }
 
+  LoadedAdaptersOptions adapter_options() const {
+    LoadedAdaptersOptions wanted;
+    wanted.source = options_.adapter_dir;
+    if (folder_) wanted.kept = folder_->adapters();
+    wanted.note = [](std::string_view line) { note(line); };
+    return wanted;
+  }
+
   ServerOptions server_options() {
     ServerOptions wanted;
-    wanted.host = options_.host;
+    wanted.host = options_.hosts[0];
+    wanted.more_hosts.assign(options_.hosts.begin() + 1, options_.hosts.end());
     wanted.port = options_.port;
     options_.requests.apply(wanted);
     wanted.models = {served_base_};
     wanted.registry = registry_;
     if (jobs_) wanted.jobs = &*jobs_;
     if (files_) wanted.files = &*files_;
-    if (!options_.adapter_dir.empty()) wanted.adapters = &*models_;
+    if (adapters_) wanted.adapters = &*adapters_;
     if (!options_.quiet) wanted.log = [](std::string_view line) { note(line); };
     return wanted;
   }
 
   ServeOptions& options_;
-  const std::shared_ptr<Gate> gate_ = std::make_shared<Gate>();
   const std::shared_ptr<ModelRegistry> registry_ = std::make_shared<ModelRegistry>();
   const LoadedModel base_;
+  const std::shared_ptr<Gate> gate_;
   const ModelPtr model_;
   BatchScheduler scheduler_;
   const ServedModel served_base_;
   std::optional<DataFolder> folder_;
   std::optional<FileStore> files_;
   std::optional<AdapterModels> models_;
+  std::optional<LoadedAdapters> adapters_;
   std::optional<LocalJobs> jobs_;
 };
 
@@ -176,7 +199,9 @@ void add_serve(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand(
       "serve", "Serve a model over OpenAI-compatible HTTP, and fine-tune it meanwhile");
   options->model.add(*command);
-  command->add_option("--host", options->host)->capture_default_str();
+  command->add_option("--host", options->hosts, "May be given several times")
+      ->allow_extra_args(false)
+      ->capture_default_str();
   command->add_option("-p,--port", options->port, "0: any free one")->capture_default_str();
   command->add_option("--name", options->name, "The model's name in requests");
   options->requests.add(*command);
@@ -185,6 +210,7 @@ void add_serve(CLI::App& app, Action& action) {
   command->add_option("--sequences", options->context.sequences, "Requests that run at once")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
+  options->drafts.add(*command);
   command
       ->add_option("--cache-dir", options->cache_dir,
                    "Folder for keys and values of prompts, which a restart then finds again")
@@ -225,6 +251,12 @@ void add_serve(CLI::App& app, Action& action) {
   command->add_option("-o,--output", run.output, "Folder for adapter, log and curve")
       ->group("Training");
   command->add_option("--publish-every", run.publish_every, "Steps; 0: at the end only")
+      ->capture_default_str()
+      ->group("Training");
+  command
+      ->add_option("--train-share", options->train_share,
+                   "Of the cores' time while requests wait or run, at most")
+      ->check(CLI::Range(0.01, 1.0))
       ->capture_default_str()
       ->group("Training");
   options->training.add(*command->add_option_group("Training"));

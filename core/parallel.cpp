@@ -10,6 +10,9 @@
 #include <exception>
 #include <thread>
 
+#include "core/cpu_time.h"
+#include "core/gate.h"
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -149,7 +152,12 @@ class Team {
 }  // namespace
 
 struct ThreadPool::Arena {
-  explicit Arena(int threads) : arena(threads) {}
+  explicit Arena(int size) : threads(size), arena(size) {}
+
+  void run(int64_t n, int64_t grain, RangeFn f);
+  void run_in_slices(Gate::Training& training, int64_t n, int64_t grain, RangeFn f);
+
+  const int threads;
   tbb::task_arena arena;
   std::shared_ptr<Team> team = std::make_shared<Team>();
 };
@@ -164,8 +172,15 @@ ThreadPool::~ThreadPool() = default;
 void ThreadPool::parallel_for(int64_t n, int64_t grain, RangeFn f) {
   if (n <= 0) return;
   grain = std::max<int64_t>(grain, 1);
+  if (Gate::Training* training = Gate::Training::of_this_thread()) {
+    return arena_->run_in_slices(*training, n, grain, f);
+  }
+  arena_->run(n, grain, f);
+}
+
+void ThreadPool::Arena::run(int64_t n, int64_t grain, RangeFn f) {
   const int64_t chunks = (n + grain - 1) / grain;
-  if (threads_ == 1 || chunks == 1) return f(0, n);
+  if (threads == 1 || chunks == 1) return f(0, n);
   // Several parts a thread, for those that are late or interrupted.
   constexpr int64_t kPartsPerThread = 4;
   Loop loop;
@@ -173,26 +188,54 @@ void ThreadPool::parallel_for(int64_t n, int64_t grain, RangeFn f) {
   loop.n = n;
   loop.grain = grain;
   loop.chunks = chunks;
-  loop.parts =
-      static_cast<uint32_t>(std::min({chunks, kPartsPerThread * threads_, int64_t{65535}}));
+  loop.parts = static_cast<uint32_t>(std::min({chunks, kPartsPerThread * threads, int64_t{65535}}));
   happens_before(loop.start);
-  arena_->arena.execute([&] {
-    const std::shared_ptr<Team>& team = arena_->team;
+  arena.execute([&] {
     // Busy with another caller's loop, or with the one that this one is in.
     if (team->busy.test_and_set(std::memory_order_acquire)) {
       return tbb::parallel_for(
           uint32_t{0}, loop.parts, [&](uint32_t part) { loop.run(part); },
           tbb::static_partitioner());
     }
-    while (team->serving.load(std::memory_order_relaxed) < threads_ - 1) {
+    while (team->serving.load(std::memory_order_relaxed) < threads - 1) {
       team->serving.fetch_add(1, std::memory_order_relaxed);
-      arena_->arena.enqueue([team] { team->serve(); });
+      arena.enqueue([mine = team] { mine->serve(); });
     }
     team->run(loop);
     team->busy.clear(std::memory_order_release);
   });
   happens_after(loop.end);
   if (loop.error != nullptr) std::rethrow_exception(loop.error);
+}
+
+// Slices take about a millisecond, so that a request waits no longer.
+void ThreadPool::Arena::run_in_slices(Gate::Training& training, int64_t n, int64_t grain,
+                                      RangeFn f) {
+  constexpr double kSliceSeconds = 1e-3;
+  constexpr int64_t kFirstPart = 16, kMostGrowth = 4;
+  const auto caller = std::this_thread::get_id();
+  const int64_t chunks = (n + grain - 1) / grain;
+  int64_t slice = std::max<int64_t>(threads, chunks / kFirstPart);
+  for (int64_t first = 0; first < chunks;) {
+    training.yield();
+    const int64_t last = std::min(chunks, first + slice);
+    const int64_t from = first * grain, to = std::min(n, last * grain);
+    const Clock::time_point began = Clock::now();
+    {
+      const Gate::Training::Slice within(training);
+      run(to - from, grain, [&](int64_t begin, int64_t end) {
+        if (std::this_thread::get_id() == caller) return f(from + begin, from + end);
+        const int64_t before = thread_cpu_ns();
+        f(from + begin, from + end);
+        training.count_helper(thread_cpu_ns() - before);
+      });
+    }
+    const std::chrono::duration<double> took = Clock::now() - began;
+    const double slices = kSliceSeconds / std::max(took.count(), 1e-6);
+    const auto wanted = static_cast<int64_t>(static_cast<double>(slice) * slices);
+    slice = std::clamp<int64_t>(wanted, threads, slice * kMostGrowth);
+    first = last;
+  }
 }
 
 }  // namespace yiti

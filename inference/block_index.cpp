@@ -1,7 +1,9 @@
 #include "inference/block_index.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
+#include <cstring>
 
 #include "core/error.h"
 
@@ -22,7 +24,7 @@ BlockKey block_key(const BlockKey& prefix, std::span<const int32_t> tokens) {
     std::array<int32_t, kKeyBlock> tokens;
   } all{prefix, {}};
   std::ranges::copy(tokens, all.tokens.begin());
-  return hash_128(std::as_bytes(std::span(&all, 1)));
+  return sha256(std::as_bytes(std::span(&all, 1)));
 }
 
 BlockIndex::BlockIndex(int64_t blocks)
@@ -44,28 +46,25 @@ void BlockIndex::release(int32_t block) {
   link(block, at(block).known);
 }
 
-int32_t BlockIndex::find(const BlockKey& prefix, std::span<const int32_t> tokens) {
-  const int32_t found = lookup(block_key(prefix, tokens));
-  if (found == kNone) return kNone;
-  Block& block = at(found);
-  if (!(block.prefix == prefix) || !std::ranges::equal(block.tokens, tokens)) return kNone;
-  if (block.users++ == 0) unlink(found);
+int32_t BlockIndex::find(const BlockKey& key) {
+  const int32_t found = lookup(key);
+  if (found != kNone && at(found).users++ == 0) unlink(found);
   return found;
 }
 
-bool BlockIndex::remember(int32_t block, const BlockKey& prefix, std::span<const int32_t> tokens) {
-  const BlockKey key = block_key(prefix, tokens);
-  if (const int32_t other = lookup(key); other != kNone) {
-    return at(other).prefix == prefix && std::ranges::equal(at(other).tokens, tokens);
-  }
+void BlockIndex::remember(int32_t block, const BlockKey& key) {
+  if (lookup(key) != kNone) return;
   Block& entry = at(block);
   entry.known = true;
   entry.key = key;
-  entry.prefix = prefix;
-  std::ranges::copy(tokens, entry.tokens.begin());
   entry.next_in_bucket = bucket(key);
   bucket(key) = block;
-  return true;
+}
+
+int32_t& BlockIndex::bucket(const BlockKey& key) {
+  size_t hash = 0;
+  std::memcpy(&hash, key.bytes.data(), sizeof(hash));
+  return buckets_[hash & (buckets_.size() - 1)];
 }
 
 int32_t BlockIndex::lookup(const BlockKey& key) {

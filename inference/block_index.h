@@ -1,21 +1,21 @@
 // Which blocks of a KV cache are in use, and what the others still hold.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <span>
 #include <vector>
 
-#include "core/io/hash.h"
+#include "core/io/sha256.h"
 #include "ops/attention/key_block.h"
 
 namespace yiti {
 
 /// Names what a full block holds: its tokens and all that came before them. The key of an empty
-/// prefix says whose keys and values these are.
-using BlockKey = Hash128;
+/// prefix says whose keys and values these are. Clients choose the tokens, so the hash must be one
+/// for which nobody finds two texts with the same key.
+using BlockKey = Sha256;
 
-/// The key of `tokens` after a prefix.
+/// The key of `tokens` (kKeyBlock of them) after a prefix.
 BlockKey block_key(const BlockKey& prefix, std::span<const int32_t> tokens);
 
 /// Counts the users of each block and finds blocks by contents. A block that nobody uses keeps its
@@ -33,26 +33,23 @@ class BlockIndex {
   int32_t take();
   void release(int32_t block);
 
-  /// The block that holds `tokens` (kKeyBlock of them) after a prefix, with one user more; -1 where
-  /// there is none. The tokens are compared, not only their hash.
-  int32_t find(const BlockKey& prefix, std::span<const int32_t> tokens);
-  /// Tells find() what a block in use holds. False when another prefix has the same hash: what
-  /// follows that one must not be remembered.
-  bool remember(int32_t block, const BlockKey& prefix, std::span<const int32_t> tokens);
+  /// The block of this key, with one user more; -1 where there is none.
+  int32_t find(const BlockKey& key);
+  /// Tells find() what a block in use holds, unless another one holds it already.
+  void remember(int32_t block, const BlockKey& key);
 
  private:
   static constexpr int32_t kNone = -1;
   struct Block {
     int32_t users = 0;
     bool known = false;
-    BlockKey key = {}, prefix = {};
-    std::array<int32_t, kKeyBlock> tokens = {};
+    BlockKey key = {};
     int32_t next_in_bucket = kNone;
     int32_t older = kNone, newer = kNone;  // among the unused
   };
 
   Block& at(int32_t block) { return blocks_[static_cast<size_t>(block)]; }
-  int32_t& bucket(const BlockKey& key) { return buckets_[key.low & (buckets_.size() - 1)]; }
+  int32_t& bucket(const BlockKey& key);
   int32_t lookup(const BlockKey& key);
   void forget(int32_t block);
   /// Into the list of the unused: as the oldest, or as the newest.

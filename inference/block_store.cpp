@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "core/error.h"
+#include "core/io/crc32c.h"
 #include "core/io/files.h"
 
 namespace yiti {
@@ -14,45 +15,41 @@ namespace {
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
-constexpr std::array<char, 8> kMagic = {'Y', 'I', 'T', 'I', 'K', 'V', '1', '\0'};
+constexpr std::array<char, 8> kMagic = {'Y', 'I', 'T', 'I', 'K', 'V', '2', '\0'};
 constexpr std::string_view kSuffix = ".kv";
-constexpr size_t kKeyDigits = 32;
 constexpr auto kPause = std::chrono::seconds(30);
 
 // What a file begins with; little-endian, without padding.
 struct Header {
   std::array<char, 8> magic = kMagic;
   uint64_t payload_bytes = 0;
-  BlockKey prefix = {};
-  std::array<int32_t, kKeyBlock> tokens = {};
-  Hash128 payload_hash = {};
-  Hash128 header_hash = {};  // of all before it
+  BlockKey key = {};
+  uint32_t payload_crc = 0;
+  uint32_t header_crc = 0;  // of all before it
 };
-static_assert(sizeof(Header) == 16 + 16 + 4 * kKeyBlock + 32);
+static_assert(sizeof(Header) == 8 + 8 + 32 + 8);
 
-Header make_header(const BlockKey& prefix, std::span<const int32_t> tokens,
-                   std::span<const std::byte> payload) {
+Header make_header(const BlockKey& key, std::span<const std::byte> payload) {
   Header header;
   header.payload_bytes = payload.size();
-  header.prefix = prefix;
-  std::ranges::copy(tokens, header.tokens.begin());
-  header.payload_hash = hash_128(payload);
+  header.key = key;
+  header.payload_crc = crc32c(payload);
   const auto bytes = std::as_bytes(std::span(&header, 1));
-  header.header_hash = hash_128(bytes.first(offsetof(Header, header_hash)));
+  header.header_crc = crc32c(bytes.first(offsetof(Header, header_crc)));
   return header;
 }
 
-std::string file_name(const BlockKey& key) { return hash_digits(key).append(kSuffix); }
+std::string file_name(const BlockKey& key) { return key.digits().append(kSuffix); }
 
 bool is_file_name(std::string_view name) {
-  return name.size() == kKeyDigits + kSuffix.size() && name.ends_with(kSuffix) &&
-         name.find_first_not_of("0123456789abcdef") == kKeyDigits;
+  return name.ends_with(kSuffix) &&
+         name.find_first_not_of("0123456789abcdef") == name.size() - kSuffix.size();
 }
 
 // What a writer left behind that was killed.
 bool is_unfinished(std::string_view name) {
-  const size_t end = kKeyDigits + kSuffix.size();
-  return name.size() > end && is_file_name(name.substr(0, end)) && name[end] == '.';
+  const size_t end = name.find(kSuffix) + kSuffix.size();
+  return end < name.size() && is_file_name(name.substr(0, end)) && name[end] == '.';
 }
 
 }  // namespace
@@ -109,9 +106,8 @@ bool BlockStore::is_worth_loading(double recompute_s) {
   return load_s_ < recompute_s || ++asked_ % kTryEvery == 0;
 }
 
-bool BlockStore::load(const BlockKey& prefix, std::span<const int32_t> tokens,
-                      std::span<std::byte> payload) {
-  const std::string name = file_name(block_key(prefix, tokens));
+bool BlockStore::load(const BlockKey& key, std::span<std::byte> payload) {
+  const std::string name = file_name(key);
   {
     const std::lock_guard lock(mutex_);
     if (!entries_.contains(name)) return false;
@@ -123,7 +119,7 @@ bool BlockStore::load(const BlockKey& prefix, std::span<const int32_t> tokens,
   if (good) {
     const auto bytes = std::as_bytes(std::span(file.value()));
     std::ranges::copy(bytes.subspan(sizeof(Header)), payload.begin());
-    const Header wanted = make_header(prefix, tokens, payload);
+    const Header wanted = make_header(key, payload);
     good = std::memcmp(bytes.data(), &wanted, sizeof(Header)) == 0;
   }
   const double taken = std::chrono::duration<double>(Clock::now() - begun).count();
@@ -146,7 +142,7 @@ bool BlockStore::wants(const BlockKey& key) {
   const std::string name = file_name(key);
   const std::lock_guard lock(mutex_);
   if (entries_.contains(name) ||
-      std::ranges::any_of(waiting_, [&](const Waiting& w) { return w.name == name; })) {
+      std::ranges::any_of(waiting_, [&](const Waiting& w) { return w.key == key; })) {
     return false;
   }
   if (waiting_.size() < options_.max_waiting && Clock::now() >= paused_until_) return true;
@@ -154,13 +150,10 @@ bool BlockStore::wants(const BlockKey& key) {
   return false;
 }
 
-void BlockStore::save(const BlockKey& prefix, std::span<const int32_t> tokens,
-                      std::vector<std::byte> payload) {
-  Waiting block{file_name(block_key(prefix, tokens)), prefix, {}, std::move(payload)};
-  std::ranges::copy(tokens, block.tokens.begin());
+void BlockStore::save(const BlockKey& key, std::vector<std::byte> payload) {
   {
     const std::lock_guard lock(mutex_);
-    waiting_.push_back(std::move(block));
+    waiting_.push_back({key, std::move(payload)});
   }
   changed_.notify_all();
 }
@@ -177,9 +170,10 @@ void BlockStore::write_waiting() {
     if (waiting_.empty()) return;
     const Waiting& block = waiting_.front();
     lock.unlock();
+    const std::string name = file_name(block.key);
     const auto written = capture_errors("block store", [&] {
-      const Header header = make_header(block.prefix, block.tokens, block.payload);
-      write_file_atomically(path(block.name), [&](const WriteBytes& write) {
+      const Header header = make_header(block.key, block.payload);
+      write_file_atomically(path(name), [&](const WriteBytes& write) {
         write(std::as_bytes(std::span(&header, 1)));
         write(block.payload);
       });
@@ -188,7 +182,7 @@ void BlockStore::write_waiting() {
     lock.lock();
     if (written.ok()) {
       ++stats_.saved;
-      add(block.name, static_cast<int64_t>(sizeof(Header) + block.payload.size()));
+      add(name, static_cast<int64_t>(sizeof(Header) + block.payload.size()));
       make_room();
     } else {
       ++stats_.unsaved;

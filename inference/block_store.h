@@ -21,9 +21,9 @@ struct BlockStoreOptions {
   size_t max_waiting = 64;               ///< blocks to be written; further ones are left out
 };
 
-/// One file for each block, named by its key. A file appears whole or not at all, and carries what
-/// it holds and a hash of it: one that is damaged, of another block or unreadable is a miss, and a
-/// folder that cannot be written is left alone for a while. Nothing here throws after it was made.
+/// One file for each block, named by its key. A file appears whole or not at all, and carries its
+/// key and checksums: one that is damaged, of another block or unreadable is a miss, and a folder
+/// that cannot be written is left alone for a while. Nothing here throws after it was made.
 /// Thread-safe.
 class BlockStore {
  public:
@@ -43,14 +43,12 @@ class BlockStore {
 
   /// Whether reading a block has lately taken less than `recompute_s`; now and then yes, to see.
   bool is_worth_loading(double recompute_s);
-  /// Reads the block that holds `tokens` after `prefix` into `payload`, which has its size. False:
-  /// a miss, and `payload` is undefined.
-  bool load(const BlockKey& prefix, std::span<const int32_t> tokens, std::span<std::byte> payload);
+  /// Reads a block into `payload`, which has its size. False: a miss, and `payload` is undefined.
+  bool load(const BlockKey& key, std::span<std::byte> payload);
   /// Whether save() would write this block: it is not there, and there is room to wait.
   bool wants(const BlockKey& key);
   /// Writes a block later, in the store's own thread.
-  void save(const BlockKey& prefix, std::span<const int32_t> tokens,
-            std::vector<std::byte> payload);
+  void save(const BlockKey& key, std::vector<std::byte> payload);
   /// Waits until everything saved so far is written, or was given up.
   void flush();
 
@@ -60,9 +58,7 @@ class BlockStore {
     std::list<std::string>::iterator age;  // in by_age_
   };
   struct Waiting {
-    std::string name;
-    BlockKey prefix;
-    std::array<int32_t, kKeyBlock> tokens;
+    BlockKey key;
     std::vector<std::byte> payload;
   };
 

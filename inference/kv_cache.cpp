@@ -1,17 +1,17 @@
 #include "inference/kv_cache.h"
 
 #include "core/error.h"
-#include "ops/attention/key_block.h"
+#include "ops/attention/kv_types.h"
 
 namespace yiti {
 
 KvCache::KvCache(const ModelConfig& config, DType dtype, int64_t blocks, const DevicePtr& device)
     : blocks_(blocks), index_(blocks) {
   for (int64_t layer = 0; layer < config.layers; ++layer) {
-    keys_.push_back(
-        Tensor::empty({blocks, config.kv_heads, config.head_dim, kKeyBlock}, dtype, device));
-    values_.push_back(
-        Tensor::empty({blocks, config.kv_heads, kKeyBlock, config.head_dim}, dtype, device));
+    keys_.push_back(Tensor::empty(key_pool_shape(blocks, config.kv_heads, config.head_dim, dtype),
+                                  dtype, device));
+    values_.push_back(Tensor::empty(
+        value_pool_shape(blocks, config.kv_heads, config.head_dim, dtype), dtype, device));
   }
 }
 

@@ -30,9 +30,8 @@ class KvCache {
   void copy_out(int32_t block, std::span<std::byte> bytes) const;
   void copy_in(int32_t block, std::span<const std::byte> bytes);
 
-  /// [blocks, kv_heads, head_dim, kKeyBlock]
+  /// Pools of ops/attention/kv_types.h.
   const Tensor& keys(int64_t layer) const { return keys_[static_cast<size_t>(layer)]; }
-  /// [blocks, kv_heads, kKeyBlock, head_dim]
   const Tensor& values(int64_t layer) const { return values_[static_cast<size_t>(layer)]; }
 
  private:

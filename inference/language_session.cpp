@@ -34,6 +34,7 @@ LanguageSession::LanguageSession(ModelPtr model, const LanguageSessionOptions& o
   sequences_.resize(static_cast<size_t>(options.max_sequences));
   for (Sequence& sequence : sequences_) {
     sequence.blocks.reserve(static_cast<size_t>(blocks_for(context_length_)));
+    sequence.recent.reserve(static_cast<size_t>(kKeyBlock + options.max_batch_tokens));
   }
 }
 
@@ -70,7 +71,8 @@ SequenceId LanguageSession::open(int64_t reserve_tokens, VersionPtr version) {
 }
 
 SequenceId LanguageSession::open_with_prompt(std::span<const int32_t> prompt,
-                                             int64_t reserve_tokens, VersionPtr version) {
+                                             int64_t reserve_tokens, VersionPtr version,
+                                             std::string_view owner) {
   check(reserve_tokens <= context_length_, "session", "{} tokens; the context holds {}",
         reserve_tokens, context_length_);
   const auto found = std::find_if(sequences_.begin(), sequences_.end(),
@@ -80,11 +82,14 @@ SequenceId LanguageSession::open_with_prompt(std::span<const int32_t> prompt,
   }
   const auto slot = static_cast<int32_t>(found - sequences_.begin());
   found->open = true;
-  found->length = 0;
+  found->length = found->certain = 0;
+  found->recent.clear();
   found->version = version ? std::move(version) : model_->store()->current();
-  found->remembers = options_.prefix_cache;
   try {
-    if (found->remembers) take_over(*found, slot, prompt);
+    if (options_.prefix_cache) {
+      found->prefix = empty_prefix(*found, owner);
+      take_over(*found, slot, prompt);
+    }
     reserve(*found, slot, reserve_tokens);
   } catch (...) {
     close({slot});
@@ -103,63 +108,89 @@ void LanguageSession::close(SequenceId id) {
   sequence.open = false;
 }
 
+// Names all that decides the bits of a sequence's keys and values beside its tokens, and whose they
+// are.
+BlockKey LanguageSession::empty_prefix(const Sequence& sequence, std::string_view owner) const {
+  const std::string whose = fmt::format("{}\n{}\n{}\n{}", sequence.version->fingerprint(),
+                                        model_->profile().str(), model_->config().str(), owner);
+  return sha256(std::as_bytes(std::span(whose)));
+}
+
 // Begins with the blocks of the prompt that the cache holds.
 void LanguageSession::take_over(Sequence& sequence, int32_t slot, std::span<const int32_t> prompt) {
-  Hasher hasher;
-  hasher.add(sequence.version->fingerprint());
-  hasher.add(model_->profile().str());
-  const std::string whose = hasher.digits();
-  sequence.prefix = hash_128(std::as_bytes(std::span(whose)));
   constexpr auto kBlock = static_cast<size_t>(kKeyBlock);
   for (; prompt.size() > kBlock; prompt = prompt.subspan(kBlock)) {
-    const auto tokens = prompt.first(kBlock);
-    const int32_t block = find_block(sequence.prefix, tokens);
+    const BlockKey key = block_key(sequence.prefix, prompt.first(kBlock));
+    const int32_t block = find_block(key);
     if (block < 0) return;
     put_block(sequence, slot, block);
-    sequence.prefix = block_key(sequence.prefix, tokens);
-    sequence.length += kKeyBlock;
+    sequence.prefix = key;
+    sequence.certain = sequence.length += kKeyBlock;
   }
 }
 
 // A block of the cache, or of the store below it, with one user more; -1: nobody has it.
-int32_t LanguageSession::find_block(const BlockKey& prefix, std::span<const int32_t> tokens) {
-  const int32_t block = cache_->index().find(prefix, tokens);
+int32_t LanguageSession::find_block(const BlockKey& key) {
+  const int32_t block = cache_->index().find(key);
   if (block >= 0 || options_.block_store == nullptr || cache_->free_blocks() == 0) return block;
   const double recompute_s = token_s_ * static_cast<double>(kKeyBlock);
   const bool tries = token_s_ == 0 || options_.block_store->is_worth_loading(recompute_s);
-  return tries ? load_block(prefix, tokens) : -1;
+  return tries ? load_block(key) : -1;
 }
 
-int32_t LanguageSession::load_block(const BlockKey& prefix, std::span<const int32_t> tokens) {
+int32_t LanguageSession::load_block(const BlockKey& key) {
   std::vector<std::byte> payload(static_cast<size_t>(cache_->block_bytes()));
-  if (!options_.block_store->load(prefix, tokens, payload)) return -1;
+  if (!options_.block_store->load(key, payload)) return -1;
   const int32_t block = cache_->take();
   cache_->copy_in(block, payload);
-  if (cache_->index().remember(block, prefix, tokens)) return block;
-  cache_->give_back(block);
-  return -1;
+  cache_->index().remember(block, key);
+  return block;
 }
 
 // Notes tokens whose keys and values have been written.
-void LanguageSession::append(Sequence& sequence, std::span<const int32_t> tokens) {
-  for (const int32_t token : tokens) {
-    sequence.tokens[static_cast<size_t>(sequence.length % kKeyBlock)] = token;
-    if (++sequence.length % kKeyBlock != 0 || !sequence.remembers) continue;
-    remember_block(sequence, sequence.blocks[static_cast<size_t>(sequence.length / kKeyBlock) - 1]);
+void LanguageSession::append(Sequence& sequence, const Feed& feed) {
+  const bool certain = sequence.certain == sequence.length;
+  sequence.length += static_cast<int64_t>(feed.tokens.size());
+  if (options_.prefix_cache) {
+    sequence.recent.insert(sequence.recent.end(), feed.tokens.begin(), feed.tokens.end());
+  }
+  if (certain) settle(sequence, sequence.length - feed.drafted);
+}
+
+// Notes that the first `length` tokens stay: only then may others share their blocks.
+void LanguageSession::settle(Sequence& sequence, int64_t length) {
+  const int64_t drafted = sequence.length - length;
+  sequence.certain = length;
+  while (options_.prefix_cache &&
+         static_cast<int64_t>(sequence.recent.size()) - drafted >= kKeyBlock) {
+    remember_block(sequence);
+    sequence.recent.erase(sequence.recent.begin(), sequence.recent.begin() + kKeyBlock);
   }
 }
 
-// Tells the cache and the store of the sequence's next full block.
-void LanguageSession::remember_block(Sequence& sequence, int32_t block) {
-  const BlockKey key = block_key(sequence.prefix, sequence.tokens);
-  sequence.remembers = cache_->index().remember(block, sequence.prefix, sequence.tokens);
-  BlockStore* store = options_.block_store.get();
-  if (sequence.remembers && store != nullptr && store->wants(key)) {
-    std::vector<std::byte> payload(static_cast<size_t>(cache_->block_bytes()));
-    cache_->copy_out(block, payload);
-    store->save(sequence.prefix, sequence.tokens, std::move(payload));
+void LanguageSession::keep(SequenceId id, int64_t length) {
+  Sequence& sequence = at(id);
+  check(length >= sequence.certain && length <= sequence.length, "session",
+        "got {} tokens to keep; wants {} to {}", length, sequence.certain, sequence.length);
+  if (options_.prefix_cache) {
+    sequence.recent.resize(sequence.recent.size() - static_cast<size_t>(sequence.length - length));
   }
-  sequence.prefix = key;
+  sequence.length = length;
+  settle(sequence, length);
+}
+
+// Tells the cache and the store of the first block of the recent tokens.
+void LanguageSession::remember_block(Sequence& sequence) {
+  const auto tokens = std::span<const int32_t>(sequence.recent).first(kKeyBlock);
+  const int64_t first = sequence.length - static_cast<int64_t>(sequence.recent.size());
+  const int32_t block = sequence.blocks[static_cast<size_t>(first / kKeyBlock)];
+  sequence.prefix = block_key(sequence.prefix, tokens);
+  cache_->index().remember(block, sequence.prefix);
+  BlockStore* store = options_.block_store.get();
+  if (store == nullptr || !store->wants(sequence.prefix)) return;
+  std::vector<std::byte> payload(static_cast<size_t>(cache_->block_bytes()));
+  cache_->copy_out(block, payload);
+  store->save(sequence.prefix, std::move(payload));
 }
 
 // Of steps that are mostly prompts.
@@ -194,9 +225,11 @@ void LanguageSession::check_feeds(std::span<const Feed> feeds) const {
   const VersionPtr& pinned = at(feeds[0].sequence).version;
   for (const Feed& feed : feeds) {
     const Sequence& sequence = at(feed.sequence);
-    check(!feed.tokens.empty(), "session", "a sequence is fed no tokens");
-    check(sequence.version == pinned, "session", "one step runs one parameter version");
     const int64_t count = static_cast<int64_t>(feed.tokens.size());
+    check(count > 0, "session", "a sequence is fed no tokens");
+    check(feed.drafted >= 0 && feed.drafted <= count, "session", "{} of {} tokens are drafted",
+          feed.drafted, count);
+    check(sequence.version == pinned, "session", "one step runs one parameter version");
     if (sequence.length + count > context_length_) {
       fail(Code::kOutOfRange, "session", "{} tokens after {}; the context holds {}", count,
            sequence.length, context_length_);
@@ -257,7 +290,7 @@ std::span<const float> LanguageSession::step(std::span<const Feed> feeds) {
   note_speed(tokens,
              std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count());
   for (const Feed& feed : feeds) {
-    append(at(feed.sequence), feed.tokens);
+    append(at(feed.sequence), feed);
   }
   return {session_->output(0).data<float>(), static_cast<size_t>(rows * vocab_size())};
 }

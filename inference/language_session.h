@@ -38,6 +38,7 @@ struct Feed {
   bool all_logits = false;  ///< of every token, else of the last one
   bool no_logits = false;   ///< of none: a chunk of a prompt that goes on
   bool hidden = false;      ///< the last hidden states, of every token
+  int64_t drafted = 0;      ///< of the last tokens, guesses: keep() tells how many of them stay
 };
 
 /// Sequences share the session's steps and memory; each pins one parameter version. The logits of a
@@ -58,9 +59,10 @@ class LanguageSession {
   SequenceId open(int64_t reserve_tokens = 0, VersionPtr version = nullptr);
   /// The same for a sequence that will begin with `prompt`: what the cache still holds of it is
   /// taken over in whole blocks, all but the last token at most, with the bits that computing it
-  /// again would have. length() says how much it was; go on with what follows.
+  /// again would have. length() says how much it was; go on with what follows. Sequences of
+  /// different owners take over nothing from each other.
   SequenceId open_with_prompt(std::span<const int32_t> prompt, int64_t reserve_tokens = 0,
-                              VersionPtr version = nullptr);
+                              VersionPtr version = nullptr, std::string_view owner = {});
   void close(SequenceId sequence);
   /// Whether open(reserve_tokens) would succeed.
   bool can_open(int64_t reserve_tokens) const;
@@ -72,6 +74,9 @@ class LanguageSession {
   /// they have at most max_batch_tokens. Throws kOutOfRange past the context length,
   /// kResourceExhausted when the cache is full; the sequences are then unchanged.
   std::span<const float> step(std::span<const Feed> feeds);
+  /// Ends a sequence's draft: the first `length` tokens of the sequence stay, the guesses behind
+  /// them are taken back. Throws kInvalidArgument where that would take back anything else.
+  void keep(SequenceId sequence, int64_t length);
   /// The last step's hidden states [rows, hidden_size] of the feeds that asked for them, in order;
   /// valid until the next step.
   std::span<const float> hidden() const;
@@ -96,9 +101,9 @@ class LanguageSession {
     int64_t length = 0;
     std::vector<int32_t> blocks;
     VersionPtr version;
-    BlockKey prefix;  // of all full blocks
-    bool remembers = false;
-    std::array<int32_t, kKeyBlock> tokens = {};  // of the last block
+    int64_t certain = 0;          // of length: what follows is a draft
+    BlockKey prefix;              // of all blocks that were remembered
+    std::vector<int32_t> recent;  // tokens behind those blocks
   };
 
   Sequence& at(SequenceId sequence);
@@ -106,11 +111,13 @@ class LanguageSession {
   void check_feeds(std::span<const Feed> feeds) const;
   void reserve(Sequence& sequence, int32_t slot, int64_t tokens);
   void put_block(Sequence& sequence, int32_t slot, int32_t block);
+  BlockKey empty_prefix(const Sequence& sequence, std::string_view owner) const;
   void take_over(Sequence& sequence, int32_t slot, std::span<const int32_t> prompt);
-  int32_t find_block(const BlockKey& prefix, std::span<const int32_t> tokens);
-  int32_t load_block(const BlockKey& prefix, std::span<const int32_t> tokens);
-  void append(Sequence& sequence, std::span<const int32_t> tokens);
-  void remember_block(Sequence& sequence, int32_t block);
+  int32_t find_block(const BlockKey& key);
+  int32_t load_block(const BlockKey& key);
+  void append(Sequence& sequence, const Feed& feed);
+  void settle(Sequence& sequence, int64_t length);
+  void remember_block(Sequence& sequence);
   void note_speed(int64_t tokens, double taken_s);
 
   ModelPtr model_;

@@ -85,7 +85,7 @@ BatchScheduler::SessionPtr BatchScheduler::session_for(const ModelPtr& model) {
 }
 
 void BatchScheduler::check_prompt(const Job& job) const {
-  const std::vector<int32_t>& prompt = job.request.prompt;
+  const std::span<const int32_t> prompt = job.prompt();
   check(!prompt.empty(), "generate", "the prompt is empty");
   for (int32_t id : prompt) {
     check(id >= 0 && id < session_->vocab_size(), "generate", "token {}; wants 0 to {}", id,
@@ -101,7 +101,7 @@ Result<bool> BatchScheduler::enqueue(const JobPtr& job) {
       return Error(Code::kResourceExhausted, "generate",
                    fmt::format("{} requests wait already", queue_.size()));
     }
-    job->wait();
+    job->wait(options_.gate);
     queue_.push(job->request.client, job);
   }
   wake_.notify_all();
@@ -128,7 +128,7 @@ std::shared_ptr<GenerationHandle> BatchScheduler::submit(const Target& target,
     check(job->request.max_tokens > 0, "generate", "max_tokens is {}; wants at least 1",
           job->request.max_tokens);
     check_sampling(job->request.sampling, session_->vocab_size());
-    const auto prompt = static_cast<int64_t>(job->request.prompt.size());
+    const auto prompt = static_cast<int64_t>(job->prompt().size());
     check(prompt < context_length(), "generate",
           "the prompt has {} tokens; the context holds {} with at least one generated", prompt,
           context_length());
@@ -178,11 +178,11 @@ void BatchScheduler::run() {
         if (running_.empty()) return;
       }
     }
+    if (options_.gate) options_.gate->begin_turn();
     turn_began_ns_ = now_ns();
-    if (options_.gate) options_.gate->enter();
     turn();
-    if (options_.gate) options_.gate->leave();
     turn_began_ns_ = 0;
+    if (options_.gate) options_.gate->end_turn();
   }
 }
 
@@ -191,7 +191,7 @@ void BatchScheduler::turn() {
   admit();
   note_state();
   step();
-  running_.remove_if([](const JobPtr& job) { return job->finished(); });
+  remove_finished();
   note_state();
 }
 
@@ -211,7 +211,14 @@ void BatchScheduler::drop_cancelled() {
   for (const JobPtr& job : running_) {
     if (job->cancelled()) job->finish(Finish::kCancelled);
   }
-  running_.remove_if([](const JobPtr& job) { return job->finished(); });
+  remove_finished();
+}
+
+void BatchScheduler::remove_finished() {
+  running_.remove_if([&](const JobPtr& job) {
+    if (job->finished() && options_.drafter) options_.drafter->end(job->number);
+    return job->finished();
+  });
 }
 
 // Models have sessions, and so places, of their own, but together no more than one has.
@@ -232,6 +239,7 @@ void BatchScheduler::admit() {
       queue_.pop();
     }
     const auto begun = capture_errors("generate", [&] {
+      job->number = ++begun_;
       job->begin();
       return true;
     });
@@ -254,22 +262,39 @@ void BatchScheduler::step() {
   for (const VersionPtr& version : versions) step_version(version);
 }
 
+// What requests that decode take of a step: the last token of each, and what was guessed behind it.
+std::vector<Feed> BatchScheduler::decode(std::span<Job* const> jobs) {
+  std::vector<DraftRequest> drafts;
+  auto room = std::min(options_.draft_rows, options_.session.max_batch_tokens) -
+              static_cast<int64_t>(jobs.size());
+  if (options_.drafter && room > 0) {
+    for (size_t i = 0; i < jobs.size(); ++i) {
+      drafts.push_back(jobs[i]->wanted_draft(room / static_cast<int64_t>(jobs.size() - i)));
+      room -= drafts.back().wanted;
+    }
+    options_.drafter->draft(drafts);
+  }
+  drafts.resize(jobs.size());
+  std::vector<Feed> feeds;
+  for (size_t i = 0; i < jobs.size(); ++i) feeds.push_back(jobs[i]->decode(drafts[i].draft));
+  return feeds;
+}
+
 // One step of all requests on a version: a token for each that decodes, and even shares of what is
 // left for the prompts, the shortest first, so that what one does not need goes to the others.
 void BatchScheduler::step_version(const VersionPtr& version) {
-  std::vector<Feed> feeds;
   std::vector<Job*> jobs, prompts;
   int64_t room = options_.session.max_batch_tokens;
   for (const JobPtr& job : running_) {
     if (job->finished() || job->target.version != version) continue;
     if (job->prefilling()) {
       prompts.push_back(job.get());
-    } else if (room > 0) {
-      feeds.push_back({.sequence = job->sequence, .tokens = std::span(job->tokens).last(1)});
+    } else if (std::cmp_less(jobs.size(), room)) {
       jobs.push_back(job.get());
-      --room;
     }
   }
+  std::vector<Feed> feeds = decode(jobs);
+  for (const Feed& feed : feeds) room -= static_cast<int64_t>(feed.tokens.size());
   if (!feeds.empty()) room = std::min(room, options_.prefill_beside_decoding);
   std::stable_sort(prompts.begin(), prompts.end(), [](const Job* a, const Job* b) {
     return a->prompt_left().size() < b->prompt_left().size();
@@ -307,12 +332,13 @@ void BatchScheduler::run_step(std::span<const Feed> feeds, std::span<Job* const>
     hidden = hidden.subspan(taken);
     if (job.embeds() && !job.prefilling()) job.finish(Finish::kStop);
     if (feeds[i].no_logits) continue;
+    const auto own = rows.first(feeds[i].all_logits ? feeds[i].tokens.size() * vocab : vocab);
     const auto advanced = capture_errors("generate", [&] {
-      job.advance(rows.first(vocab));
+      job.advance(own);
       return true;
     });
     if (!advanced.ok()) job.fail_with(advanced.error());
-    rows = rows.subspan(vocab);
+    rows = rows.subspan(own.size());
   }
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/gate.h"
+#include "inference/drafter.h"
 #include "inference/fair_queue.h"
 #include "inference/language_session.h"
 #include "models/generator.h"
@@ -22,8 +23,12 @@ struct SchedulerOptions {
   size_t max_queue = 1024;  ///< requests waiting for a place
   /// Prompt tokens of a step in which others decode: what a new prompt may hold them up.
   int64_t prefill_beside_decoding = 256;
-  /// Told when there is work and when there is none, so that training can yield; may be null.
+  /// Told of requests and steps, so that training can yield; may be null.
   std::shared_ptr<Gate> gate = nullptr;
+  /// Guesses tokens that a step then checks all at once; may be null. It changes no result.
+  std::shared_ptr<Drafter> drafter = nullptr;
+  /// Tokens of a step's decoding requests and their guesses together, beyond which none are made.
+  int64_t draft_rows = 8;
 };
 
 /// Runs a session in a thread of its own. A request pins the newest parameter version when it
@@ -85,7 +90,9 @@ class BatchScheduler final : public Generator {
   void admit();
   void step();
   void step_version(const VersionPtr& version);
+  std::vector<Feed> decode(std::span<Job* const> jobs);
   void run_step(std::span<const Feed> feeds, std::span<Job* const> jobs);
+  void remove_finished();
   void note_state();
 
   SchedulerOptions options_;
@@ -101,6 +108,7 @@ class BatchScheduler final : public Generator {
   std::atomic<int64_t> blocks_used_ = 0;
   std::atomic<int64_t> turn_began_ns_ = 0;  // 0: none is under way
   std::list<JobPtr> running_;               // the thread's own
+  uint64_t begun_ = 0;                      // jobs; the thread's own
   std::thread thread_;
 };
 

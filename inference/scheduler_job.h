@@ -4,9 +4,11 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
+#include "inference/draft_pace.h"
 #include "inference/language_session.h"
 #include "inference/sampler.h"
 #include "inference/scheduler.h"
@@ -21,11 +23,16 @@ class BatchScheduler::Job final : public GenerationHandle {
   Job(Target on, GenerateRequest wanted, OnToken token, OnDone done)
       : target(std::move(on)),
         request(std::move(wanted)),
+        text_(std::move(request.prompt)),
+        prompt_size_(text_.size()),
         on_token_(std::move(token)),
         on_done_(std::move(done)) {}
   Job(Target on, EmbedRequest wanted, OnEmbedding done)
-      : target(std::move(on)), pooling_(wanted.pooling), on_embedding_(std::move(done)) {
-    request.prompt = std::move(wanted.tokens);
+      : target(std::move(on)),
+        text_(std::move(wanted.tokens)),
+        prompt_size_(text_.size()),
+        pooling_(wanted.pooling),
+        on_embedding_(std::move(done)) {
     request.client = std::move(wanted.client);
     request.max_tokens = 0;
   }
@@ -34,21 +41,25 @@ class BatchScheduler::Job final : public GenerationHandle {
   bool cancelled() const { return cancelled_; }
   bool embeds() const { return on_embedding_ != nullptr; }
   bool finished() const { return finished_; }
-  bool prefilling() const { return fed_ < request.prompt.size(); }
-  std::span<const int32_t> prompt_left() const {
-    return std::span<const int32_t>(request.prompt).subspan(fed_);
-  }
-  int64_t total_tokens() const {
-    return static_cast<int64_t>(request.prompt.size()) + request.max_tokens;
-  }
+  bool prefilling() const { return fed_ < prompt_size_; }
+  std::span<const int32_t> prompt() const { return std::span(text_).first(prompt_size_); }
+  std::span<const int32_t> prompt_left() const { return prompt().subspan(fed_); }
+  /// Generated so far.
+  std::span<const int32_t> generated() const { return std::span(text_).subspan(prompt_size_); }
+  int64_t total_tokens() const { return static_cast<int64_t>(prompt_size_) + request.max_tokens; }
 
-  /// Counts as waiting from here on.
-  void wait();
+  /// Counts as waiting from here on, for the gate, too (which may be null).
+  void wait(const std::shared_ptr<Gate>& gate);
   /// Pins its version and opens its sequence.
   void begin();
   /// Counts prompt tokens that a step has taken, with their hidden states where it embeds.
   void took_prompt(size_t tokens, std::span<const float> hidden);
-  /// Takes the next token from its logits; the job may be finished then.
+  /// What to guess before the next step, of at most `most` tokens.
+  DraftRequest wanted_draft(int64_t most);
+  /// What a decoding step takes: the last token, and `draft` behind it.
+  Feed decode(std::span<const int32_t> draft);
+  /// Takes the next token from the logits of the last one, and goes on through those of the draft
+  /// while it was right; the job may be finished then.
   void advance(std::span<const float> logits);
   /// Gives the sequence back and tells the end, once.
   void finish(Finish finish);
@@ -57,18 +68,27 @@ class BatchScheduler::Job final : public GenerationHandle {
   Target target;  ///< let go at the end: clients may keep the handle for longer
   GenerateRequest request;
   SequenceId sequence;
-  std::vector<int32_t> tokens;  ///< generated so far
+  uint64_t number = 0;  ///< among those that began
 
  private:
+  GeneratedToken choose(std::span<const float> logits);
+  void take(const GeneratedToken& token);
   void close();
+  void tell_progress() const;
   void pool(std::span<const float> hidden, size_t rows);
 
+  std::vector<int32_t> text_;  // the prompt, then what was generated
+  size_t prompt_size_;
+  std::vector<int32_t> step_;  // of a decoding step: the last token, then the draft
+  DraftPace pace_;
+  int64_t settled_ = 0;  // tokens that stay, while a step with a draft is taken; else 0
   Pooling pooling_ = Pooling::kMean;
   OnToken on_token_;
   OnDone on_done_;
   OnEmbedding on_embedding_;
   std::atomic<bool> cancelled_{false};
   bool waiting_ = false;
+  std::optional<Gate::Request> at_gate_;
   std::unique_ptr<Sampler> sampler_;
   size_t fed_ = 0;  // tokens of the prompt in the cache
   std::vector<double> pooled_;

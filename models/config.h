@@ -40,7 +40,15 @@ struct ModelConfig {
   /// Per layer: a token sees this many tokens, itself among them; 0: all.
   std::vector<int64_t> windows;
   bool tied_embeddings = false;
+
+  /// All of it that decides the bits of keys and values, as a text.
+  std::string str() const;
 };
+
+/// A configuration for contexts `factor` times as long as those that the model was trained on, by
+/// scaling of type linear or yarn, in place of what it has. Throws kInvalidArgument for another
+/// type, a factor below 1, or a context above 2^24.
+ModelConfig with_rope_scaling(ModelConfig config, const std::string& type, double factor);
 
 /// Reads a config.json. Throws kInvalidArgument naming the key, what it is and what is wanted;
 /// kUnimplemented for an architecture or feature that yiti does not have, by name.

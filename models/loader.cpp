@@ -11,6 +11,7 @@
 #include "core/io/gguf.h"
 #include "core/io/json.h"
 #include "core/io/safetensors.h"
+#include "ops/attention/kv_types.h"
 #include "ops/linear/dequantise.h"
 #include "ops/linear/panels.h"
 #include "ops/shape/cast.h"
@@ -111,12 +112,16 @@ bool all_float32(const std::vector<Named>& tensors) {
                      [](const Named& named) { return named.tensor.dtype() == DType::kF32; });
 }
 
+ModelConfig stretched(const ModelConfig& config, const LoadOptions& options) {
+  if (!options.rope) return config;
+  return with_rope_scaling(config, options.rope->type, options.rope->factor);
+}
+
 ModelPtr assemble(const ModelConfig& config, std::vector<Named> tensors,
                   const LoadOptions& options) {
   NumericProfile profile;
   profile.kv = options.kv.value_or(all_float32(tensors) ? DType::kF32 : DType::kF16);
-  check(profile.kv == DType::kF32 || profile.kv == DType::kF16, "model",
-        "KV type {}; wants f32 or f16", name(profile.kv));
+  kv_type(name(profile.kv), "model");
   profile.exact_activations = options.exact_activations;
   return make_model(config, std::make_shared<ParameterStore>(std::move(tensors)), profile);
 }
@@ -162,7 +167,7 @@ class GgufGroup {
 };
 
 LoadedModel load_gguf(const GgufFile& file, const std::string& path, const LoadOptions& options) {
-  const ModelConfig config = config_from_gguf(file);
+  const ModelConfig config = stretched(config_from_gguf(file), options);
   std::vector<Named> tensors;
   GgufGroup group(file);
   for (const GgufTensorInfo& info : file.tensors()) {
@@ -181,8 +186,8 @@ LoadedModel load_gguf(const GgufFile& file, const std::string& path, const LoadO
 LoadedModel load_folder(const std::string& path, const DevicePtr& device,
                         const LoadOptions& options) {
   const std::string config_path = (fs::path(path) / "config.json").string();
-  const ModelConfig config =
-      config_from_json(parse_json(read_file(config_path, kMaxConfigBytes), config_path));
+  const ModelConfig config = stretched(
+      config_from_json(parse_json(read_file(config_path, kMaxConfigBytes), config_path)), options);
   const Safetensors files = Safetensors::open(path, device);
   std::vector<Named> tensors;
   for (const std::string& name : files.names()) {

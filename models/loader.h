@@ -10,6 +10,12 @@
 
 namespace yiti {
 
+/// For contexts `factor` times as long as the model's: see with_rope_scaling.
+struct RopeFactor {
+  std::string type = "yarn";
+  double factor = 1;
+};
+
 struct LoadOptions {
   /// Quantised and 16-bit weights become float32, so that all of them can be trained.
   bool dequantise = false;
@@ -17,6 +23,8 @@ struct LoadOptions {
   bool exact_activations = false;
   /// The KV type; unset: f32 for float32 weights, else f16.
   std::optional<DType> kv = {};
+  /// Unset: as the files say.
+  std::optional<RopeFactor> rope = {};
 };
 
 struct LoadedModel {

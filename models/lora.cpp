@@ -118,10 +118,11 @@ ModelPtr with_lora(const LanguageModel& base, const LoraConfig& config) {
 }
 
 ModelPtr with_lora_layers(const LanguageModel& base, const std::vector<LoraLayer>& layers) {
+  const std::vector<std::string> linear = linear_paths(base);
   std::vector<ParameterStore::Named> more;
   for (const LoraLayer& layer : layers) {
-    if (!base.store()->find(layer.path + std::string(kWeight))) {
-      fail(Code::kNotFound, "lora", "{} is no layer of this model", layer.path);
+    if (std::ranges::find(linear, layer.path) == linear.end()) {
+      fail(Code::kNotFound, "lora", "{} is no linear layer of this model", layer.path);
     }
     const DevicePtr& device = layer.a.device();
     more.push_back({layer.path + std::string(kA), layer.a});

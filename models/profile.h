@@ -10,7 +10,8 @@ namespace yiti {
 /// Belongs to a loaded model; its trainer and its sessions share it, and its text is part of every
 /// cache key and checkpoint.
 struct NumericProfile {
-  /// K and V are kept, and in training rounded, as this: f32 or f16.
+  /// K and V are kept, and in training rounded, as this: f32, f16, bf16, or i8 (8-bit codes with a
+  /// scale for each token's head).
   DType kv = DType::kF32;
   /// Quantised weights multiply float32 activations instead of ones quantised per block: slower,
   /// and the same as on dequantised weights.

@@ -3,12 +3,13 @@
 
 #include <string>
 
+#include "serving/model_versions.h"
+
 namespace yiti {
 
-/// Thread-safe.
-class AdapterHost {
+/// Thread-safe. Each load of a name is a version of it.
+class AdapterHost : public ModelVersions {
  public:
-  virtual ~AdapterHost() = default;
   /// Serves the adapter in folder `path` as `name`. `replace`: in place of the one of that name,
   /// which requests under way keep. Throws kNotFound, kAlreadyExists, kInvalidArgument (a path
   /// outside of the folder that it may be in, modules that do not match), kUnimplemented.

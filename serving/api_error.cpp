@@ -41,6 +41,13 @@ ApiError stopping_error() {
           .code = "unavailable"};
 }
 
+ApiError memory_error() {
+  return {.status = 503,
+          .message = "The server has no memory for this request.",
+          .type = "server_error",
+          .code = "out_of_memory"};
+}
+
 ApiError busy_error(std::string message) {
   return {.status = 429,
           .message = std::move(message),

@@ -5,6 +5,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/beast/http/error.hpp>
 #include <ctime>
+#include <new>
 #include <utility>
 
 #include "serving/api_error.h"
@@ -33,10 +34,10 @@ ApiError too_large(uint64_t limit) {
 
 }  // namespace
 
-Connection::Connection(Socket socket, ConnectionContext& context)
-    : socket_(std::move(socket)), deadline_(socket_.get_executor()), context_(context) {
+Connection::Connection(std::shared_ptr<Stream> stream, ConnectionContext& context)
+    : stream_(std::move(stream)), deadline_(stream_->socket().get_executor()), context_(context) {
   ErrorCode ignored;
-  const auto endpoint = socket_.remote_endpoint(ignored);
+  const auto endpoint = stream_->socket().remote_endpoint(ignored);
   if (!ignored) peer_ = endpoint.address().to_string();
 }
 
@@ -44,8 +45,23 @@ template <class F>
 void Connection::guard(F&& f) {
   try {
     f();
+  } catch (const std::bad_alloc&) {
+    refuse_for_memory();
   } catch (const std::exception& error) {
     log(error.what());
+    close();
+  }
+}
+
+// Where the request was still read, its own bytes can be let go for the answer.
+void Connection::refuse_for_memory() {
+  log("out of memory");
+  if (state_ != State::kHead && state_ != State::kBody) return close();
+  parser_.reset();
+  std::string().swap(input_);
+  try {
+    refuse(error_response(memory_error()));
+  } catch (const std::exception&) {
     close();
   }
 }
@@ -53,10 +69,22 @@ void Connection::guard(F&& f) {
 void Connection::start() {
   post([this] {
     ErrorCode ignored;
-    socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
-    set_deadline(context_.options.idle_timeout);
-    read();
+    stream_->socket().set_option(asio::ip::tcp::no_delay(true), ignored);
+    set_deadline(context_.options.read_timeout);
+    stream_->begin([self = shared_from_this()](ErrorCode error) {
+      self->guard([&] { self->on_begin(error); });
+    });
   });
+}
+
+void Connection::on_begin(ErrorCode error) {
+  if (state_ == State::kClosed) return;
+  if (error) {
+    log(fmt::format("no TLS with {}: {}", peer_, error.message()));
+    return close();
+  }
+  set_deadline(context_.options.idle_timeout);
+  read();
 }
 
 void Connection::drain() {
@@ -81,11 +109,11 @@ void Connection::abandon() {
   const std::shared_ptr<Activity> activity = std::exchange(activity_, nullptr);
   if (activity != nullptr) activity->client_gone();
   ErrorCode ignored;
-  socket_.close(ignored);
+  stream_->socket().close(ignored);
 }
 
 void Connection::post(std::function<void()> work) {
-  asio::post(socket_.get_executor(),
+  asio::post(stream_->socket().get_executor(),
              [self = shared_from_this(), work = std::move(work)] { self->guard(work); });
 }
 
@@ -93,10 +121,10 @@ void Connection::read() {
   if (reading_ || state_ == State::kClosed) return;
   if (state_ == State::kAnswering && input_.size() >= kMaxAhead) return;
   reading_ = true;
-  socket_.async_read_some(asio::buffer(chunk_),
-                          [self = shared_from_this()](ErrorCode error, size_t bytes) {
-                            self->guard([&] { self->on_read(error, bytes); });
-                          });
+  stream_->read_some(asio::buffer(chunk_),
+                     [self = shared_from_this()](ErrorCode error, size_t bytes) {
+                       self->guard([&] { self->on_read(error, bytes); });
+                     });
 }
 
 void Connection::on_read(ErrorCode error, size_t bytes) {
@@ -169,6 +197,7 @@ bool Connection::accept_head() {
   request_.origin = view(message[http::field::origin]);
   request_.api_key = view(message["X-Api-Key"]);
   request_.request_id = view(message["X-Request-Id"]);
+  request_.conversation = view(message["X-Conversation-Id"]);
   request_.asks_to_ask = !message["Access-Control-Request-Method"].empty();
   request_.peer = peer_;
   keep_alive_ = message.keep_alive();
@@ -305,10 +334,10 @@ void Connection::flush() {
   }
   if (state_ == State::kAnswering) set_deadline(context_.options.write_timeout);
   write_under_way_ = true;
-  socket_.async_write_some(asio::buffer(writing_.data() + written_, writing_.size() - written_),
-                           [self = shared_from_this()](ErrorCode error, size_t bytes) {
-                             self->guard([&] { self->on_write(error, bytes); });
-                           });
+  stream_->write_some(asio::buffer(writing_.data() + written_, writing_.size() - written_),
+                      [self = shared_from_this()](ErrorCode error, size_t bytes) {
+                        self->guard([&] { self->on_write(error, bytes); });
+                      });
 }
 
 void Connection::on_write(ErrorCode error, size_t bytes) {
@@ -335,8 +364,7 @@ void Connection::answered() {
 void Connection::linger() {
   state_ = State::kLingering;
   input_.clear();
-  ErrorCode ignored;
-  socket_.shutdown(Socket::shutdown_send, ignored);
+  stream_->end_writing();
   set_deadline(context_.stopping ? kLingerTimeStopping : kLingerTime);
   read();
 }

@@ -4,7 +4,6 @@
 
 #include <array>
 #include <atomic>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
@@ -17,6 +16,7 @@
 #include "serving/http.h"
 #include "serving/options.h"
 #include "serving/router.h"
+#include "serving/stream.h"
 
 namespace yiti::serving {
 
@@ -33,9 +33,7 @@ struct ConnectionContext {
 /// ahead waits for its turn. All happens on the socket's strand, except where it says otherwise.
 class Connection : public Exchange, public std::enable_shared_from_this<Connection> {
  public:
-  using Socket = boost::asio::ip::tcp::socket;
-
-  Connection(Socket socket, ConnectionContext& context);
+  Connection(std::shared_ptr<Stream> stream, ConnectionContext& context);
   /// Begins to read. From any thread, once.
   void start();
   /// Ends when the request under way is answered, or now when there is none. From any thread.
@@ -63,6 +61,7 @@ class Connection : public Exchange, public std::enable_shared_from_this<Connecti
     kClosed,
   };
 
+  void on_begin(ErrorCode error);
   void read();
   void on_read(ErrorCode error, size_t bytes);
   void advance();
@@ -75,6 +74,7 @@ class Connection : public Exchange, public std::enable_shared_from_this<Connecti
   void answer();
   void refuse(const HttpResponse& response);
   void refuse_unparsable(ErrorCode error);
+  void refuse_for_memory();
 
   void send_head(const HttpResponse& response, std::string_view framing);
   void flush();
@@ -89,7 +89,7 @@ class Connection : public Exchange, public std::enable_shared_from_this<Connecti
   void guard(F&& f);
   void log(std::string_view text) const;
 
-  Socket socket_;
+  const std::shared_ptr<Stream> stream_;
   boost::asio::steady_timer deadline_;
   uint64_t deadline_id_ = 0;  // of the latest deadline: an older one that still fires is void
   ConnectionContext& context_;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <mutex>
@@ -14,6 +15,8 @@ namespace yiti::serving {
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+constexpr int64_t kMostAtOnce = 32;  // texts of one request
 
 std::string base64_of(std::string_view bytes) {
   constexpr std::string_view kDigits =
@@ -52,23 +55,14 @@ class EmbeddingTask : public Activity, public std::enable_shared_from_this<Embed
   }
   ~EmbeddingTask() override { let_go(); }
 
-  void submit(std::vector<EmbedRequest> requests, const std::shared_ptr<Limiter>& limiter) {
-    data_.resize(requests.size());
-    std::vector<std::shared_ptr<Place>> places;
-    for (size_t i = 0; i < requests.size(); ++i) places.push_back(std::make_shared<Place>(limiter));
-    for (size_t i = 0; i < requests.size(); ++i) {
-      prompt_tokens_ += static_cast<int64_t>(requests[i].tokens.size());
-      auto done = [weak = weak_from_this(), link = link_, place = places[i],
-                   i](Result<std::vector<float>> result) {
-        place->release();
-        const std::lock_guard lock(link->mutex);
-        if (link->exchange == nullptr) return;
-        link->exchange->post([weak, i, result = std::move(result)]() mutable {
-          if (const auto self = weak.lock()) self->on_done(i, std::move(result));
-        });
-      };
-      handles_.push_back(model_->generator->embed(std::move(requests[i]), std::move(done)));
+  /// A text for each of `places` at once; the others follow as those are done.
+  void submit(std::vector<EmbedRequest> texts, std::vector<std::shared_ptr<Place>> places) {
+    data_.resize(texts.size());
+    for (const EmbedRequest& text : texts) {
+      prompt_tokens_ += static_cast<int64_t>(text.tokens.size());
     }
+    texts_ = std::move(texts);
+    for (const std::shared_ptr<Place>& place : places) submit_next(place);
   }
 
   void client_gone() override { let_go(); }
@@ -81,12 +75,29 @@ class EmbeddingTask : public Activity, public std::enable_shared_from_this<Embed
     Exchange* exchange = nullptr;  // null: over
   };
 
-  void on_done(size_t index, Result<std::vector<float>> result) {
+  void submit_next(const std::shared_ptr<Place>& place) {
+    if (next_ == texts_.size()) return place->release();
+    const size_t index = next_++;
+    auto done = [weak = weak_from_this(), link = link_, place,
+                 index](Result<std::vector<float>> result) {
+      const std::lock_guard lock(link->mutex);
+      if (link->exchange == nullptr) return place->release();
+      link->exchange->post([weak, place, index, result = std::move(result)]() mutable {
+        if (const auto self = weak.lock()) self->on_done(index, place, std::move(result));
+      });
+    };
+    handles_.push_back(model_->generator->embed(std::move(texts_[index]), std::move(done)));
+  }
+
+  void on_done(size_t index, const std::shared_ptr<Place>& place,
+               Result<std::vector<float>> result) {
+    if (link_->exchange == nullptr) return;
     if (!result.ok()) {
       if (log_) log_(result.error().what());
       return answer(error_response(to_api_error(result.error())));
     }
     data_[index] = normalised(std::move(result).value());
+    submit_next(place);
     if (++done_ < data_.size()) return;
     HttpResponse response;
     response.body = embeddings_json(model_->name, data_, base64_, prompt_tokens_);
@@ -112,6 +123,8 @@ class EmbeddingTask : public Activity, public std::enable_shared_from_this<Embed
   const std::shared_ptr<Link> link_;
   const bool base64_;
   std::function<void(std::string_view)> log_;
+  std::vector<EmbedRequest> texts_;
+  size_t next_ = 0;  // of texts_
   std::vector<std::shared_ptr<GenerationHandle>> handles_;
   std::vector<std::vector<float>> data_;
   size_t done_ = 0;
@@ -185,11 +198,17 @@ std::shared_ptr<Activity> start_embedding(const EmbeddingRequest& request, Serve
     text.client = client;
     texts.push_back(std::move(text));
   }
-  if (!services.limiter->acquire(static_cast<int64_t>(texts.size()))) {
+  const int64_t at_once =
+      std::min({static_cast<int64_t>(texts.size()), kMostAtOnce, services.limiter->most()});
+  if (!services.limiter->acquire(at_once)) {
     throw ApiException(busy_error("The server is at its limit of generations; try again soon."));
   }
+  std::vector<std::shared_ptr<Place>> places;
+  for (int64_t i = 0; i < at_once; ++i) {
+    places.push_back(std::make_shared<Place>(services.limiter));
+  }
   const auto task = std::make_shared<EmbeddingTask>(request, std::move(model), services, exchange);
-  task->submit(std::move(texts), services.limiter);
+  task->submit(std::move(texts), std::move(places));
   return task;
 }
 

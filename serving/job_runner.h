@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "serving/model_versions.h"
+
 namespace yiti {
 
 enum class JobStatus : uint8_t {
@@ -95,10 +97,10 @@ struct JobCheckpoint {
   JobMetrics metrics = {};
 };
 
-/// Thread-safe; calls return soon. What names a job throws kNotFound where there is none.
-class JobRunner {
+/// Thread-safe; calls return soon. What names a job throws kNotFound where there is none. The
+/// versions of a model that a job made are its checkpoints and the result, by their steps.
+class JobRunner : public ModelVersions {
  public:
-  virtual ~JobRunner() = default;
   /// Oldest first, as all lists here.
   virtual std::vector<FineTuneJob> jobs() = 0;
   virtual FineTuneJob job(std::string_view id) = 0;
@@ -114,6 +116,7 @@ class JobRunner {
   virtual FineTuneJob resume(std::string_view id) = 0;
 
   /// Deletes a model that a job made, a checkpoint's too, with its files. False where no job did.
+  /// Throws kFailedPrecondition for a checkpoint that another model serves.
   virtual bool remove_model(std::string_view name) = 0;
 };
 

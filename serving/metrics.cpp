@@ -89,6 +89,9 @@ void Metrics::finished(const std::string& name, const Generation& generation,
   model.prompt_tokens += generation.prompt_tokens;
   model.cached_tokens += generation.cached_tokens;
   model.generation_tokens += generated;
+  model.drafts.drafts += generation.drafts.drafts;
+  model.drafts.tokens += generation.drafts.tokens;
+  model.drafts.accepted += generation.drafts.accepted;
   model.version = generation.version;
   ++model.finished[std::string(reason)];
 }
@@ -134,6 +137,12 @@ std::string Metrics::text() {
         [&](const Model& m, const GeneratorStats&) { return count(m.prompt_tokens); });
   value("vllm:prefix_cache_hits_total", "counter", "Prompt tokens found in the cache.",
         [&](const Model& m, const GeneratorStats&) { return count(m.cached_tokens); });
+  value("vllm:spec_decode_num_drafts_total", "counter", "Guesses of tokens ahead.",
+        [&](const Model& m, const GeneratorStats&) { return count(m.drafts.drafts); });
+  value("vllm:spec_decode_num_draft_tokens_total", "counter", "Tokens that were guessed.",
+        [&](const Model& m, const GeneratorStats&) { return count(m.drafts.tokens); });
+  value("vllm:spec_decode_num_accepted_tokens_total", "counter", "Guessed tokens that were right.",
+        [&](const Model& m, const GeneratorStats&) { return count(m.drafts.accepted); });
   value("yiti:request_failure_total", "counter", "Requests that failed or were cancelled.",
         [&](const Model& m, const GeneratorStats&) { return count(m.failures); });
   value("yiti:parameters_version", "gauge", "Version of the parameters that answered last.",

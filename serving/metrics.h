@@ -50,6 +50,7 @@ class Metrics {
     Histogram time_to_first_token, inter_token, end_to_end, queue, prefill, decode;
     Histogram prompt_lengths, generation_lengths;
     int64_t prompt_tokens = 0, generation_tokens = 0, cached_tokens = 0, failures = 0;
+    DraftCounts drafts;
     uint64_t version = 0;
     std::map<std::string, int64_t, std::less<>> finished;  // by reason
   };

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "serving/api_error.h"
@@ -68,10 +70,15 @@ FormPart read_upload(const HttpRequest& request) {
   return found;
 }
 
+RequestFields fields_of(const Json& body) {
+  if (!body.is_object()) reject_field("", "the body wants a JSON object");
+  return RequestFields(body);
+}
+
 // The body of a request that loads or unloads an adapter, with its name read.
 struct AdapterRequest {
   explicit AdapterRequest(const std::string& body)
-      : json(parse_request_json(body)), fields(checked(json)) {
+      : json(parse_request_json(body)), fields(fields_of(json)) {
     fields.require("lora_name");
     name = *fields.string("lora_name");
     if (name.empty() || name.size() > 256) {
@@ -83,13 +90,30 @@ struct AdapterRequest {
   Json json;
   RequestFields fields;
   std::string name;
-
- private:
-  static const Json& checked(const Json& json) {
-    if (!json.is_object()) reject_field("", "the body wants a JSON object");
-    return json;
-  }
 };
+
+HttpResponse version_list(const std::vector<ModelVersion>& versions) {
+  Json data = Json::array();
+  for (const ModelVersion& one : versions) {
+    data.push_back({{"object", "model.version"},
+                    {"version", one.number},
+                    {"created_at", one.created_unix_s},
+                    {"served", one.is_served}});
+  }
+  return json_response(json_text({{"object", "list"}, {"data", std::move(data)}}));
+}
+
+// The newest version before the one that is served.
+int64_t version_before(const std::vector<ModelVersion>& versions) {
+  const auto served = std::ranges::find(versions, true, &ModelVersion::is_served);
+  if (served == versions.begin()) {
+    throw ApiException({.status = 404,
+                        .message = "No version before the one that is served is kept",
+                        .param = "version",
+                        .code = "version_not_found"});
+  }
+  return std::prev(served)->number;
+}
 
 HttpResponse plain(std::string text) {
   HttpResponse response;
@@ -117,6 +141,15 @@ AdapterHost& TrainingRoutes::adapters() const {
     not_found("This server loads no adapters at run time", "", "adapters_disabled");
   }
   return *options_.adapters;
+}
+
+ModelVersions& TrainingRoutes::keeper_of(const std::string& model) const {
+  for (ModelVersions* keeper : {static_cast<ModelVersions*>(options_.jobs),
+                                static_cast<ModelVersions*>(options_.adapters)}) {
+    if (keeper != nullptr && !keeper->versions(model).empty()) return *keeper;
+  }
+  not_found(fmt::format("No versions of a model '{}' are kept", model.substr(0, 256)), "model",
+            "model_not_found");
 }
 
 StoredFile TrainingRoutes::file(const std::string& id) const {
@@ -213,6 +246,20 @@ HttpResponse TrainingRoutes::delete_model(const std::string& id, const HttpReque
                         .code = "model_not_deletable"});
   }
   return deleted(id, "model");
+}
+
+HttpResponse TrainingRoutes::list_versions(const std::string& id, const HttpRequest&) const {
+  return version_list(keeper_of(id).versions(id));
+}
+
+HttpResponse TrainingRoutes::roll_back(const std::string& id, const HttpRequest& request) const {
+  ModelVersions& keeper = keeper_of(id);
+  const Json json = parse_request_json(request.body);
+  RequestFields fields = fields_of(json);
+  const std::optional<int64_t> wanted = fields.integer("version", 0);
+  fields.refuse_unknown();
+  keeper.serve_version(id, wanted ? *wanted : version_before(keeper.versions(id)));
+  return version_list(keeper.versions(id));
 }
 
 HttpResponse TrainingRoutes::load_adapter(const std::string&, const HttpRequest& request) const {

@@ -31,6 +31,8 @@ class TrainingRoutes {
   HttpResponse list_checkpoints(const std::string& id, const HttpRequest& request) const;
 
   HttpResponse delete_model(const std::string& id, const HttpRequest& request) const;
+  HttpResponse list_versions(const std::string& id, const HttpRequest& request) const;
+  HttpResponse roll_back(const std::string& id, const HttpRequest& request) const;
   HttpResponse load_adapter(const std::string& id, const HttpRequest& request) const;
   HttpResponse unload_adapter(const std::string& id, const HttpRequest& request) const;
 
@@ -39,6 +41,7 @@ class TrainingRoutes {
   JobRunner& jobs() const;
   AdapterHost& adapters() const;
   StoredFile file(const std::string& id) const;
+  ModelVersions& keeper_of(const std::string& model) const;
 
   const ServerOptions& options_;
   ModelRegistry& models_;

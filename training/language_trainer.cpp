@@ -20,6 +20,7 @@ LanguageTrainer::LanguageTrainer(ModelPtr model, const LanguageTrainerOptions& o
 
 StepResult LanguageTrainer::step(std::span<const Batch> micro_batches, double lr,
                                  TokenAccuracy* accuracy) {
+  const Gate::Training training = parameters_.begin_training();
   StepResult result;
   parameters_.begin_step();
   for (const Batch& batch : micro_batches) {
@@ -29,7 +30,7 @@ StepResult LanguageTrainer::step(std::span<const Batch> micro_batches, double lr
     const TrainingInputs inputs = to_inputs(batch, model_->device());
     TrainingContext context(*model_, parameters_.base(), inputs, parameters_.tape(),
                             &parameters_.watched(), recompute_layers_);
-    context.count_right_tokens(accuracy, [this] { parameters_.yield(); });
+    context.count_right_tokens(accuracy);
     parameters_.accumulate(ops::sum((*model_)(inputs.tokens, context)), batch.trained_tokens);
   }
   check(result.trained_tokens > 0, "trainer", "the batch has no token to train on");
@@ -40,6 +41,7 @@ StepResult LanguageTrainer::step(std::span<const Batch> micro_batches, double lr
 }
 
 double LanguageTrainer::evaluate(std::span<const Batch> batches, TokenAccuracy* accuracy) const {
+  const Gate::Training training = parameters_.begin_training();
   double loss_sum = 0;
   int64_t count = 0;
   const ParameterValues values = parameters_.values();
@@ -47,10 +49,9 @@ double LanguageTrainer::evaluate(std::span<const Batch> batches, TokenAccuracy* 
     if (batch.trained_tokens == 0) continue;
     const TrainingInputs inputs = to_inputs(batch, model_->device());
     TrainingContext context(*model_, parameters_.base(), inputs, nullptr, &values);
-    context.count_right_tokens(accuracy, [this] { parameters_.yield(); });
+    context.count_right_tokens(accuracy);
     loss_sum += ops::sum((*model_)(inputs.tokens, context)).item();
     count += batch.trained_tokens;
-    parameters_.yield();
   }
   check(count > 0, "trainer", "the evaluation data has no token with a loss");
   return loss_sum / static_cast<double>(count);

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <optional>
 
 #include "models/context.h"
@@ -16,10 +15,9 @@ struct TokenAccuracy {
   std::optional<double> mean() const;
 
   /// Counts the rows of x [T, D] that have a label, by the logits that `head` gives. They are
-  /// computed again, some rows at a time and unrecorded, with `between` called after each time.
-  /// A head with an adapter of its own is not counted.
-  void count(const Tensor& x, const Linear& head, const Tensor& labels, Context& ctx,
-             const std::function<void()>& between);
+  /// computed again, some rows at a time and unrecorded. A head with an adapter of its own is not
+  /// counted.
+  void count(const Tensor& x, const Linear& head, const Tensor& labels, Context& ctx);
 };
 
 }  // namespace yiti

@@ -27,10 +27,6 @@ Trainer::Trainer(StorePtr store, std::vector<std::string> names, const TrainerOp
     watched_[p.index] = tape_->watch(values_.back());
   }
   optimizer_ = make_optimizer(options_.optimizer, values_);
-  if (options_.gate) {
-    tape_->set_between_ops(
-        [gate = options_.gate, wait = options_.max_yield_ms] { gate->yield(wait); });
-  }
 }
 
 void Trainer::begin_step() {
@@ -87,10 +83,6 @@ int64_t Trainer::trained_elements() const {
 
 Tensor Trainer::last_gradient(const std::string& name) const {
   return tape_->grad(watched_.at(store_->at(name).index));
-}
-
-void Trainer::yield() const {
-  if (options_.gate) options_.gate->yield(options_.max_yield_ms);
 }
 
 std::vector<std::pair<std::string, Tensor>> Trainer::state() const {

@@ -18,7 +18,6 @@ struct TrainerOptions {
   OptimizerOptions optimizer;
   double max_grad_norm = 1.0;  ///< 0: gradients are not clipped
   std::shared_ptr<Gate> gate;  ///< where training yields to serving; may be null
-  int max_yield_ms = 200;      ///< the longest wait at one op
 };
 
 /// Tensors by Parameter::index.
@@ -64,8 +63,8 @@ class Trainer {
   int64_t steps() const { return steps_; }
   /// The gradient of the last step's summed loss for parameter `name`; undefined where it has none.
   Tensor last_gradient(const std::string& name) const;
-  /// Lets serving go first while it has work.
-  void yield() const;
+  /// While it lives, what the calling thread does yields to serving.
+  Gate::Training begin_training() const { return Gate::Training(options_.gate); }
 
   /// Everything that the next step depends on: parameters and optimiser state.
   std::vector<std::pair<std::string, Tensor>> state() const;

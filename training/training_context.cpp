@@ -31,7 +31,7 @@ Tensor TrainingContext::attend(const AttentionSpec& spec, const Tensor& q, const
 
 Tensor TrainingContext::predict(const Tensor& x, const Linear& head) {
   if (!inputs_.labels.defined()) return head(x, *this);
-  if (accuracy_ != nullptr) accuracy_->count(x, head, inputs_.labels, *this, between_);
+  if (accuracy_ != nullptr) accuracy_->count(x, head, inputs_.labels, *this);
   if (head.lora_a.defined() || head.bias.defined()) {
     return ops::cross_entropy(head(x, *this), inputs_.labels);
   }

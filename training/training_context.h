@@ -35,10 +35,7 @@ class TrainingContext final : public Context {
   Tensor recompute(const std::function<Tensor(const Tensor&)>& f, const Tensor& x) override;
 
   /// Has predict() count right tokens, too, into `accuracy`; see TokenAccuracy::count.
-  void count_right_tokens(TokenAccuracy* accuracy, std::function<void()> between) {
-    accuracy_ = accuracy;
-    between_ = std::move(between);
-  }
+  void count_right_tokens(TokenAccuracy* accuracy) { accuracy_ = accuracy; }
 
  private:
   const LanguageModel& model_;
@@ -48,7 +45,6 @@ class TrainingContext final : public Context {
   const Watched* trained_;
   bool recompute_layers_;
   TokenAccuracy* accuracy_ = nullptr;
-  std::function<void()> between_;
 };
 
 }  // namespace yiti

@@ -31,16 +31,7 @@ void Hasher::add(int64_t number) { add(std::as_bytes(std::span(&number, 1))); }
 
 std::string Hasher::digits() const {
   const XXH128_hash_t hash = XXH3_128bits_digest(state_.get());
-  return hash_digits({hash.low64, hash.high64});
-}
-
-std::string hash_digits(const Hash128& hash) {
-  return fmt::format("{:016x}{:016x}", hash.high, hash.low);
-}
-
-Hash128 hash_128(std::span<const std::byte> bytes) {
-  const XXH128_hash_t hash = XXH3_128bits(bytes.data(), bytes.size());
-  return {hash.low64, hash.high64};
+  return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
 }
 
 std::string hash_bytes(std::span<const std::byte> bytes) {

@@ -31,17 +31,6 @@ class Hasher {
   std::unique_ptr<XXH3_state_s, Free> state_;
 };
 
-struct Hash128 {
-  uint64_t low = 0, high = 0;
-  friend bool operator==(const Hash128&, const Hash128&) = default;
-};
-
-/// As 32 hexadecimal digits.
-std::string hash_digits(const Hash128& hash);
-
-/// Allocates nothing.
-Hash128 hash_128(std::span<const std::byte> bytes);
-
 std::string hash_bytes(std::span<const std::byte> bytes);
 
 /// Of a file's contents. Throws kNotFound.

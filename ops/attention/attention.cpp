@@ -4,6 +4,7 @@
 
 #include "ops/attention/attention_reference.h"
 #include "ops/attention/head_view.h"
+#include "ops/attention/kv_types.h"
 #include "ops/attention/packed_samples.h"
 #include "ops/attention/token_runs.h"
 #include "ops/host_values.h"
@@ -36,6 +37,7 @@ void run_f32(const KernelArgs& args) {
   const int64_t tokens = q.tokens(), heads = q.heads(), dim = q.head_dim(), kv_heads = k.heads();
   check_positions(positions, tokens);
   if (args.out[0].numel() == 0) return;
+  const KeyForm form = key_form(kv_type(attrs.kv_dtype, "attention"));
   const int64_t group = heads / kv_heads;
   const TileWorkspace plan = workspace_plan(args.in, args.device);
   TokenRun* runs = plan.runs(args.workspace);
@@ -56,7 +58,7 @@ void run_f32(const KernelArgs& args) {
                  .block_stride = 0,
                  .k_stride = k.token_stride(),
                  .v_stride = v.token_stride(),
-                 .half = attrs.kv_dtype == "f16"};
+                 .form = form};
     tile.first = positions[first];
     tile.tokens = run.count;
     tile.heads = group;
@@ -77,7 +79,7 @@ void run_f32(const KernelArgs& args) {
 
 std::vector<Tensor> reference(std::span<const Tensor> in, const Attrs& attrs) {
   const auto& a = attrs.as<AttentionAttrs>();
-  const DType kept = a.kv_dtype == "f16" ? DType::kF16 : in[0].dtype();
+  const DType kept = kv_type(a.kv_dtype, "attention");
   const std::vector<double> q = to_doubles(in[0]), k = rounded_doubles(in[1], kept),
                             v = rounded_doubles(in[2], kept);
   const std::vector<int64_t> positions = document_positions(in[3]);
@@ -110,8 +112,7 @@ std::vector<Tensor> shape_rule(std::span<const Tensor> in, const Attrs& attrs, c
   check(kv_heads > 0 ? heads % kv_heads == 0 : heads == 0, op.name,
         "q has {} heads; wants a multiple of the {} of k", heads, kv_heads);
   check(a.window >= 0, op.name, "window is negative");
-  check(a.kv_dtype == "f32" || a.kv_dtype == "f16", op.name, "kv_dtype is \"{}\"; wants f32 or f16",
-        a.kv_dtype);
+  kv_type(a.kv_dtype, op.name);
   const DType dtype = in[0].dtype();
   return {Tensor::meta(in[0].shape(), dtype, in[0].device()),
           Tensor::meta({in[0].dim(0), heads}, dtype, in[0].device())};

@@ -7,6 +7,7 @@
 #include "ops/attention/attention.h"
 #include "ops/attention/attention_reference.h"
 #include "ops/attention/head_view.h"
+#include "ops/attention/kv_types.h"
 #include "ops/attention/packed_samples.h"
 #include "ops/attention/token_runs.h"
 #include "ops/host_values.h"
@@ -70,6 +71,7 @@ void run_f32(const KernelArgs& args) {
   const int64_t tokens = in.q.tokens(), heads = in.q.heads(), dim = in.q.head_dim();
   check_positions(positions, tokens);
   if (args.out[0].numel() == 0) return;
+  const KeyForm form = key_form(kv_type(attrs.kv_dtype, "attention_backward"));
   const int64_t group = heads / in.k.heads();
   const Workspace plan = workspace_plan(args.in, args.device);
   float* dk = args.out[1].data<float>();
@@ -97,7 +99,7 @@ void run_f32(const KernelArgs& args) {
                .head_dim = dim,
                .window = attrs.window,
                .scale = static_cast<float>(attrs.scale),
-               .half = attrs.kv_dtype == "f16",
+               .form = form,
                .dq = args.out[0].data<float>() + at,
                .dq_stride = heads * dim,
                .dk = dk + at,
@@ -122,7 +124,7 @@ void add_scaled(const double* x, double factor, int64_t n, double* sum) {
 
 std::vector<Tensor> reference(std::span<const Tensor> in, const Attrs& attrs) {
   const auto& a = attrs.as<AttentionAttrs>();
-  const DType kept = a.kv_dtype == "f16" ? DType::kF16 : in[0].dtype();
+  const DType kept = kv_type(a.kv_dtype, "attention_backward");
   const std::vector<double> q = to_doubles(in[0]), k = rounded_doubles(in[1], kept),
                             v = rounded_doubles(in[2], kept), out = to_doubles(in[4]),
                             lse = to_doubles(in[5]), dout = to_doubles(in[6]);

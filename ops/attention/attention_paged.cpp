@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "ops/attention/attention_reference.h"
 #include "ops/attention/head_view.h"
+#include "ops/attention/kv_types.h"
+#include "ops/attention/kv_write.h"
 #include "ops/attention/token_runs.h"
 #include "ops/host_values.h"
 
@@ -98,9 +101,9 @@ size_t workspace_bytes(std::span<const Tensor> in, const Attrs&, Device& device)
 AttentionTile tile_of(const KernelArgs& args, const Paged& p, TokenRun run, int64_t kv_head) {
   const auto& attrs = args.attrs.as<AttentionPagedAttrs>();
   const int64_t dim = p.q.head_dim(), head = kv_head * p.group, heads = p.q.heads();
-  const bool half = args.in[1].dtype() == DType::kF16;
-  const int64_t block = dim * kKeyBlock;
-  const auto skip = static_cast<size_t>(kv_head * block) * (half ? sizeof(Half) : sizeof(float));
+  const DType kept = args.in[1].dtype();
+  const int64_t block = kept_dim(dim, key_form(kept)) * kKeyBlock;
+  const auto skip = static_cast<size_t>(kv_head * block * info(kept).block_bytes);
   AttentionTile tile{};
   tile.keys = {.table = p.tables + p.sequence[run.first] * p.width,
                .k = p.k_pool.raw() + skip,
@@ -108,7 +111,7 @@ AttentionTile tile_of(const KernelArgs& args, const Paged& p, TokenRun run, int6
                .block_stride = p.kv_heads * block,
                .k_stride = 0,
                .v_stride = 0,
-               .half = half};
+               .form = key_form(kept)};
   tile.first = p.positions[run.first];
   tile.tokens = run.count;
   tile.heads = p.group;
@@ -182,10 +185,7 @@ void run_f32(const KernelArgs& args) {
 
 std::optional<std::string> refuses(std::span<const Tensor> in, const Attrs&) {
   if (in[0].dtype() != DType::kF32) return "takes f32 queries";
-  const DType kept = in[1].dtype();
-  if ((kept != DType::kF32 && kept != DType::kF16) || in[2].dtype() != kept) {
-    return "takes pools of f32 or f16";
-  }
+  if (!is_kv_type(in[1].dtype())) return "takes pools of f32, f16, bf16 or i8";
   for (size_t i = 3; i < 6; ++i) {
     if (in[i].dtype() != DType::kI32) return "takes i32 tables, sequences and positions";
   }
@@ -199,17 +199,13 @@ std::vector<Tensor> reference(std::span<const Tensor> in, const Attrs& attrs) {
   const std::vector<int32_t> tables(table_values.begin(), table_values.end());
   const int64_t tokens = in[0].dim(0), heads = in[0].dim(1), dim = in[0].dim(2);
   const int64_t kv_heads = in[1].dim(1), width = in[3].dim(1);
-  // Keys as rows: [B, Hkv, 64, D].
-  const Tensor &pool = in[1], &values_pool = in[2];
-  const Shape &ks = pool.strides(), rows = values_pool.shape();
-  const std::vector<double> k = to_doubles(pool.as_strided(rows, {ks[0], ks[1], ks[3], ks[2]}, 0)),
-                            v = to_doubles(values_pool);
+  const std::vector<double> k = pool_keys(in[1], dim), v = pool_values(in[2], dim);
   std::vector<double> out(q.size());
   for (int64_t t = 0; t < tokens; ++t) {
     const auto s = static_cast<int64_t>(sequence[static_cast<size_t>(t)]);
     const auto position = static_cast<int64_t>(positions[static_cast<size_t>(t)]);
     if (s < 0) continue;
-    check_token(t, s, position, a.window, tables.data(), in[3].dim(0), width, pool.dim(0));
+    check_token(t, s, position, a.window, tables.data(), in[3].dim(0), width, in[1].dim(0));
     for (int64_t h = 0; h < heads; ++h) {
       const auto at = static_cast<size_t>((t * heads + h) * dim);
       AttentionRow row{std::span(q).subspan(at, static_cast<size_t>(dim)), {}, {}, a.scale};
@@ -231,6 +227,7 @@ std::vector<Tensor> shape_rule(std::span<const Tensor> in, const Attrs& attrs, c
   check(kv_heads > 0 ? heads % kv_heads == 0 : heads == 0, op.name,
         "q has {} heads; wants a multiple of the pools' {}", heads, kv_heads);
   check(attrs.as<AttentionPagedAttrs>().window >= 0, op.name, "window is negative");
+  check_pools(in[1], in[2], in[0].dim(2), op.name);
   return {Tensor::meta(in[0].shape(), in[0].dtype(), in[0].device())};
 }
 
@@ -256,6 +253,25 @@ std::vector<Tensor> sample_inputs(DType floats, const DevicePtr& device) {
           i32({63, 64, 0, 0, 100}, {5})};
 }
 
+// The same with keys and values as 8-bit codes.
+std::vector<Tensor> coded_inputs(DType floats, const DevicePtr& device) {
+  std::vector<Tensor> in = sample_inputs(floats, device);
+  constexpr int64_t kSlots = 5 * kKeyBlock;
+  const Shape heads = {kSlots, 2, 10};
+  std::vector<int64_t> slots(kSlots);
+  std::iota(slots.begin(), slots.end(), 0);
+  const std::vector<Tensor> pools = kv_write_op().reference(
+      std::vector{of_doubles(wave(heads.numel(), 1), heads, floats, device),
+                  of_doubles(wave(heads.numel(), 2), heads, floats, device),
+                  Tensor::from(slots, {kSlots}, device),
+                  Tensor::zeros(key_pool_shape(5, 2, 10, DType::kI8), DType::kI8, device),
+                  Tensor::zeros(value_pool_shape(5, 2, 10, DType::kI8), DType::kI8, device)},
+      {});
+  in[1] = pools[0];
+  in[2] = pools[1];
+  return in;
+}
+
 std::vector<Tensor> no_tokens(DType floats, const DevicePtr& device) {
   const Tensor none = Tensor::zeros({0}, DType::kI32, device);
   return {Tensor::zeros({0, 2, 8}, floats, device),
@@ -275,8 +291,8 @@ const Op& attention_paged_op() {
           .source("Kwon et al. 2023, PagedAttention; Dao et al. 2022, FlashAttention")
           .attrs(AttentionPagedAttrs{})
           .input("q", "[T, H, D]")
-          .input("k_pool", "[B, Hkv, D, 64]", Kind::kAnyFloat)
-          .input("v_pool", "[B, Hkv, 64, D]", Kind::kAnyFloat)
+          .input("k_pool", "[B, Hkv, E, 64]", Kind::kAny)
+          .input("v_pool", "[B, Hkv, 64, E]", Kind::kAny)
           .input("tables", "[S, M]", Kind::kIndex)
           .input("sequence", "[T]", Kind::kIndex)
           .input("positions", "[T]", Kind::kIndex)
@@ -291,6 +307,7 @@ const Op& attention_paged_op() {
           .not_differentiable()
           .sample({.shapes = {}, .attrs = AttentionPagedAttrs{0.3, 0}, .make = sample_inputs})
           .sample({.shapes = {}, .attrs = AttentionPagedAttrs{0.3, 40}, .make = sample_inputs})
+          .sample({.shapes = {}, .attrs = AttentionPagedAttrs{0.3, 40}, .make = coded_inputs})
           .sample({.shapes = {}, .attrs = AttentionPagedAttrs{}, .make = no_tokens})
           .accuracy(4)
           .build();

@@ -19,8 +19,19 @@ struct AttentionRow {
 /// Writes the weighted mean of the values to `out` and returns the log of the sum of e^score.
 double attend_row(const AttentionRow& row, std::span<double> out);
 
-/// Elements as doubles, through `kept` where that is f16.
-std::vector<double> rounded_doubles(const Tensor& tensor, DType kept);
+/// The elements of heads [..., D] as doubles, through `kept`, one of the KV types.
+std::vector<double> rounded_doubles(const Tensor& heads, DType kept);
+
+/// A head as 8-bit codes: each is codes[i] * scale.
+struct KeyCodes {
+  float scale = 0;
+  std::vector<int8_t> codes;
+};
+KeyCodes key_codes(std::span<const double> head);
+
+/// Keys or values of a pool for heads of `head_dim`, as rows [B, Hkv, 64, D] of doubles.
+std::vector<double> pool_keys(const Tensor& k_pool, int64_t head_dim);
+std::vector<double> pool_values(const Tensor& v_pool, int64_t head_dim);
 
 /// The positions of packed documents. Throws kInvalidArgument unless each is 0 or follows the one
 /// before it.

@@ -13,14 +13,16 @@ namespace yiti::cli {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Pair;
 
 // What one process has, made again for the next.
 struct Process {
   explicit Process(const LoadedModel& base, const std::string& data, LocalJobsOptions options)
       : scheduler(base.model, {.session = {.max_tokens = 512, .max_sequences = 4}}),
         models(base, {.name = "tiny", .generator = &scheduler, .text = &*base.text}, scheduler,
-               registry, data),
+               registry),
         files({.folder = data + "/files"}) {
     options.folder = data + "/jobs";
     options.note = [this](std::string_view line) { notes += line; };
@@ -45,14 +47,16 @@ struct Process {
   void wait_for_step(const std::string& id, int64_t step) const {
     while (jobs->job(id).step < step && !is_final(jobs->job(id).status)) std::this_thread::yield();
   }
-  std::vector<int32_t> answer(const std::string& model) const {
+  Generation generate(const std::string& model) const {
     const ServedModelPtr served = registry->find(model);
     if (served == nullptr) return {};
     GenerateRequest request;
     request.prompt = served->text->chat_prompt({{{"role", "user"}, {"content", "What is 3?"}}});
     request.max_tokens = 8;
-    return served->generator->generate(request).value().tokens;
+    return served->generator->generate(request).value();
   }
+  std::vector<int32_t> answer(const std::string& model) const { return generate(model).tokens; }
+  std::string fingerprint(const std::string& model) const { return generate(model).fingerprint; }
 
   std::shared_ptr<ModelRegistry> registry = std::make_shared<ModelRegistry>();
   BatchScheduler scheduler;
@@ -276,24 +280,41 @@ TEST_F(LocalJobsTest, TrainsTheServedModelItselfForItsOwnProcess) {
   EXPECT_TRUE(jobs().jobs().empty());
 }
 
-TEST_F(LocalJobsTest, AnAdapterForAnotherModelIsRefused) {
-  const std::string id = jobs().create(request(1)).id;
-  process_->wait_for_end(id);
-  const fs::path adapter = folder_ / ("jobs/" + id + "/run/adapter");
-  const std::string inside = "jobs/" + id + "/run/adapter";
-  AdapterModels& models = process_->models;
-  models.load_adapter("mine", inside, false);
-  const auto answer = process_->answer("mine");
-  EXPECT_EQ(answer, process_->answer(jobs().job(id).fine_tuned_model));
-  fs::remove(adapter / "adapter_model.safetensors");
-  fs::copy(YITI_TEST_DATA "/tiny/llama-gqa-tied/adapter/adapter_model.safetensors",
-           adapter / "adapter_model.safetensors");
-  EXPECT_EQ(code_of([&] { models.load_adapter("mine", inside, true); }), Code::kInvalidArgument);
-  EXPECT_EQ(process_->answer("mine"), answer);  // the old one stays
-  EXPECT_EQ(code_of([&] { models.load_adapter("mine", inside + "/../../../../..", true); }),
-            Code::kNotFound);
-  models.unload_adapter("mine");
-  EXPECT_EQ(process_->registry->find("mine"), nullptr);
+TEST_F(LocalJobsTest, ATunedModelGoesBackToACheckpointAndForward) {
+  const std::string id = jobs().create(request(3)).id;
+  const std::string model = process_->wait_for_end(id).fine_tuned_model;
+  const std::string checkpoint = model + ":ckpt-step-4";
+  const auto answers = [&] {
+    return std::pair(process_->fingerprint(model), process_->fingerprint(checkpoint));
+  };
+  const auto [result, early] = answers();
+  EXPECT_NE(result, early);
+  const auto served = [&] {
+    std::vector<std::pair<int64_t, bool>> list;
+    for (const ModelVersion& one : jobs().versions(model)) {
+      list.emplace_back(one.number, one.is_served);
+    }
+    return list;
+  };
+  EXPECT_THAT(served(), ElementsAre(Pair(4, false), Pair(8, false), Pair(12, true)));
+  const ServedModelPtr under_way = process_->registry->find(model);
+  jobs().serve_version(model, 4);
+  EXPECT_EQ(answers(), std::pair(early, early));
+  EXPECT_NE(process_->registry->find(model), under_way);
+  EXPECT_EQ(code_of([&] { jobs().remove_model(checkpoint); }), Code::kFailedPrecondition);
+  restart();
+  EXPECT_EQ(answers(), std::pair(early, early));
+  EXPECT_THAT(served(), ElementsAre(Pair(4, true), Pair(8, false), Pair(12, false)));
+  EXPECT_EQ(code_of([&] { jobs().serve_version(model, 5); }), Code::kNotFound);
+  EXPECT_EQ(code_of([&] { jobs().serve_version("tiny", 4); }), Code::kNotFound);
+  EXPECT_TRUE(jobs().versions(checkpoint).empty());
+  jobs().serve_version(model, 12);
+  EXPECT_EQ(answers(), std::pair(result, early));
+  jobs().serve_version(model, 4);
+  EXPECT_TRUE(jobs().remove_model(model));
+  EXPECT_TRUE(jobs().versions(model).empty());
+  EXPECT_EQ(process_->fingerprint(checkpoint), early);  // its files are its own
+  EXPECT_FALSE(fs::exists(folder_ / ("jobs/" + id + "/run/adapter")));
 }
 
 }  // namespace

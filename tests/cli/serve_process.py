@@ -1,6 +1,7 @@
 """A `yiti serve` of a test's own."""
 
 import re
+import resource
 import signal
 import subprocess
 import threading
@@ -12,19 +13,23 @@ import openai
 class Server:
     """Starts the command with the given options on a free port, and again after a crash."""
 
-    def __init__(self, yiti, model, *options, env=None):
+    def __init__(self, yiti, model, *options, env=None, most_file_bytes=None):
         self.command = [yiti, "serve", model, "--port", "0", *map(str, options)]
         self.env = env
+        self.most_file_bytes = most_file_bytes  # what is larger cannot be written, as on a full disk
         self.start()
 
     def start(self):
         self.log = []
+        # Without its signal, a write beyond the limit is an error like others.
         self.process = subprocess.Popen(self.command, stderr=subprocess.PIPE, text=True,
-                                        env=self.env)
+                                        env=self.env, restore_signals=False)
+        if self.most_file_bytes is not None:
+            resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (self.most_file_bytes,) * 2)
         url = None
         for line in self.process.stderr:
             self.log.append(line)
-            found = re.search(r"Serving .* at (http://[\d.]+:\d+)", line)
+            found = re.search(r"Serving .* at (https?://[\d.]+:\d+)", line)
             if found:
                 url = found.group(1)
                 break

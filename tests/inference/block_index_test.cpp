@@ -11,34 +11,42 @@
 namespace yiti {
 namespace {
 
-constexpr BlockKey kRoot = {1, 2};
-
 std::vector<int32_t> tokens_from(int32_t first) {
   std::vector<int32_t> tokens(kKeyBlock);
   std::iota(tokens.begin(), tokens.end(), first);
   return tokens;
 }
 
-// A block that holds `tokens` after `prefix`, used once.
-int32_t filled(BlockIndex& index, const BlockKey& prefix, const std::vector<int32_t>& tokens) {
+BlockKey key_from(int32_t first) { return block_key({}, tokens_from(first)); }
+
+// A block of this key, used once.
+int32_t filled(BlockIndex& index, const BlockKey& key) {
   const int32_t block = index.take();
-  EXPECT_TRUE(index.remember(block, prefix, tokens));
+  index.remember(block, key);
   return block;
 }
 
-TEST(BlockIndex, FindsABlockByItsTokensAndWhatCameBefore) {
+TEST(BlockKey, IsOfAllTokensAndWhatCameBefore) {
+  const BlockKey key = key_from(0);
+  EXPECT_EQ(key, key_from(0));
+  EXPECT_FALSE(key == key_from(1));
+  EXPECT_FALSE(key == block_key(key, tokens_from(0)));
+  std::vector<int32_t> other = tokens_from(0);
+  ++other.back();
+  EXPECT_FALSE(key == block_key({}, other));
+}
+
+TEST(BlockIndex, FindsABlockByItsKey) {
   BlockIndex index(4);
-  const int32_t block = filled(index, kRoot, tokens_from(0));
-  EXPECT_EQ(index.find(kRoot, tokens_from(0)), block);
-  EXPECT_EQ(index.find(kRoot, tokens_from(1)), -1);
-  EXPECT_EQ(index.find(block_key(kRoot, tokens_from(0)), tokens_from(0)), -1);
-  EXPECT_EQ(index.find({2, 1}, tokens_from(0)), -1);
+  const int32_t block = filled(index, key_from(0));
+  EXPECT_EQ(index.find(key_from(0)), block);
+  EXPECT_EQ(index.find(key_from(1)), -1);
 }
 
 TEST(BlockIndex, KeepsABlockWhileAnyoneUsesIt) {
   BlockIndex index(2);
-  const int32_t block = filled(index, kRoot, tokens_from(0));
-  ASSERT_EQ(index.find(kRoot, tokens_from(0)), block);
+  const int32_t block = filled(index, key_from(0));
+  ASSERT_EQ(index.find(key_from(0)), block);
   index.release(block);
   EXPECT_EQ(index.unused(), 1);
   EXPECT_NE(index.take(), block);
@@ -50,32 +58,32 @@ TEST(BlockIndex, KeepsABlockWhileAnyoneUsesIt) {
 
 TEST(BlockIndex, GivesAwayWhatWasNotUsedForLongest) {
   BlockIndex index(3);
-  const int32_t a = filled(index, kRoot, tokens_from(0));
-  const int32_t b = filled(index, kRoot, tokens_from(100));
-  const int32_t c = filled(index, kRoot, tokens_from(200));
+  const int32_t a = filled(index, key_from(0));
+  const int32_t b = filled(index, key_from(100));
+  const int32_t c = filled(index, key_from(200));
   for (const int32_t block : {a, b, c}) index.release(block);
-  index.release(index.find(kRoot, tokens_from(0)));
+  index.release(index.find(key_from(0)));
   EXPECT_EQ(index.take(), b);
   EXPECT_EQ(index.take(), c);
-  EXPECT_EQ(index.find(kRoot, tokens_from(100)), -1);
-  EXPECT_EQ(index.find(kRoot, tokens_from(0)), a);
+  EXPECT_EQ(index.find(key_from(100)), -1);
+  EXPECT_EQ(index.find(key_from(0)), a);
 }
 
 TEST(BlockIndex, PrefersBlocksThatHoldNothing) {
   BlockIndex index(2);
-  const int32_t block = filled(index, kRoot, tokens_from(0));
+  const int32_t block = filled(index, key_from(0));
   const int32_t empty = index.take();
   index.release(block);
   index.release(empty);
   EXPECT_EQ(index.take(), empty);
-  EXPECT_EQ(index.find(kRoot, tokens_from(0)), block);
+  EXPECT_EQ(index.find(key_from(0)), block);
 }
 
 TEST(BlockIndex, TakesOneOfTwoBlocksWithTheSameContents) {
   BlockIndex index(2);
-  const int32_t first = filled(index, kRoot, tokens_from(0));
-  const int32_t second = filled(index, kRoot, tokens_from(0));
-  EXPECT_EQ(index.find(kRoot, tokens_from(0)), first);
+  const int32_t first = filled(index, key_from(0));
+  const int32_t second = filled(index, key_from(0));
+  EXPECT_EQ(index.find(key_from(0)), first);
   index.release(second);
   EXPECT_EQ(index.remembered(), 0);
 }
@@ -88,8 +96,9 @@ class PrefixCache : public testing::Test {
     return LanguageSession(model_, {.max_tokens = max_tokens, .prefix_cache = cached});
   }
   // Runs a prompt through a session, and says how much of it the cache held.
-  static int64_t run(LanguageSession& session, const std::vector<int32_t>& prompt) {
-    const SequenceId sequence = session.open_with_prompt(prompt, kTokens);
+  static int64_t run(LanguageSession& session, const std::vector<int32_t>& prompt,
+                     std::string_view owner = {}) {
+    const SequenceId sequence = session.open_with_prompt(prompt, kTokens, nullptr, owner);
     const int64_t held = session.length(sequence);
     session.prefill(sequence, std::span(prompt).subspan(static_cast<size_t>(held)));
     session.close(sequence);
@@ -112,6 +121,14 @@ TEST_F(PrefixCache, HoldsWholeBlocksButNeverTheLastToken) {
   EXPECT_EQ(run(session, std::vector<int32_t>(129, 8)), 0);
 }
 
+TEST_F(PrefixCache, IsAnotherOneForEachOwner) {
+  LanguageSession session = this->session(1024);
+  run(session, prompt_, "a");
+  EXPECT_EQ(run(session, prompt_, "b"), 0);
+  EXPECT_EQ(run(session, prompt_), 0);
+  for (const char* owner : {"a", "b", ""}) EXPECT_EQ(run(session, prompt_, owner), 192) << owner;
+}
+
 TEST_F(PrefixCache, CanBeSwitchedOff) {
   LanguageSession session = this->session(1024, false);
   EXPECT_EQ(run(session, prompt_), 0);
@@ -128,6 +145,18 @@ TEST_F(PrefixCache, IsAnotherOneForEachVersion) {
   changed.data<float>()[0] += 1;
   model_->store()->publish({{norm, changed}});
   EXPECT_EQ(run(session, prompt_), 0);
+}
+
+TEST_F(PrefixCache, IsAnotherOneForAnotherRope) {
+  const auto cache =
+      std::make_shared<KvCache>(model_->config(), model_->profile().kv, 16, model_->device());
+  for (const double factor : {2, 4}) {
+    const ModelPtr stretched = make_model(with_rope_scaling(model_->config(), "linear", factor),
+                                          model_->store(), model_->profile());
+    LanguageSession session(stretched, {.max_tokens = 1024}, cache);
+    EXPECT_EQ(run(session, prompt_), 0);
+    EXPECT_EQ(run(session, prompt_), 192);
+  }
 }
 
 TEST_F(PrefixCache, NeverKeepsASequenceFromItsMemory) {

@@ -16,27 +16,25 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr BlockKey kRoot = {1, 2};
 constexpr size_t kBytes = 1000;
 
-std::vector<int32_t> tokens_from(int32_t first) {
+BlockKey key_from(int32_t first) {
   std::vector<int32_t> tokens(kKeyBlock);
   std::iota(tokens.begin(), tokens.end(), first);
-  return tokens;
+  return block_key({}, tokens);
 }
 
 class BlockStoreTest : public testing::Test {
  protected:
   std::string folder() const { return folder_.path() + "/kv"; }
   void save(BlockStore& store, int32_t first, char value = 'a') const {
-    store.save(kRoot, tokens_from(first), std::vector<std::byte>(kBytes, std::byte(value)));
+    store.save(key_from(first), std::vector<std::byte>(kBytes, std::byte(value)));
     store.flush();
   }
   // What the store has for these tokens, or nothing.
   static std::string load(BlockStore& store, int32_t first) {
     std::string payload(kBytes, '?');
-    const bool found =
-        store.load(kRoot, tokens_from(first), std::as_writable_bytes(std::span(payload)));
+    const bool found = store.load(key_from(first), std::as_writable_bytes(std::span(payload)));
     return found ? payload : "";
   }
   // Of the only block.
@@ -69,7 +67,8 @@ TEST_F(BlockStoreTest, TakesEveryDamagedFileForAMissAndDeletesIt) {
   BlockStore first({folder()});
   save(first, 0);
   const std::string good = read_only_file();
-  for (size_t at : {size_t{0}, size_t{9}, size_t{20}, size_t{40}, size_t{300}, good.size() - 1}) {
+  for (size_t at :
+       {size_t{0}, size_t{9}, size_t{20}, size_t{50}, size_t{54}, size_t{300}, good.size() - 1}) {
     std::string bad = good;
     bad[at] = static_cast<char>(bad[at] ^ 1);
     write_only_file(bad);
@@ -79,7 +78,8 @@ TEST_F(BlockStoreTest, TakesEveryDamagedFileForAMissAndDeletesIt) {
     EXPECT_TRUE(fs::is_empty(folder()));
     save(store, 0);
   }
-  for (const std::string& bad : {std::string(), good.substr(0, 100), good + "more"}) {
+  for (const std::string& bad :
+       {std::string(), good.substr(0, 50), good.substr(0, 100), good + "more"}) {
     write_only_file(bad);
     BlockStore store({folder()});
     EXPECT_EQ(load(store, 0), "");
@@ -125,10 +125,10 @@ TEST_F(BlockStoreTest, ClearsWhatAKilledWriterLeftAndLeavesOtherFilesAlone) {
 TEST_F(BlockStoreTest, PausesWhereTheFolderCannotBeWritten) {
   BlockStore store({folder()});
   fs::remove_all(folder());
-  EXPECT_TRUE(store.wants(kRoot));
+  EXPECT_TRUE(store.wants(key_from(0)));
   save(store, 0);
   EXPECT_EQ(store.stats().unsaved, 1);
-  EXPECT_FALSE(store.wants(kRoot));
+  EXPECT_FALSE(store.wants(key_from(0)));
   EXPECT_EQ(load(store, 0), "");
 }
 

@@ -1,6 +1,7 @@
 // One row, one result: a token's logits have the same bits in the training forward, in any prefill,
 // in decoding, in any batch and on any number of threads.
 #include <cstring>
+#include <optional>
 
 #include "inference/language_session.h"
 #include "models/lora.h"
@@ -16,6 +17,7 @@ struct Case {
   std::string path;
   std::string adapter;
   int64_t tokens;
+  std::optional<DType> kv = {};
 };
 
 void PrintTo(const Case& test, std::ostream* out) { *out << test.name; }
@@ -30,7 +32,12 @@ std::vector<Case> cases() {
     all.push_back({label, folder, "", 150});
     all.push_back({label + "_lora", folder, folder + "/adapter", 70});
   }
+  for (const DType kv : {DType::kF16, DType::kBF16, DType::kI8}) {
+    const std::string folder = YITI_TEST_DATA "/tiny/llama-gqa-tied";
+    all.push_back({fmt::format("kv_{}", name(kv)), folder, folder + "/adapter", 150, kv});
+  }
   all.push_back({"smollm2", smollm2_path(), "", 90});
+  all.push_back({"smollm2_kv_i8", smollm2_path(), "", 90, DType::kI8});
   return all;
 }
 
@@ -46,8 +53,8 @@ class Parity : public testing::TestWithParam<Case> {
   }
 
   static ModelPtr load(int threads, Isa isa = choose_isa()) {
-    const ModelPtr base =
-        load_model(GetParam().path, make_cpu_device({.threads = threads}, isa)).value().model;
+    const DevicePtr device = make_cpu_device({.threads = threads}, isa);
+    const ModelPtr base = load_model(GetParam().path, device, {.kv = GetParam().kv}).value().model;
     return GetParam().adapter.empty() ? base : load_peft(*base, GetParam().adapter);
   }
 

@@ -10,8 +10,8 @@
 #include <set>
 #include <thread>
 
-#include "core/random.h"
 #include "models/lora.h"
+#include "tests/inference/random_adapter.h"
 #include "tests/training/fixture.h"
 
 namespace yiti {
@@ -89,19 +89,8 @@ class Scheduler : public testing::Test {
     return wanted;
   }
 
-  // The model under an adapter of random numbers.
   static ModelPtr adapted(uint64_t seed, int64_t rank) {
-    const ModelPtr model = with_lora(*model_, {.rank = rank, .seed = seed});
-    std::vector<std::pair<Parameter, Tensor>> changes;
-    for (const std::string& name : lora_parameters(*model->store())) {
-      const Parameter p = model->store()->at(name);
-      const Tensor value =
-          Tensor::empty((*model->store()->current())[p].shape(), DType::kF32, model->device());
-      fill_uniform(value, -0.3F, 0.3F, {.seed = seed, .stream = uint64_t(p.index)});
-      changes.emplace_back(p, value);
-    }
-    model->store()->publish(changes);
-    return model;
+    return random_adapter(model_, {.rank = rank, .seed = seed});
   }
 
   static std::vector<float> embedding(Generator& generator, EmbedRequest wanted) {
@@ -352,6 +341,33 @@ TEST_F(Scheduler, GivesLogProbabilitiesOfTheTokensItChose) {
     return true;
   });
   EXPECT_TRUE(done.ok());
+}
+
+TEST_F(Scheduler, TellsHowAPromptIsRead) {
+  BatchScheduler scheduler(
+      model_, {.session = {.max_tokens = 256, .max_batch_tokens = 50, .context_length = 128}});
+  const auto progress_of = [&](int32_t first) {
+    GenerateRequest wanted = request(1);
+    wanted.prompt.assign(100, 3);
+    wanted.prompt[0] = first;
+    std::vector<PromptProgress> told;
+    wanted.on_progress = [&](const PromptProgress& progress) { told.push_back(progress); };
+    scheduler.generate(std::move(wanted)).value();
+    return told;
+  };
+  const std::vector<PromptProgress> cold = progress_of(1);
+  ASSERT_EQ(cold.size(), 3U);
+  for (size_t i = 0; i < cold.size(); ++i) {
+    EXPECT_EQ(cold[i].total, 100);
+    EXPECT_EQ(cold[i].cached, 0);
+    EXPECT_EQ(cold[i].processed, 50 * static_cast<int64_t>(i));
+    EXPECT_GE(cold[i].time_s, 0);
+  }
+  const std::vector<PromptProgress> warm = progress_of(1);
+  ASSERT_EQ(warm.size(), 2U);
+  EXPECT_EQ(warm[0].cached, 64);
+  EXPECT_EQ(warm[0].processed, 64);
+  EXPECT_EQ(warm[1].processed, 100);
 }
 
 TEST_F(Scheduler, ASeedGivesTheSameTextInAnyBatch) {

@@ -44,7 +44,8 @@ TEST(AttentionBackward, KernelMatchesTheReference) {
   };
   for (const Case& c :
        {Case{{150, 3, 64}, 4, 2, 16, {0.5, 0, "f32"}}, Case{{200}, 3, 1, 20, {0.5, 0, "f16"}},
-        Case{{300}, 2, 2, 64, {0.25, 90, "f32"}}, Case{{130, 65}, 6, 2, 80, {0.2, 0, "f16"}}}) {
+        Case{{300}, 2, 2, 64, {0.25, 90, "f32"}}, Case{{130, 65}, 6, 2, 80, {0.2, 0, "f16"}},
+        Case{{150}, 4, 2, 16, {0.5, 0, "bf16"}}, Case{{70, 90}, 6, 2, 20, {0.2, 40, "i8"}}}) {
     const std::vector<Tensor> in =
         packed(c.documents, c.heads, c.kv_heads, c.dim, DType::kF32, device);
     const std::vector<Tensor> forward = attention_op().reference(in, c.attrs);

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "ops/attention/attention_paged.h"
-#include "ops/attention/key_block.h"
+#include "ops/attention/kv_types.h"
 #include "ops/attention/kv_write.h"
 #include "tests/ops/op_checks.h"
 
@@ -73,9 +73,8 @@ class Cache {
       tables_.push_back(static_cast<int32_t>((i * 7919 + 3) % blocks));
     }
     const int64_t heads = p.spec.kv_heads, dim = p.spec.head_dim;
-    const std::vector<double> nans(static_cast<size_t>(blocks * heads * dim * kKeyBlock), NAN);
-    k_pool_ = of_doubles(nans, {blocks, heads, dim, kKeyBlock}, p.spec.kept, p.device);
-    v_pool_ = of_doubles(nans, {blocks, heads, kKeyBlock, dim}, p.spec.kept, p.device);
+    k_pool_ = all_ones(key_pool_shape(blocks, heads, dim, p.spec.kept));
+    v_pool_ = all_ones(value_pool_shape(blocks, heads, dim, p.spec.kept));
     table_tensor_ = Tensor::from(tables_, {sequences, width_}, p.device);
   }
 
@@ -98,6 +97,14 @@ class Cache {
   }
 
  private:
+  // Every bit set, which is NaN in all types and in the scales of codes.
+  Tensor all_ones(const Shape& shape) const {
+    const DType kept = p_.spec.kept;
+    const std::vector<std::byte> bytes(static_cast<size_t>(shape.numel() * info(kept).block_bytes),
+                                       std::byte{0xff});
+    return Tensor::from_bytes(bytes, shape, kept, p_.device);
+  }
+
   const Problem& p_;
   int64_t width_ = 1;
   std::vector<int32_t> tables_;
@@ -142,6 +149,11 @@ std::vector<Case> cases() {
       {.documents = {70}, .heads = 2, .kv_heads = 1, .head_dim = 256},
       {.documents = {90, 7}, .heads = 9, .kv_heads = 3, .head_dim = 64, .kept = DType::kF16},
       {.documents = {66}, .heads = 110, .kv_heads = 1, .head_dim = 8, .window = 5},
+      {.documents = {600, 9}, .heads = 6, .kv_heads = 2, .head_dim = 16, .kept = DType::kBF16},
+      {.documents = {70}, .heads = 3, .kv_heads = 1, .head_dim = 20, .kept = DType::kBF16},
+      {.documents = {1100, 130}, .heads = 6, .kv_heads = 2, .head_dim = 64, .kept = DType::kI8},
+      {.documents = {150}, .heads = 2, .kv_heads = 2, .head_dim = 20, .kept = DType::kI8},
+      {.documents = {90, 70}, .heads = 8, .kv_heads = 1, .window = 33, .kept = DType::kI8},
   };
 }
 
@@ -245,7 +257,7 @@ TEST(Attention, RefusesBrokenPositions) {
        {std::vector<int32_t>{1, 2, 3, 4}, {0, 1, 3, 4}, {0, 1, -1, 0}, {0, 0, 0, 2}}) {
     EXPECT_THROW(ops::attention(p.q, p.k, p.v, p.i32(bad), 1, 0, DType::kF32), Error);
   }
-  EXPECT_THROW(ops::attention(p.q, p.k, p.v, p.i32(p.positions), 1, 0, DType::kBF16), Error);
+  EXPECT_THROW(ops::attention(p.q, p.k, p.v, p.i32(p.positions), 1, 0, DType::kI32), Error);
 }
 
 TEST(AttentionPaged, PaddingRowsAreZeroAndBadPlacesAreRefused) {
@@ -264,6 +276,29 @@ TEST(AttentionPaged, PaddingRowsAreZeroAndBadPlacesAreRefused) {
   EXPECT_THROW(run({0, 1}, {0, 0}, {0, -1}), Error);
   EXPECT_THROW(run({0, 3}, {0, 0}, {0, 64}), Error);  // no such block
   EXPECT_THROW(run({0, -1}, {0, 0}, {0, 64}), Error);
+}
+
+TEST(KvWrite, RefusesPoolsOfOtherTypesAndShapes) {
+  const Problem p({.documents = {1}}, make_cpu_device());
+  const Tensor slots = Tensor::from(std::vector<int64_t>{0}, {1}, p.device);
+  const auto write = [&](DType keys, DType values, int64_t dim) {
+    ops::kv_write(p.k, p.v, slots, Tensor::zeros({1, 2, dim, kKeyBlock}, keys, p.device),
+                  Tensor::zeros({1, 2, kKeyBlock, dim}, values, p.device));
+  };
+  write(DType::kI8, DType::kI8, 20);
+  EXPECT_THROW(write(DType::kI8, DType::kI8, 16), Error);  // no room for the scales
+  EXPECT_THROW(write(DType::kF16, DType::kF16, 20), Error);
+  EXPECT_THROW(write(DType::kF16, DType::kBF16, 16), Error);
+  EXPECT_THROW(write(DType::kI32, DType::kI32, 16), Error);
+}
+
+TEST(KvWrite, AHeadThatIsNotFiniteHasNoNumbers) {
+  Problem p({.documents = {2}, .kept = DType::kI8}, make_cpu_device());
+  std::vector<float> v = p.v.to_vector<float>();
+  v[3] = INFINITY;  // of the first token's first head
+  p.v = Tensor::from(v, p.v.shape(), p.device);
+  const std::vector<float> out = p.trained().to_vector<float>();
+  for (size_t i = 0; i < out.size(); ++i) EXPECT_EQ(std::isnan(out[i]), i / 32 % 2 == 0) << i;
 }
 
 TEST(KvWrite, RefusesSlotsOutsideOfThePool) {

@@ -79,6 +79,23 @@ class FakeJobs : public JobRunner {
   bool remove_model(std::string_view name) override {
     return name.starts_with("ft:") && models_ != nullptr && models_->remove(name);
   }
+  // "ft:versions" has three, of steps 5, 10 and 15.
+  std::vector<ModelVersion> versions(std::string_view name) override {
+    if (name != "ft:versions") return {};
+    const std::lock_guard lock(mutex_);
+    std::vector<ModelVersion> list;
+    for (const int64_t step : {5, 10, 15}) {
+      list.push_back({step, 1700000000 + step, step == served_version_});
+    }
+    return list;
+  }
+  void serve_version(std::string_view, int64_t number) override {
+    if (number % 5 != 0 || number == 0 || number > 15) {
+      fail(Code::kNotFound, "jobs", "version {} is not kept", number);
+    }
+    const std::lock_guard lock(mutex_);
+    served_version_ = number;
+  }
 
  private:
   FineTuneJob& at(std::string_view id) {
@@ -100,6 +117,7 @@ class FakeJobs : public JobRunner {
   std::shared_ptr<ModelRegistry> models_;
   std::mutex mutex_;
   std::vector<FineTuneJob> jobs_;
+  int64_t served_version_ = 15;
 };
 
 }  // namespace yiti::testing

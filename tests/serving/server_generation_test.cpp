@@ -60,9 +60,23 @@ TEST_F(ServerGenerationTest, GivesTheGeneratorTheWholeRequest) {
   EXPECT_EQ(request.sampling.top_k, 7);
   EXPECT_EQ(request.sampling.seed, 9U);
   EXPECT_EQ(request.max_tokens, 3);
+  EXPECT_EQ(request.cache_owner, "");
   EXPECT_THAT(request.stop_tokens, ElementsAre(kImEnd));
   EXPECT_EQ(request.prompt, text.tokenizer.encode("<|im_start|>user\nhi<|im_end|>\n"
                                                   "<|im_start|>assistant\n"));
+}
+
+TEST_F(ServerGenerationTest, KeepsTheCachesOfKeysApartWhereAsked) {
+  options.api_keys = {"one", "two"};
+  options.isolate_clients = true;
+  start();
+  for (const char* key : {"one", "two"}) {
+    HttpClient(server->port())
+        .request("POST", "/v1/chat/completions", chat("hi").dump(),
+                 fmt::format("Content-Type: application/json\r\nX-Api-Key: {}\r\n", key));
+  }
+  EXPECT_EQ(generator.requests().at(0).cache_owner, "one");
+  EXPECT_EQ(generator.requests().at(1).cache_owner, "two");
 }
 
 TEST_F(ServerGenerationTest, DrawsASeedWhereNoneIsGiven) {
@@ -114,6 +128,18 @@ TEST_F(ServerGenerationTest, FillsTheContextAtMost) {
   start();
   post("/v1/completions", completion("12345678", {{"max_tokens", 100'000}}));
   EXPECT_EQ(generator.requests()[0].max_tokens, 2040);
+}
+
+TEST_F(ServerGenerationTest, GivesItsDefaultLengthWhereNoneIsAskedFor) {
+  options.default_max_tokens = 5;
+  options.max_tokens = 7;
+  start();
+  post("/v1/chat/completions", chat("hi"));
+  post("/v1/chat/completions", chat("hi", {{"max_tokens", 6}}));
+  post("/v1/chat/completions", chat("hi", {{"max_tokens", 9}}));
+  EXPECT_EQ(generator.requests()[0].max_tokens, 5);
+  EXPECT_EQ(generator.requests()[1].max_tokens, 6);
+  EXPECT_EQ(generator.requests()[2].max_tokens, 7);
 }
 
 TEST_F(ServerGenerationTest, StopsAtAStopStringAndCancels) {

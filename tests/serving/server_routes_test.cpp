@@ -9,6 +9,7 @@ namespace yiti::testing {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 using ServerRoutesTest = ServerTest;
 
 TEST_F(ServerRoutesTest, TellsWhatIsHere) {
@@ -94,11 +95,14 @@ TEST_F(ServerRoutesTest, LetsPagesOfItsOriginsAsk) {
   options.cors_origins = {"http://a.example", "localhost"};
   options.api_keys = {"secret"};
   start();
-  const auto allowed = [&](const std::string& origin) {
+  const auto ask = [&](const std::string& origin, const char* path) {
     return HttpClient(server->port())
-        .request("OPTIONS", "/v1/chat/completions", {},
+        .request("OPTIONS", path, {},
                  "Origin: " + origin + "\r\nAccess-Control-Request-Method: POST\r\n")
-        .headers["access-control-allow-origin"];
+        .headers;
+  };
+  const auto allowed = [&](const std::string& origin) {
+    return ask(origin, "/v1/chat/completions")["access-control-allow-origin"];
   };
   EXPECT_EQ(allowed("http://a.example"), "http://a.example");
   EXPECT_EQ(allowed("http://localhost:3000"), "http://localhost:3000");
@@ -107,6 +111,10 @@ TEST_F(ServerRoutesTest, LetsPagesOfItsOriginsAsk) {
   EXPECT_EQ(allowed("http://b.example"), "");
   EXPECT_EQ(get("/health", "Origin: http://a.example\r\n").headers["access-control-allow-origin"],
             "http://a.example");
+  // A star alone would not let a page send its key.
+  EXPECT_THAT(ask("http://a.example", "/v1/models")["access-control-allow-headers"],
+              StartsWith("Authorization, "));
+  EXPECT_EQ(ask("http://a.example", "/completion")["access-control-allow-headers"], "*");
 }
 
 TEST_F(ServerRoutesTest, IsNotHealthyWhenAStepDoesNotEnd) {
@@ -125,6 +133,9 @@ TEST_F(ServerRoutesTest, CountsWhatItDid) {
   for (const char* line :
        {"vllm:generation_tokens_total{model_name=\"fake/model\"} 5",
         "vllm:prompt_tokens_total{model_name=\"fake/model\"} 14",
+        "vllm:spec_decode_num_drafts_total{model_name=\"fake/model\"} 4",
+        "vllm:spec_decode_num_draft_tokens_total{model_name=\"fake/model\"} 14",
+        "vllm:spec_decode_num_accepted_tokens_total{model_name=\"fake/model\"} 10",
         "vllm:request_success_total{model_name=\"fake/model\",finished_reason=\"length\"} 1",
         "vllm:request_success_total{model_name=\"fake/model\",finished_reason=\"stop\"} 1",
         "vllm:time_to_first_token_seconds_count{model_name=\"fake/model\"} 2",
@@ -166,6 +177,22 @@ TEST_F(ServerRoutesTest, EmbedsTexts) {
   EXPECT_EQ(base64["data"][0]["embedding"], "AACAPwAAAAA=");  // 1.0f, 0.0f
   EXPECT_EQ(post("/v1/embeddings", {{"input", "c"}, {"dimensions", 5}}).status, 400);
   EXPECT_EQ(post("/v1/embeddings", {{"input", ""}}).status, 400);
+}
+
+TEST_F(ServerRoutesTest, EmbedsMoreTextsThanItRunsAtOnce) {
+  options.max_generations = 2;
+  start();
+  Json texts = Json::array();
+  for (int i = 0; i < 100; ++i) texts.push_back(std::string(1, static_cast<char>('A' + i % 26)));
+  for (int round = 0; round < 3; ++round) {  // all places are given back
+    const Json reply =
+        Json::parse(post("/v1/embeddings", {{"input", texts}, {"pooling", "last"}}).body);
+    ASSERT_EQ(reply["data"].size(), 100U);
+    EXPECT_EQ(reply["data"][0]["embedding"], reply["data"][26]["embedding"]);
+    EXPECT_NE(reply["data"][0]["embedding"], reply["data"][1]["embedding"]);
+    EXPECT_EQ(reply["data"][99]["index"], 99);
+    EXPECT_EQ(reply["usage"]["prompt_tokens"], 100);
+  }
 }
 
 TEST_F(ServerRoutesTest, ShowsLlamaCppsClientsItsSlotsAndProperties) {

@@ -26,6 +26,11 @@ class FakeAdapters : public AdapterHost {
   void unload_adapter(const std::string& name) override {
     if (names.erase(name) == 0) fail(Code::kNotFound, "adapters", "'{}' is not loaded", name);
   }
+  std::vector<ModelVersion> versions(std::string_view name) override {
+    if (!names.contains(std::string(name))) return {};
+    return {{.number = 1, .created_unix_s = 1700000000, .is_served = true}};
+  }
+  void serve_version(std::string_view, int64_t) override {}
   std::set<std::string> names;
 };
 
@@ -266,6 +271,39 @@ TEST_F(ServerTrainingTest, LoadsAndUnloadsAdapters) {
   EXPECT_EQ(post("/v1/load_lora_adapter", {{"lora_name", "c"}}).status, 400);
   EXPECT_EQ(post("/v1/unload_lora_adapter", {{"lora_name", "a"}}).status, 200);
   EXPECT_EQ(post("/v1/unload_lora_adapter", {{"lora_name", "a"}}).status, 404);
+}
+
+TEST_F(ServerTrainingTest, RollsAModelBackToAnEarlierVersion) {
+  start();
+  const auto served = [](const ClientResponse& response) {
+    const Json versions = json_of(response)["data"];
+    std::vector<int64_t> numbers;
+    for (const Json& one : versions) {
+      if (one["served"].get<bool>()) numbers.push_back(one["version"].get<int64_t>());
+    }
+    return numbers;
+  };
+  const std::string model = "/v1/models/ft%3Aversions";
+  const Json first = json_of(get(model + "/versions"))["data"][0];
+  EXPECT_EQ(first, Json({{"object", "model.version"},
+                         {"version", 5},
+                         {"created_at", 1700000005},
+                         {"served", false}}));
+  EXPECT_EQ(served(get(model + "/versions")), std::vector<int64_t>{15});
+  EXPECT_EQ(served(post(model + "/rollback", Json::object())), std::vector<int64_t>{10});
+  EXPECT_EQ(served(post(model + "/rollback", {{"version", 5}})), std::vector<int64_t>{5});
+  const ClientResponse none = post(model + "/rollback", Json::object());
+  EXPECT_EQ(none.status, 404);
+  EXPECT_EQ(error_code(none), "version_not_found");
+  EXPECT_EQ(served(post(model + "/rollback", {{"version", 15}})), std::vector<int64_t>{15});
+  EXPECT_EQ(post(model + "/rollback", {{"version", 6}}).status, 404);
+  EXPECT_EQ(post(model + "/rollback", {{"version", "5"}}).status, 400);
+  EXPECT_EQ(post(model + "/rollback", {{"versions", 5}}).status, 400);
+  EXPECT_EQ(post(model + "/rollback", Json::array()).status, 400);
+  EXPECT_EQ(get("/v1/models/fake/model/versions").status, 404);
+  EXPECT_EQ(post("/v1/models/nothing/rollback", Json::object()).status, 404);
+  post("/v1/load_lora_adapter", {{"lora_name", "a"}, {"lora_path", "b"}});
+  EXPECT_EQ(served(get("/v1/models/a/versions")), std::vector<int64_t>{1});
 }
 
 TEST_F(ServerTrainingTest, OtherRequestsDoNotWaitForAnUpload) {

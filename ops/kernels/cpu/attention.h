@@ -6,8 +6,10 @@
 // from block to block; segments are merged in a binary tree over their numbers. Keys that a row
 // does not see never enter its sums. So a row's bits depend on its position, window and keys alone.
 //
-// Memory: a tile of up to kAttentionRows rows reads each block once, 16-bit ones as they are; rows
-// of K and V that are in no pool are brought into the form of a block first.
+// Codes are multiplied as they are: a key's scale then multiplies its score, a value's its weight.
+//
+// Memory: a tile of up to kAttentionRows rows reads each block once, as it is kept; rows of K and V
+// that are in no pool are brought into the form of a block first.
 #pragma once
 
 #include <cstddef>
@@ -31,8 +33,8 @@ struct KeySource {
   const void* v;
   int64_t block_stride;
   int64_t k_stride, v_stride;
-  /// Pools hold 16-bit floats; rows are rounded to such ones.
-  bool half;
+  /// What the pools hold; rows are rounded to it.
+  KeyForm form;
 };
 
 struct AttentionTile {
@@ -64,10 +66,8 @@ struct AttentionTable {
   void (*merge_segments)(const AttentionTile& tile, const float* parts, int64_t stride);
   /// Writes one token's key and value heads into a block at `offset`: keys to k[d][offset] and
   /// values to v[offset][d].
-  void (*write_f32)(const float* key, const float* value, int64_t head_dim, int64_t offset,
-                    float* k, float* v);
-  void (*write_f16)(const float* key, const float* value, int64_t head_dim, int64_t offset,
-                    uint16_t* k, uint16_t* v);
+  void (*write)(KeyForm form, const float* key, const float* value, int64_t head_dim,
+                int64_t offset, void* k, void* v);
 };
 
 YITI_DECLARE_ISA_TABLE(AttentionTable, attention_table)

@@ -19,7 +19,8 @@ int64_t tree_levels(int64_t positions) {
 
 // What a tile's rows have gathered of the present segment, and what waits to be merged.
 struct Rows {
-  float *q, *scores, *keys, *values;
+  float *q, *scores;
+  KeyRoom room;
   float *top, *next_top, *correction;  // [rows]
   float* sums;                         // [rows][16]
   float* out;                          // [rows][wide]
@@ -38,8 +39,11 @@ int64_t lay_out(int64_t rows, int64_t head_dim, int64_t levels, float* base, Row
   const int64_t wide = padded(head_dim);
   out.q = take(rows * head_dim);
   out.scores = take(rows * kKeyBlock);
-  out.keys = take(head_dim * kKeyBlock);
-  out.values = take(wide * kKeyBlock);
+  out.room.keys = take(head_dim * kKeyBlock);
+  out.room.values = take(wide * kKeyBlock);
+  constexpr int64_t kScaleFloats = sizeof(RowScales) / sizeof(float);
+  out.room.k_scales = reinterpret_cast<RowScales*>(take(kScaleFloats));
+  out.room.v_scales = reinterpret_cast<RowScales*>(take(kScaleFloats));
   out.top = take(rows);
   out.next_top = take(rows);
   out.correction = take(rows);
@@ -155,15 +159,17 @@ class Forward {
     if (first >= past) return;
     const int64_t rows = (past - first) * t_.heads;
     const int64_t count = smaller(kKeyBlock, t_.first + t_.tokens - start);
-    const KeyBlock keys = load_block(t_.keys, block, count, t_.head_dim, r_.keys, r_.values);
+    const KeyBlock keys = load_block(t_.keys, block, count, t_.head_dim, r_.room);
     const int64_t row = first * t_.heads;
     const bool has_next = t_.keys.table != nullptr && end < t_.first + t_.tokens;
     next_keys_ = has_next ? pool_block(t_.keys, t_.keys.k, block + 1) : nullptr;
     multiply_by<false>(
         {r_.q + row * t_.head_dim, t_.head_dim, 1, keys.k, kKeyBlock, t_.head_dim,
          r_.scores + row * kKeyBlock, kKeyBlock, kKeyBlock, static_cast<const char*>(keys.v)},
-        rows, keys.half);
+        rows, keys.form);
+    if (keys.k_scales != nullptr) scale_scores(keys.k_scales, row, rows);
     take_exponentials(first, past, start);
+    if (keys.v_scales != nullptr) scale_scores(keys.v_scales, row, rows);
     // Tokens that see the whole block go together, the others one by one with the keys they see.
     const int64_t whole = larger(first, smaller(past, begin_from(end - 1)));
     const int64_t whole_end = larger(whole, smaller(past, end_below(start + 1)));
@@ -173,9 +179,18 @@ class Forward {
   }
 
   template <bool kAdd>
-  static void multiply_by(const Product& product, int64_t rows, bool half) {
-    if (half) return multiply<true, kAdd>(product, rows);
-    multiply<false, kAdd>(product, rows);
+  static void multiply_by(const Product& product, int64_t rows, KeyForm form) {
+    visit_form(form, [&](auto source) { multiply<decltype(source), kAdd>(product, rows); });
+  }
+
+  // Each key's score, or the weight of its value, times the scale of its codes.
+  void scale_scores(const float* scales, int64_t row, int64_t rows) {
+    for (float* scores = r_.scores + row * kKeyBlock; rows > 0; --rows, scores += kKeyBlock) {
+#pragma GCC unroll 4
+      for (int j = 0; j < 4; ++j) {
+        store(scores + j * kLanes, load(scores + j * kLanes) * load(scales + j * kLanes));
+      }
+    }
   }
 
   void add_values(const KeyBlock& keys, int64_t token, int64_t start) {
@@ -186,13 +201,11 @@ class Forward {
 
   void add_values(const KeyBlock& keys, int64_t token, int64_t past, int64_t key, int64_t key_end) {
     const int64_t row = token * t_.heads;
-    const int64_t skipped = key * keys.v_stride;
-    const void* v = keys.half
-                        ? static_cast<const void*>(static_cast<const uint16_t*>(keys.v) + skipped)
-                        : static_cast<const void*>(static_cast<const float*>(keys.v) + skipped);
+    const char* v =
+        static_cast<const char*>(keys.v) + key * keys.v_stride * element_bytes(keys.form);
     multiply_by<true>({r_.scores + row * kKeyBlock + key, kKeyBlock, 1, v, keys.v_stride,
                        key_end - key, r_.out + row * wide_, wide_, wide_, next_keys_},
-                      (past - token) * t_.heads, keys.half);
+                      (past - token) * t_.heads, keys.form);
   }
 
   // Scores of the tokens' rows become e^(score - top), and what was gathered is put relative to the
@@ -319,27 +332,50 @@ void merge_segments(const AttentionTile& tile, const float* parts, int64_t strid
   Forward(tile).merge_segments(parts, stride);
 }
 
-void write_f32(const float* key, const float* value, int64_t head_dim, int64_t offset, float* k,
-               float* v) {
-  for (int64_t d = 0; d < head_dim; ++d) k[d * kKeyBlock + offset] = key[d];
-  for (int64_t d = 0; d < head_dim; ++d) v[offset * head_dim + d] = value[d];
+// narrow_key and narrow_value give 16 elements of a row as T.
+template <class T, class NarrowKey, class NarrowValue>
+void write_rows(const float* key, const float* value, int64_t head_dim, int64_t offset, void* k,
+                void* v, NarrowKey narrow_key, NarrowValue narrow_value) {
+  for_lanes(head_dim, [&](int64_t d, int n) {
+    T lanes[kLanes];
+    narrow_key(lanes, load_some(key + d, n));
+    for (int i = 0; i < n; ++i) static_cast<T*>(k)[(d + i) * kKeyBlock + offset] = lanes[i];
+    narrow_value(lanes, load_some(value + d, n));
+    for (int i = 0; i < n; ++i) static_cast<T*>(v)[offset * head_dim + d + i] = lanes[i];
+  });
 }
 
-void write_f16(const float* key, const float* value, int64_t head_dim, int64_t offset, uint16_t* k,
-               uint16_t* v) {
-  for_lanes(head_dim, [=](int64_t d, int n) {
-    uint16_t lanes[kLanes];
-    store_half(lanes, load_some(key + d, n));
-    for (int i = 0; i < n; ++i) k[(d + i) * kKeyBlock + offset] = lanes[i];
-    store_half(lanes, load_some(value + d, n));
-    for (int i = 0; i < n; ++i) v[offset * head_dim + d + i] = lanes[i];
-  });
+// Finds the scale of a row's codes, writes it behind the block's codes, and gives what makes them.
+auto code_writer(const float* row, int64_t head_dim, int64_t offset, void* block) {
+  float inverse;
+  auto* scales = reinterpret_cast<float*>(static_cast<int8_t*>(block) + head_dim * kKeyBlock);
+  find_scale(row, head_dim, scales[offset], inverse);
+  return [inverse](int8_t* lanes, Vec x) {
+    float codes[kLanes];
+    store(codes, to_float(to_int(x * set1(inverse))));
+    for (int i = 0; i < kLanes; ++i) lanes[i] = static_cast<int8_t>(static_cast<int32_t>(codes[i]));
+  };
+}
+
+void write(KeyForm form, const float* key, const float* value, int64_t head_dim, int64_t offset,
+           void* k, void* v) {
+  switch (form) {
+    case KeyForm::kF16:
+      return write_rows<uint16_t>(key, value, head_dim, offset, k, v, store_half, store_half);
+    case KeyForm::kBF16:
+      return write_rows<uint16_t>(key, value, head_dim, offset, k, v, store_bf16, store_bf16);
+    case KeyForm::kI8:
+      return write_rows<int8_t>(key, value, head_dim, offset, k, v,
+                                code_writer(key, head_dim, offset, k),
+                                code_writer(value, head_dim, offset, v));
+    default: return write_rows<float>(key, value, head_dim, offset, k, v, store, store);
+  }
 }
 
 }  // namespace
 
 extern const AttentionTable attention_table;
-const AttentionTable attention_table = {forward_scratch, forward,   part_floats, forward_segment,
-                                        merge_segments,  write_f32, write_f16};
+const AttentionTable attention_table = {forward_scratch, forward,        part_floats,
+                                        forward_segment, merge_segments, write};
 
 }  // namespace yiti::cpu::YITI_ISA

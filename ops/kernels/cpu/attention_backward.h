@@ -27,7 +27,7 @@ struct AttentionBackward {
   int64_t head_dim;
   int64_t window;  ///< as in AttentionTile
   float scale;
-  bool half;  ///< K and V are rounded to 16-bit floats, as the forward did
+  KeyForm form;  ///< what K and V are rounded to, as the forward did
   float* dq;
   int64_t dq_stride;
   float *dk, *dv;  ///< this head's part, rows dk_stride floats apart

@@ -69,12 +69,24 @@ class Backward {
 
  private:
   static const float* row(const HeadRows& rows, int64_t t) { return rows.data + t * rows.stride; }
+  KeyRows rows_of(const HeadRows& rows, int64_t start, int64_t count, KeyForm form) const {
+    return {row(rows, start), rows.stride, count, u_.head_dim, form, nullptr, false};
+  }
 
   void visit_keys(int64_t start) {
     const int64_t count = smaller(kBlock, u_.tokens - start);
-    transpose_rows(row(u_.k, start), u_.k.stride, count, u_.head_dim, u_.half, s_.k_columns);
-    transpose_rows(row(u_.v, start), u_.v.stride, count, u_.head_dim, u_.half, s_.v_columns);
-    copy_rows(row(u_.k, start), u_.k.stride, count, u_.head_dim, u_.half, s_.k);
+    KeyRows keys = rows_of(u_.k, start, count, u_.form);
+    KeyRows values = rows_of(u_.v, start, count, u_.form);
+    RowScales k_scales, v_scales;
+    if (u_.form == KeyForm::kI8) {
+      find_scales(keys, k_scales);
+      find_scales(values, v_scales);
+      keys.scales = &k_scales;
+      values.scales = &v_scales;
+    }
+    transpose_rows(keys, s_.k_columns);
+    transpose_rows(values, s_.v_columns);
+    copy_rows(keys, s_.k);
     for (int64_t i = 0; i < kBlock * wide_; ++i) s_.dk[i] = s_.dv[i] = 0;
     const int64_t past =
         u_.window > 0 ? smaller(u_.tokens, start + count - 1 + u_.window) : u_.tokens;
@@ -94,14 +106,14 @@ class Backward {
   void visit(int64_t start, int64_t count, const Queries& queries) {
     gather(queries);
     const int64_t rows = queries.rows;
-    multiply<false, false>(
+    multiply<F32Source, false>(
         {s_.q, wide_, 1, s_.k_columns, kBlock, u_.head_dim, s_.p, kBlock, kBlock}, rows);
-    multiply<false, false>(
+    multiply<F32Source, false>(
         {s_.dout, wide_, 1, s_.v_columns, kBlock, u_.head_dim, s_.ds, kBlock, kBlock}, rows);
     for (int64_t r = 0; r < rows; ++r) differentiate(start, queries.start + r, r);
-    multiply<false, true>({s_.p, 1, kBlock, s_.dout, wide_, rows, s_.dv, wide_, wide_}, count);
-    multiply<false, true>({s_.ds, 1, kBlock, s_.q, wide_, rows, s_.dk, wide_, wide_}, count);
-    multiply<false, true>({s_.ds, kBlock, 1, s_.k, wide_, count, s_.dq, wide_, wide_}, rows);
+    multiply<F32Source, true>({s_.p, 1, kBlock, s_.dout, wide_, rows, s_.dv, wide_, wide_}, count);
+    multiply<F32Source, true>({s_.ds, 1, kBlock, s_.q, wide_, rows, s_.dk, wide_, wide_}, count);
+    multiply<F32Source, true>({s_.ds, kBlock, 1, s_.k, wide_, count, s_.dq, wide_, wide_}, rows);
     for (int64_t r = 0; r < rows; ++r) {
       float* dq = u_.dq + (queries.start + r) * u_.dq_stride;
       const float* sums = s_.dq + r * wide_;
@@ -111,14 +123,12 @@ class Backward {
 
   // Rows of scaled q, of dout and of dq as it stands.
   void gather(const Queries& queries) {
-    copy_rows(row(u_.q, queries.start), u_.q.stride, queries.rows, u_.head_dim, false, s_.q);
+    copy_rows(rows_of(u_.q, queries.start, queries.rows, KeyForm::kF32), s_.q);
     const Vec scale = set1(u_.scale);
     for (int64_t i = 0; i < queries.rows * wide_; i += kLanes)
       store(s_.q + i, load(s_.q + i) * scale);
-    copy_rows(row(u_.dout, queries.start), u_.dout.stride, queries.rows, u_.head_dim, false,
-              s_.dout);
-    copy_rows(u_.dq + queries.start * u_.dq_stride, u_.dq_stride, queries.rows, u_.head_dim, false,
-              s_.dq);
+    copy_rows(rows_of(u_.dout, queries.start, queries.rows, KeyForm::kF32), s_.dout);
+    copy_rows(rows_of({u_.dq, u_.dq_stride}, queries.start, queries.rows, KeyForm::kF32), s_.dq);
   }
 
   // Scores become probabilities p, and dP becomes dS = p (dP - delta); both 0 where unseen.

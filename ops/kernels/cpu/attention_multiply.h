@@ -2,7 +2,7 @@
 // and rows of B lie in lanes. Each element of C is one chain over k. Only for *.isa.cpp.
 #pragma once
 
-#include "ops/kernels/cpu/simd.h"
+#include "ops/kernels/cpu/transpose.h"
 
 namespace yiti::cpu::YITI_ISA {
 
@@ -16,13 +16,13 @@ inline constexpr int64_t kCacheLine = 64;
 struct Product {
   const float* a;
   int64_t a_row, a_step;
-  const void* b;  ///< float, or half where kHalf
+  const void* b;  ///< what the products' Source reads
   int64_t b_stride;
   int64_t steps;
   float* c;
   int64_t c_stride;
   int64_t columns;
-  /// What the memory is told to bring meanwhile, a cache line a step; or null.
+  /// What the memory is told to bring meanwhile, as many bytes as B has; or null.
   const char* ahead = nullptr;
 };
 
@@ -37,16 +37,7 @@ constexpr int tile_columns() {
 #endif
 }
 
-template <bool kHalf>
-inline Vec load_lanes(const void* b, int64_t at) {
-  if constexpr (kHalf) {
-    return load_half(static_cast<const uint16_t*>(b) + at);
-  } else {
-    return load(static_cast<const float*>(b) + at);
-  }
-}
-
-template <int R, int N, bool kHalf, bool kAdd>
+template <int R, int N, class Source, bool kAdd>
 inline void multiply_tile(const Product& p, int64_t row, int64_t column) {
   Vec acc[R][N];
   float* c = p.c + row * p.c_stride + column;
@@ -58,21 +49,26 @@ inline void multiply_tile(const Product& p, int64_t row, int64_t column) {
     }
   }
   const float* a = p.a + row * p.a_row;
+  constexpr auto kStepBytes = static_cast<int64_t>(N * kLanes * sizeof(typename Source::Type));
   const char* ahead = p.ahead;
-  if (ahead != nullptr) ahead += column / (N * kLanes) * p.steps * kCacheLine;
-  int64_t b = column;
+  if (ahead != nullptr) ahead += column / (N * kLanes) * p.steps * kStepBytes;
+  const auto* b = static_cast<const typename Source::Type*>(p.b) + column;
   for (int64_t k = 0; k < p.steps; ++k) {
 #pragma GCC unroll 4
     for (int n = 0; n < N; ++n) {
       __asm__ volatile("" : "+r"(a));  // broadcasts again: registers are for the chains
-      const Vec lanes = load_lanes<kHalf>(p.b, b + n * kLanes);
+      const Vec lanes = Source::load16(b + n * kLanes);
 #pragma GCC unroll 8
       for (int r = 0; r < R; ++r) acc[r][n] = fma(set1(a[r * p.a_row]), lanes, acc[r][n]);
     }
     a += p.a_step;
     b += p.b_stride;
     if constexpr (R <= kStreamingRows) {
-      if (ahead != nullptr) __builtin_prefetch(ahead + k * kCacheLine);
+      if (ahead != nullptr) {
+        for (int64_t at = 0; at < kStepBytes; at += kCacheLine) {
+          __builtin_prefetch(ahead + k * kStepBytes + at, 0, 2);
+        }
+      }
     }
   }
 #pragma GCC unroll 8
@@ -82,26 +78,26 @@ inline void multiply_tile(const Product& p, int64_t row, int64_t column) {
   }
 }
 
-template <int R, bool kHalf, bool kAdd>
+template <int R, class Source, bool kAdd>
 inline void multiply_rows(const Product& p, int64_t row) {
   constexpr int kWide = tile_columns<R>();
   int64_t column = 0;
   for (; column + kWide * kLanes <= p.columns; column += kWide * kLanes) {
-    multiply_tile<R, kWide, kHalf, kAdd>(p, row, column);
+    multiply_tile<R, kWide, Source, kAdd>(p, row, column);
   }
-  for (; column < p.columns; column += kLanes) multiply_tile<R, 1, kHalf, kAdd>(p, row, column);
+  for (; column < p.columns; column += kLanes) multiply_tile<R, 1, Source, kAdd>(p, row, column);
 }
 
-template <bool kHalf, bool kAdd>
+template <class Source, bool kAdd>
 inline void multiply(const Product& p, int64_t rows) {
   int64_t row = 0;
-  for (; row + kTileRows <= rows; row += kTileRows) multiply_rows<kTileRows, kHalf, kAdd>(p, row);
+  for (; row + kTileRows <= rows; row += kTileRows) multiply_rows<kTileRows, Source, kAdd>(p, row);
   switch (rows - row) {
-    case 5: return multiply_rows<5, kHalf, kAdd>(p, row);
-    case 4: return multiply_rows<4, kHalf, kAdd>(p, row);
-    case 3: return multiply_rows<3, kHalf, kAdd>(p, row);
-    case 2: return multiply_rows<2, kHalf, kAdd>(p, row);
-    case 1: return multiply_rows<1, kHalf, kAdd>(p, row);
+    case 5: return multiply_rows<5, Source, kAdd>(p, row);
+    case 4: return multiply_rows<4, Source, kAdd>(p, row);
+    case 3: return multiply_rows<3, Source, kAdd>(p, row);
+    case 2: return multiply_rows<2, Source, kAdd>(p, row);
+    case 1: return multiply_rows<1, Source, kAdd>(p, row);
     default: return;
   }
 }

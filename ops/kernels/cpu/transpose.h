@@ -6,7 +6,7 @@
 
 namespace yiti::cpu::YITI_ISA {
 
-/// How the float types are read, 16 elements or one at a time.
+/// How elements are read as floats, 16 at a time.
 struct F32Source {
   using Type = float;
   static Vec load16(const float* p) { return load(p); }
@@ -18,6 +18,10 @@ struct F16Source {
 struct BF16Source {
   using Type = uint16_t;
   static Vec load16(const uint16_t* p) { return load_bf16(p); }
+};
+struct I8Source {
+  using Type = int8_t;
+  static Vec load16(const int8_t* p) { return load_i8(p); }
 };
 
 /// Sixteen elements that lie `stride` apart, of which `count` exist; the rest are zero.
