@@ -111,9 +111,8 @@ void LanguageSession::close(SequenceId id) {
 // Names all that decides the bits of a sequence's keys and values beside its tokens, and whose they
 // are.
 BlockKey LanguageSession::empty_prefix(const Sequence& sequence, std::string_view owner) const {
-  const std::string whose =
-      fmt::format("{}\n{}\n{}\n{}", sequence.version->fingerprint(), model_->profile().str(),
-                  model_->config().str(), owner);
+  const std::string whose = fmt::format("{}\n{}\n{}\n{}", sequence.version->fingerprint(),
+                                        model_->profile().str(), model_->config().str(), owner);
   return sha256(std::as_bytes(std::span(whose)));
 }
 

@@ -1,8 +1,8 @@
 /* yiti from C: load a language model, generate with it, fine-tune an adapter in the same process.
  *
- * Functions that can fail take a yiti_error, which may be NULL, and return NULL or a code other than
- * YITI_OK. Models may be used from several threads; callbacks come in the caller's thread unless
- * said otherwise. Strings are UTF-8. */
+ * Functions that can fail take a yiti_error, which may be NULL, and return NULL or a code other
+ * than YITI_OK. Models may be used from several threads; callbacks come in the caller's thread
+ * unless said otherwise. Strings are UTF-8. */
 #ifndef YITI_C_YITI_H
 #define YITI_C_YITI_H
 
@@ -80,10 +80,11 @@ typedef int (*yiti_on_text)(const char* text, size_t length, void* user);
 YITI_API yiti_code yiti_generate(const yiti_model* model, const char* prompt,
                                  const yiti_generate_options* options, yiti_on_text on_text,
                                  void* user, yiti_error* error);
-/* The same for the assistant's next turn in a conversation: JSON, [{"role": …, "content": …}, …]. */
+/* The same for the assistant's next turn in a conversation: JSON, [{"role": …, "content": …}, …].
+ */
 YITI_API yiti_code yiti_chat(const yiti_model* model, const char* messages_json,
-                             const yiti_generate_options* options, yiti_on_text on_text,
-                             void* user, yiti_error* error);
+                             const yiti_generate_options* options, yiti_on_text on_text, void* user,
+                             yiti_error* error);
 
 typedef struct yiti_fine_tune_options {
   const char* train_data; /* JSONL */

@@ -18,9 +18,9 @@ namespace {
 
 using cpu::kPanelWidth;
 
-constexpr int64_t kRunSteps = 768;    // of k at once
+constexpr int64_t kRunSteps = 768;   // of k at once
 constexpr int64_t kBlockPanels = 4;  // of B at once
-constexpr int64_t kBlockTiles = 96;   // of A at once
+constexpr int64_t kBlockTiles = 96;  // of A at once
 
 int64_t tile_count(const cpu::GemmTable& table, int64_t m) {
   return (m + table.rows - 1) / table.rows;

@@ -13,7 +13,6 @@ import tempfile
 import unittest
 
 try:
-    import httpx
     import openai
 except ImportError:
     print("skipped: this python has no openai")
@@ -52,7 +51,7 @@ class TlsTest(unittest.TestCase):
 
     def client(self, certificate):
         context = ssl.create_default_context(cafile=str(certificate))
-        http = httpx.Client(verify=context)
+        http = openai.DefaultHttpxClient(verify=context)
         self.addCleanup(http.close)
         return openai.OpenAI(base_url=self.server.url + "/v1", api_key="none", http_client=http,
                              max_retries=0, timeout=30)

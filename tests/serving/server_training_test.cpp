@@ -277,7 +277,8 @@ TEST_F(ServerTrainingTest, RollsAModelBackToAnEarlierVersion) {
   start();
   const auto served = [](const ClientResponse& response) {
     std::vector<int64_t> numbers;
-    for (const Json& one : json_of(response)["data"]) {
+    const Json list = json_of(response);
+    for (const Json& one : list["data"]) {
       if (one["served"].get<bool>()) numbers.push_back(one["version"].get<int64_t>());
     }
     return numbers;
