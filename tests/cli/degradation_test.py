@@ -34,7 +34,8 @@ class DegradationTest(unittest.TestCase):
     def start(self, **limits):
         self.server = Server(YITI, MODEL, "--name", "tiny", "--threads", 1, "--rank", 2,
                              "--data-dir", self.folder / "data", "--cache-dir",
-                             self.folder / "cache", "--checkpoint-every", 2, **limits)
+                             self.folder / "cache", "--checkpoint-every", 2, "--max-file-mb", 256,
+                             **limits)
         self.addCleanup(lambda: self.server.end())
         self.client = self.server.client
 
@@ -79,8 +80,9 @@ class DegradationTest(unittest.TestCase):
         status = pathlib.Path(f"/proc/{self.server.process.pid}/status").read_text()
         used = int(status.split("VmSize:")[1].split()[0]) << 10
         resource.prlimit(self.server.process.pid, resource.RLIMIT_AS, (used + (4 << 20),) * 2)
+        # More than what malloc has reserved for a thread without using it.
         with self.assertRaises(openai.APIStatusError) as caught:
-            self.upload(b" " * (48 << 20))
+            self.upload(b" " * (160 << 20))
         self.assertEqual(caught.exception.status_code, 503)
         self.assertEqual(caught.exception.code, "out_of_memory")
         self.assertEqual(self.answer(), answer)
