@@ -24,6 +24,8 @@ ServedModel AdapterModels::make(const std::string& name, const std::filesystem::
       scheduler_.add_model(load_peft(*base_.model, adapter.string()));
   ServedModel served = served_base_;
   served.name = name;
+  served.aliases.clear();
+  served.tags.clear();
   served.generator = generator.get();
   served.created_unix_s = created_unix_s;
   served.path = adapter.string();

@@ -1,9 +1,12 @@
 #include "cli/request_options.h"
 
+#include <fmt/ranges.h>
+
 #include <fstream>
 
 #include "core/error.h"
 #include "core/io/files.h"
+#include "models/text/named_templates.h"
 
 namespace yiti::cli {
 namespace {
@@ -49,13 +52,43 @@ void RequestOptions::add(CLI::App& command) {
   command
       .add_option("--max-tokens", max_tokens, "Of an answer, at most; 0: what the context holds")
       ->check(CLI::NonNegativeNumber);
-  command.add_option("--chat-template", template_file, "A Jinja file in place of the model's own")
-      ->check(CLI::ExistingFile);
   command.add_flag("--isolate-keys", isolate_keys,
                    "Caches of prompts are apart by key, or by address without keys");
+  command
+      .add_option("--default-max-tokens", default_max_tokens,
+                  "Of an answer where a request names none; 0: as many as it may have")
+      ->check(CLI::NonNegativeNumber);
+  command.add_option("--alias", aliases, "A further name of the model; may be given several times")
+      ->allow_extra_args(false);
+  command.add_option("--tag", tags, "Told of the model in /v1/models; may be given several times")
+      ->allow_extra_args(false);
   command.add_flag("--any-model-name", any_model_name,
                    "Answer requests for models that are not there, too");
   command.add_flag("--no-slots", no_slots, "Do not show /slots");
+  command.add_flag("--verbose-replies", verbose_replies,
+                   "Put the prompt and the sampling into all replies that do not stream");
+  add_chat(command);
+}
+
+void RequestOptions::add_chat(CLI::App& command) {
+  command
+      .add_option("--chat-template", chat_template,
+                  fmt::format("In place of the model's own: a Jinja file, or one of {}",
+                              fmt::join(chat_template_names(), ", ")))
+      ->check(CLI::ExistingFile | CLI::IsMember(chat_template_names()))
+      ->group("Chats");
+  command
+      .add_option("--chat-template-kwargs", chat.variables_json,
+                  "Variables of the template where a request gives none: a JSON object")
+      ->group("Chats");
+  command
+      .add_flag("--template-dates", chat.dates,
+                "Tell the template today's date, as date_string and datetime")
+      ->group("Chats");
+  command
+      .add_flag("--prefill-assistant", chat.prefill_assistant,
+                "Go on with the last message where it is the assistant's")
+      ->group("Chats");
 }
 
 void RequestOptions::apply(ServerOptions& server) const {
@@ -71,10 +104,15 @@ void RequestOptions::apply(ServerOptions& server) const {
   server.any_model_name = any_model_name;
   server.isolate_clients = isolate_keys;
   server.serve_slots = !no_slots;
+  server.verbose_replies = verbose_replies;
   server.max_tokens = max_tokens;
+  server.default_max_tokens = default_max_tokens;
 }
 
 void RequestOptions::apply(ServedModel& model) const {
+  model.chat = chat;
+  model.aliases = aliases;
+  model.tags = tags;
   if (!temperature && !seed) return;
   model.sampling = model.text->sampling;
   model.sampling->temperature = temperature.value_or(model.sampling->temperature);
@@ -83,15 +121,19 @@ void RequestOptions::apply(ServedModel& model) const {
 }
 
 TextModel RequestOptions::with_template(TextModel text) const {
-  if (template_file.empty()) return text;
+  if (chat_template.empty()) return text;
   const auto piece = [&](int32_t token) {
     return token < 0 ? std::string() : std::string(text.tokenizer.token_piece(token));
   };
   SpecialTokenTexts special;
-  special.bos = piece(text.tokenizer.bos());
   special.eos = piece(text.tokenizer.eos());
   special.pad = piece(text.tokenizer.pad());
-  text.chat = ChatTemplate::parse(read_file(template_file, kMaxTemplateBytes), special).value();
+  const auto named = named_chat_template(chat_template);
+  // A template that was not written for this tokenizer leaves the choice to it.
+  if (!named || text.tokenizer.adds_bos()) special.bos = piece(text.tokenizer.bos());
+  const std::string source =
+      named ? std::string(*named) : read_file(chat_template, kMaxTemplateBytes);
+  text.chat = ChatTemplate::parse(source, special).value();
   return text;
 }
 

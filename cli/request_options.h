@@ -20,10 +20,15 @@ struct RequestOptions {
   bool any_model_name = false;
   bool no_slots = false;
   bool isolate_keys = false;
+  bool verbose_replies = false;
   std::optional<double> temperature;
   std::optional<uint64_t> seed;
   int64_t max_tokens = 0;
-  std::string template_file;
+  int64_t default_max_tokens = 0;
+  std::string chat_template;
+  ChatDefaults chat;
+  std::vector<std::string> aliases;
+  std::vector<std::string> tags;
 
   void add(CLI::App& command);
   /// Throws Error for a key file that holds no key.
@@ -32,6 +37,9 @@ struct RequestOptions {
   void apply(ServedModel& model) const;
   /// `text` with the chat template that was asked for. Throws Error where it cannot be read.
   TextModel with_template(TextModel text) const;
+
+ private:
+  void add_chat(CLI::App& command);
 };
 
 }  // namespace yiti::cli

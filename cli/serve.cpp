@@ -29,7 +29,7 @@ struct ServeOptions {
   ContextOptions context;
   DraftOptions drafts;
   TrainingOptions training;
-  std::string host = "127.0.0.1";
+  std::vector<std::string> hosts = {"127.0.0.1"};
   uint16_t port = 8080;
   std::string name;
   RequestOptions requests;
@@ -159,7 +159,8 @@ class Service {
 
   ServerOptions server_options() {
     ServerOptions wanted;
-    wanted.host = options_.host;
+    wanted.host = options_.hosts[0];
+    wanted.more_hosts.assign(options_.hosts.begin() + 1, options_.hosts.end());
     wanted.port = options_.port;
     options_.requests.apply(wanted);
     wanted.models = {served_base_};
@@ -198,7 +199,9 @@ void add_serve(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand(
       "serve", "Serve a model over OpenAI-compatible HTTP, and fine-tune it meanwhile");
   options->model.add(*command);
-  command->add_option("--host", options->host)->capture_default_str();
+  command->add_option("--host", options->hosts, "May be given several times")
+      ->allow_extra_args(false)
+      ->capture_default_str();
   command->add_option("-p,--port", options->port, "0: any free one")->capture_default_str();
   command->add_option("--name", options->name, "The model's name in requests");
   options->requests.add(*command);

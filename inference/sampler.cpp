@@ -152,6 +152,25 @@ int32_t Sampler::sampled(std::span<const float> logits) {
   return candidates_.back().token;
 }
 
+float Sampler::sampled_log_probabilities(int32_t token, int count,
+                                         std::vector<TokenLogprob>& top) const {
+  top.clear();
+  if (sampling_.temperature == 0) {
+    if (count > 0) top.push_back({token, 0});
+    return 0;
+  }
+  double total = 0;
+  for (const Candidate& candidate : candidates_) total += static_cast<double>(candidate.logit);
+  const auto log_probability = [total](const Candidate& candidate) {
+    return static_cast<float>(std::log(static_cast<double>(candidate.logit) / total));
+  };
+  const size_t kept = std::min(candidates_.size(), static_cast<size_t>(std::max(count, 0)));
+  for (const Candidate& candidate : std::span(candidates_).first(kept)) {
+    if (candidate.logit > 0) top.push_back({candidate.token, log_probability(candidate)});
+  }
+  return log_probability(*std::ranges::find(candidates_, token, &Candidate::token));
+}
+
 float log_probabilities(std::span<const float> logits, int32_t token, int count,
                         std::vector<TokenLogprob>& top) {
   const float normaliser = log_sum_exp(logits);

@@ -21,6 +21,9 @@ class Sampler {
   /// The token after those seen so far, which it then counts as seen. Throws kFailedPrecondition
   /// where biases and the matcher leave none.
   int32_t next(std::span<const float> logits);
+  /// Log-probability by which next() drew its last token, and of the `count` most likely ones that
+  /// it might have drawn, best first.
+  float sampled_log_probabilities(int32_t token, int count, std::vector<TokenLogprob>& top) const;
   /// Whether the matcher lets nothing follow.
   bool complete() const { return matcher_ != nullptr && matcher_->complete(); }
 

@@ -39,10 +39,20 @@ void BatchScheduler::Job::begin() {
   result_.fingerprint = target.version->fingerprint();
   result_.prompt_tokens = static_cast<int64_t>(prompt_size_);
   begun_ = Clock::now();
+  tell_progress();
+}
+
+void BatchScheduler::Job::tell_progress() const {
+  if (!request.on_progress) return;
+  request.on_progress({.total = result_.prompt_tokens,
+                       .cached = result_.cached_tokens,
+                       .processed = static_cast<int64_t>(fed_),
+                       .time_s = seconds(Clock::now() - begun_)});
 }
 
 void BatchScheduler::Job::took_prompt(size_t count, std::span<const float> hidden) {
   fed_ += count;
+  tell_progress();
   if (embeds()) pool(hidden, count);
 }
 
@@ -108,7 +118,10 @@ GeneratedToken BatchScheduler::Job::choose(std::span<const float> logits) {
   }
   next.logprob = std::numeric_limits<float>::quiet_NaN();
   if (request.top_logprobs >= 0) {
-    next.logprob = log_probabilities(logits, next.token, request.top_logprobs, next.top);
+    const int count = request.top_logprobs;
+    next.logprob = request.sampled_logprobs
+                       ? sampler_->sampled_log_probabilities(next.token, count, next.top)
+                       : log_probabilities(logits, next.token, count, next.top);
   }
   return next;
 }

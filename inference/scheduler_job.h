@@ -74,6 +74,7 @@ class BatchScheduler::Job final : public GenerationHandle {
   GeneratedToken choose(std::span<const float> logits);
   void take(const GeneratedToken& token);
   void close();
+  void tell_progress() const;
   void pool(std::span<const float> hidden, size_t rows);
 
   std::vector<int32_t> text_;  // the prompt, then what was generated

@@ -50,6 +50,17 @@ class TokenConstraint {
   virtual std::unique_ptr<TokenMatcher> begin() const = 0;
 };
 
+/// How much of a prompt has been read, in tokens.
+struct PromptProgress {
+  int64_t total = 0;
+  int64_t cached = 0;     ///< found in a cache
+  int64_t processed = 0;  ///< those included
+  double time_s = 0;      ///< since the generation began
+};
+
+/// Called when a generation begins and after each step that reads of its prompt.
+using OnProgress = std::function<void(const PromptProgress&)>;
+
 struct GenerateRequest {
   std::vector<int32_t> prompt = {};
   int64_t max_tokens = 256;
@@ -57,11 +68,16 @@ struct GenerateRequest {
   std::vector<int32_t> stop_tokens =
       {};                 ///< ends the generation; is reported but not part of the text
   int top_logprobs = -1;  ///< -1: no log-probabilities; n: and the n best tokens
+  /// They are those that the token was drawn by: after penalties, biases, the constraint,
+  /// temperature, top_k, top_p and min_p. Tokens that could not come are left out.
+  bool sampled_logprobs = false;
   std::shared_ptr<const TokenConstraint> constraint = nullptr;  ///< null: any text
   /// Whose request it is: clients that wait take turns.
   std::string client = {};
   /// Requests of different owners take nothing over from each other's caches.
   std::string cache_owner = {};
+  /// From the generator's own thread, before the first token; must not block.
+  OnProgress on_progress = nullptr;
 };
 
 struct TokenLogprob {
@@ -72,7 +88,7 @@ struct TokenLogprob {
 struct GeneratedToken {
   int32_t token;
   int64_t index;                  ///< 0 for the first generated token
-  float logprob;                  ///< log-probability before temperature; NaN unless asked for
+  float logprob;                  ///< log-probability, by default before temperature; else NaN
   std::vector<TokenLogprob> top;  ///< best first
 };
 

@@ -87,8 +87,9 @@ Json message(const Json& given, const std::string& field) {
     reject_field(field + ".content", fmt::format("'{}.content' is missing", field),
                  "missing_required_parameter");
   }
+  const char* separator = role == "assistant" ? "\n\n" : "\n";
   const std::string text =
-      content == nullptr ? "" : read_content(*content, field + ".content", {"text"});
+      content == nullptr ? "" : read_content(*content, field + ".content", {"text"}, separator);
   Json result = {{"role", role}, {"content", text}};
   if (const auto name = fields.string("name")) result["name"] = *name;
   if (calls != nullptr) result["tool_calls"] = tool_calls(*calls, field + ".tool_calls");
@@ -108,14 +109,15 @@ Json message(const Json& given, const std::string& field) {
 }  // namespace
 
 std::string read_content(const Json& content, const std::string& field,
-                         std::initializer_list<std::string_view> kinds) {
+                         std::initializer_list<std::string_view> kinds,
+                         std::string_view separator) {
   if (content.is_string()) return content.get<std::string>();
   if (!content.is_array() || content.empty()) {
     reject_field(field, fmt::format("'{}' wants a string or an array of text parts", field));
   }
   std::string text;
   for (size_t i = 0; i < content.size(); ++i) {
-    if (i > 0) text += '\n';
+    if (i > 0) text += separator;
     text += text_part(content[i], fmt::format("{}[{}]", field, i), kinds);
   }
   return text;

@@ -197,6 +197,7 @@ bool Connection::accept_head() {
   request_.origin = view(message[http::field::origin]);
   request_.api_key = view(message["X-Api-Key"]);
   request_.request_id = view(message["X-Request-Id"]);
+  request_.conversation = view(message["X-Conversation-Id"]);
   request_.asks_to_ask = !message["Access-Control-Request-Method"].empty();
   request_.peer = peer_;
   keep_alive_ = message.keep_alive();

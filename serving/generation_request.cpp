@@ -10,20 +10,21 @@
 #include "inference/grammar/grammar_constraint.h"
 #include "inference/grammar/json_schema.h"
 #include "serving/api_error.h"
+#include "serving/chat_prompt.h"
 #include "serving/request_fields.h"
 
 namespace yiti::serving {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-std::vector<std::vector<int32_t>> encode_prompts(const ApiRequest& request, const TextModel& text) {
+std::vector<std::vector<int32_t>> encode_prompts(const ApiRequest& request,
+                                                 const ServedModel& model) {
+  const Tokenizer& tokenizer = model.text->tokenizer;
   if (!request.messages.is_null()) {
-    return {text.tokenizer.encode(chat_text(request, text), {.add_special = false})};
+    return {tokenizer.encode(chat_text(request, model), {.add_special = false})};
   }
   std::vector<std::vector<int32_t>> prompts;
   for (const Prompt& prompt : request.prompts) {
-    prompts.push_back(encode_prompt(prompt, text.tokenizer, "prompt"));
+    prompts.push_back(encode_prompt(prompt, tokenizer, "prompt"));
   }
   return prompts;
 }
@@ -97,23 +98,6 @@ std::shared_ptr<const TokenConstraint> constraint_of(const ApiRequest& request,
 
 }  // namespace
 
-std::string chat_text(const ApiRequest& request, const TextModel& text) {
-  if (!text.chat) {
-    fail(Code::kFailedPrecondition, "chat", "the model has no chat template{}{}",
-         text.chat_error.empty() ? "" : " that can be used: ", text.chat_error);
-  }
-  Json variables = Json::object();
-  if (request.tools.any()) variables["tools"] = request.tools.tools;
-  ChatOptions options;
-  options.add_generation_prompt = true;
-  options.variables = &variables;
-  if (!request.continue_message) return text.chat->render(request.messages, options);
-  Json before = request.messages;
-  const auto begun = before.back()["content"].get<std::string>();
-  before.erase(before.size() - 1);
-  return text.chat->render(before, options) + begun;
-}
-
 void check_prompt_fits(size_t tokens, int64_t context_length, std::string_view field) {
   if (static_cast<int64_t>(tokens) < context_length) return;
   throw ApiException(
@@ -127,7 +111,7 @@ void check_prompt_fits(size_t tokens, int64_t context_length, std::string_view f
 }
 
 PreparedRequest prepare_request(const ApiRequest& request, const ServedModel& model,
-                                int64_t max_tokens) {
+                                const ServerOptions& options) {
   const TextModel& text = *model.text;
   const char* field = request.api == Api::kChat        ? "messages"
                       : request.api == Api::kResponses ? "input"
@@ -140,14 +124,16 @@ PreparedRequest prepare_request(const ApiRequest& request, const ServedModel& mo
   common.sampling.logit_bias = token_biases(request.sampling, text);
   common.stop_tokens = text.stop_tokens;
   common.top_logprobs = request.top_logprobs;
+  common.sampled_logprobs = request.native.sampled_probabilities;
   common.constraint = constraint_of(request, text, result.tools);
-  for (std::vector<int32_t>& prompt : encode_prompts(request, text)) {
+  for (std::vector<int32_t>& prompt : encode_prompts(request, model)) {
     if (prompt.empty()) reject_field(field, fmt::format("'{}' gives no tokens", field));
     check_prompt_fits(prompt.size(), model.generator->context_length(), field);
     int64_t room = model.generator->context_length() - static_cast<int64_t>(prompt.size());
-    if (max_tokens > 0) room = std::min(room, max_tokens);
-    common.max_tokens = std::min(request.max_tokens.value_or(room), room);
-    if (request.echo || request.api == Api::kNative) {
+    if (options.max_tokens > 0) room = std::min(room, options.max_tokens);
+    const int64_t usual = options.default_max_tokens > 0 ? options.default_max_tokens : room;
+    common.max_tokens = std::min(request.max_tokens.value_or(usual), room);
+    if (request.echo || request.verbose || request.api == Api::kNative) {
       result.prompt_texts.push_back(text.tokenizer.decode(prompt, request.echo));
     }
     common.prompt = std::move(prompt);

@@ -18,16 +18,13 @@ struct PreparedRequest {
   std::optional<ToolSyntax> tools;           ///< how the answer may call tools
 };
 
-/// Without max_tokens, and where it asks for more, a generation may fill the context, or has
-/// `max_tokens` where that is not 0. Without a
-/// seed draws one; choice k of a prompt adds k to it. Throws ApiException for a prompt that is
-/// empty, too long or not of the vocabulary, for tools that the model's template does not have,
-/// and for grammars and schemas that cannot be kept; Error for what the chat template refuses.
+/// A generation has the tokens that it asks for, or else the options' default, but not more than
+/// the context and the options allow. Without a seed draws one; choice k of a prompt adds k to it.
+/// Throws ApiException for a prompt that is empty, too long or not of the vocabulary, for tools
+/// that the model's template does not have, and for grammars and schemas that cannot be kept; Error
+/// for what the chat template refuses.
 PreparedRequest prepare_request(const ApiRequest& request, const ServedModel& model,
-                                int64_t max_tokens);
-
-/// A conversation as the model's template writes it.
-std::string chat_text(const ApiRequest& request, const TextModel& text);
+                                const ServerOptions& options);
 
 /// Throws ApiException where a prompt of so many tokens leaves no room for an answer.
 void check_prompt_fits(size_t tokens, int64_t context_length, std::string_view field);

@@ -53,7 +53,8 @@ std::vector<int32_t> sorted(std::vector<int32_t> tokens) {
 std::shared_ptr<Activity> GenerationTask::start(ApiRequest request, ServedModelPtr model,
                                                 const Services& services, const std::string& client,
                                                 Exchange& exchange) {
-  PreparedRequest prepared = prepare_request(request, *model, services.options.max_tokens);
+  request.verbose = request.verbose || services.options.verbose_replies;
+  PreparedRequest prepared = prepare_request(request, *model, services.options);
   for (GenerateRequest& one : prepared.generations) {
     one.client = client;
     if (services.options.isolate_clients) one.cache_owner = client;
@@ -82,6 +83,8 @@ GenerationTask::GenerationTask(ApiRequest request, const PreparedRequest& prepar
       exchange_(&exchange),
       id_(make_id(request.api)),
       stream_(request.stream),
+      tells_progress_(request.stream && request.progress),
+      tells_timings_(request.timings),
       choices_per_prompt_(static_cast<size_t>(request.n)) {
   const std::vector<int32_t> stop_tokens = sorted(model_->text->stop_tokens);
   const size_t count = prepared.generations.size();
@@ -116,6 +119,11 @@ void GenerationTask::submit(std::vector<GenerateRequest> requests) {
     if (i % choices_per_prompt_ == 0) {
       end_.usage.prompt_tokens += static_cast<int64_t>(requests[i].prompt.size());
     }
+    if (tells_progress_ || tells_timings_) {
+      requests[i].on_progress = [mailbox = mailbox_, i](const PromptProgress& progress) {
+        mailbox->push({i, progress});
+      };
+    }
     auto on_token = [mailbox = mailbox_, i](const GeneratedToken& token) {
       return mailbox->push({i, token});
     };
@@ -139,7 +147,9 @@ void GenerationTask::drain() {
     for (GenerationEvent& event : mailbox_->take()) {
       if (exchange_ == nullptr) return;
       Choice& choice = choices_[event.choice];
-      if (const auto* token = std::get_if<GeneratedToken>(&event.what)) {
+      if (const auto* progress = std::get_if<PromptProgress>(&event.what)) {
+        on_progress(choice, *progress);
+      } else if (const auto* token = std::get_if<GeneratedToken>(&event.what)) {
         on_token(choice, *token);
       } else {
         on_done(choice, std::get<Result<Generation>>(std::move(event.what)));
@@ -152,23 +162,33 @@ void GenerationTask::drain() {
   }
 }
 
+void GenerationTask::on_progress(Choice& choice, const PromptProgress& progress) {
+  choice.state.usage.prompt_tokens = progress.total;
+  choice.state.usage.cached_tokens = progress.cached;
+  if (tells_progress_) send(writer_->progress(choice.text.index(), progress));
+}
+
 void GenerationTask::on_token(Choice& choice, const GeneratedToken& token) {
   if (choice.done || choice.text.hit_stop_string()) return;
   measure(choice);
   ReplyChoice delta = choice.text.push(token);
   if (choice.text.hit_stop_string() && choice.handle != nullptr) choice.handle->cancel();
   take_calls(choice, delta);
-  emit(choice, std::move(delta), {});
+  choice.state.usage.completion_tokens = choice.text.tokens();
+  emit(choice, std::move(delta));
 }
 
 void GenerationTask::measure(Choice& choice) {
   const Clock::time_point now = Clock::now();
   if (choice.last_token == Clock::time_point()) {
     services_.metrics->first_token(model_->name, seconds(now - submitted_));
+    choice.first_token = now;
+    choice.state.times.prompt_s = seconds(now - submitted_);
   } else {
     services_.metrics->next_token(model_->name, seconds(now - choice.last_token));
   }
   choice.last_token = now;
+  choice.state.times.decode_s = seconds(now - choice.first_token);
 }
 
 // Of text that may call tools, keeps only the text.
@@ -210,13 +230,17 @@ void GenerationTask::on_done(Choice& choice, Result<Generation> result) {
   }
   services_.metrics->finished(model_->name, generation, last.finish_reason, choice.text.tokens(),
                               seconds(Clock::now() - submitted_));
-  emit(choice, std::move(last), generation.fingerprint);
+  choice.state = {
+      .usage = {generation.prompt_tokens, choice.text.tokens(), generation.cached_tokens},
+      .fingerprint = generation.fingerprint,
+      .times = generation.times};
+  emit(choice, std::move(last));
   if (++choices_done_ == choices_.size() && exchange_ != nullptr) complete();
 }
 
-void GenerationTask::emit(Choice& choice, ReplyChoice delta, const std::string& fingerprint) {
+void GenerationTask::emit(Choice& choice, ReplyChoice delta) {
   if (!choice.echo.empty()) delta.text = std::exchange(choice.echo, {}) + delta.text;
-  if (stream_) return send(writer_->delta(delta, fingerprint));
+  if (stream_) return send(writer_->delta(delta, choice.state));
   ReplyChoice& reply = choice.reply;
   const auto append = [](auto& to, auto& from) { to.insert(to.end(), from.begin(), from.end()); };
   reply.text += delta.text;

@@ -51,17 +51,19 @@ class GenerationTask : public Activity, public std::enable_shared_from_this<Gene
     int64_t calls = 0;
     std::shared_ptr<GenerationHandle> handle = nullptr;
     ReplyChoice reply = {};  // what it said so far, unless it streams
-    Clock::time_point last_token = {};
+    ReplyState state = {};   // while it streams
+    Clock::time_point first_token = {}, last_token = {};
     bool done = false;
   };
 
   void submit(std::vector<GenerateRequest> requests);
   void drain();
+  void on_progress(Choice& choice, const PromptProgress& progress);
   void on_token(Choice& choice, const GeneratedToken& token);
   void on_done(Choice& choice, Result<Generation> result);
   void measure(Choice& choice);
   void take_calls(Choice& choice, ReplyChoice& delta);
-  void emit(Choice& choice, ReplyChoice delta, const std::string& fingerprint);
+  void emit(Choice& choice, ReplyChoice delta);
   void send(const std::string& events);
   void complete();
   void fail_with(const Error& error);
@@ -72,14 +74,14 @@ class GenerationTask : public Activity, public std::enable_shared_from_this<Gene
   const Services services_;
   Exchange* exchange_;  // null: the answer is over
   const std::string id_;
-  const bool stream_;
+  const bool stream_, tells_progress_, tells_timings_;
   const size_t choices_per_prompt_;
   std::unique_ptr<ReplyWriter> writer_;
   std::shared_ptr<Mailbox> mailbox_;
   std::vector<Choice> choices_;
   size_t choices_done_ = 0;
   bool stream_begun_ = false;
-  ReplyEnd end_;
+  ReplyState end_;
   const Clock::time_point submitted_ = Clock::now();
   std::set<std::string> fingerprints_;  // more than one if a version came between two choices
 };

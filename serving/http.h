@@ -20,6 +20,7 @@ struct HttpRequest {
   std::string host;
   std::string origin;        ///< of the page for which a browser asks; empty: no page
   std::string request_id;    ///< of X-Request-Id; empty: the client gave none
+  std::string conversation;  ///< of X-Conversation-Id; empty: its streams are not kept
   std::string peer;          ///< the client's address
   bool asks_to_ask = false;  ///< has Access-Control-Request-Method
   std::string body;

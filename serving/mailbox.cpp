@@ -7,8 +7,8 @@ namespace yiti::serving {
 bool Mailbox::push(GenerationEvent event) {
   const std::lock_guard lock(mutex_);
   if (exchange_ == nullptr) return false;
-  const bool is_token = std::holds_alternative<GeneratedToken>(event.what);
-  if (is_token && events_.size() >= max_events_) return false;
+  const bool is_end = std::holds_alternative<Result<Generation>>(event.what);
+  if (!is_end && events_.size() >= max_events_) return false;
   events_.push_back(std::move(event));
   // Under the lock, since the exchange lives only until detach() returns.
   if (!std::exchange(drain_posted_, true)) exchange_->post(drain_);

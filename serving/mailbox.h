@@ -14,7 +14,7 @@ namespace yiti::serving {
 
 struct GenerationEvent {
   size_t choice = 0;
-  std::variant<GeneratedToken, Result<Generation>> what;
+  std::variant<PromptProgress, GeneratedToken, Result<Generation>> what;
 };
 
 /// Outlives the exchange: what arrives after detach() is dropped.

@@ -1,6 +1,7 @@
 #include "serving/model_registry.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "core/error.h"
 
@@ -22,6 +23,9 @@ void ModelRegistry::put(ServedModel model, bool may_replace) {
   check(!model.name.empty(), kWhere, "a model has no name");
   check(model.generator != nullptr && model.text != nullptr, kWhere,
         "model '{}' wants a generator and a text model", model.name);
+  check(model.chat.variables_json.empty() ||
+            nlohmann::json::parse(model.chat.variables_json, nullptr, false).is_object(),
+        kWhere, "the template variables of '{}' are no JSON object", model.name);
   auto fresh = std::make_shared<const ServedModel>(std::move(model));
   const std::lock_guard lock(mutex_);
   const auto found = std::ranges::find_if(models_, named(fresh->name));
@@ -46,7 +50,12 @@ bool ModelRegistry::remove(std::string_view name) {
 
 ServedModelPtr ModelRegistry::find(std::string_view name) const {
   const std::lock_guard lock(mutex_);
-  const auto found = std::ranges::find_if(models_, named(name));
+  auto found = std::ranges::find_if(models_, named(name));
+  if (found == models_.end()) {
+    found = std::ranges::find_if(models_, [name](const ServedModelPtr& model) {
+      return std::ranges::find(model->aliases, name) != model->aliases.end();
+    });
+  }
   return found == models_.end() ? nullptr : *found;
 }
 

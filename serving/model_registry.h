@@ -14,6 +14,18 @@
 
 namespace yiti {
 
+/// What becomes of a conversation beside what the request says.
+struct ChatDefaults {
+  /// Further variables of the chat template, as a JSON object, or empty. A request's own
+  /// (chat_template_kwargs) come before them.
+  std::string variables_json = {};
+  /// Tells the template today's date, as llama.cpp does: `date_string` (25 Dec 2025) and `datetime`
+  /// (Dec 25 2025).
+  bool dates = false;
+  /// A last message of the assistant is what the answer goes on with.
+  bool prefill_assistant = false;
+};
+
 /// A model under the name that requests use.
 struct ServedModel {
   std::string name;
@@ -24,10 +36,13 @@ struct ServedModel {
   std::optional<Sampling> sampling = {};
   /// Requests without a seed get `sampling`'s; otherwise one is drawn for each.
   bool fixed_seed = false;
+  ChatDefaults chat = {};
   int64_t created_unix_s = 0;
   std::string owned_by = "yiti";
-  std::string path = {};    ///< told in /props
-  std::string parent = {};  ///< of an adapter: the model that it adapts
+  std::vector<std::string> aliases = {};  ///< other names that requests may use
+  std::vector<std::string> tags = {};     ///< told in /v1/models
+  std::string path = {};                  ///< told in /props
+  std::string parent = {};                ///< of an adapter: the model that it adapts
   /// Keeps generator and text alive as long as a request uses them. Null: they outlive the server.
   std::shared_ptr<const void> owner = {};
 };
@@ -38,14 +53,14 @@ using ServedModelPtr = std::shared_ptr<const ServedModel>;
 /// another one meanwhile. Thread-safe.
 class ModelRegistry {
  public:
-  /// Throws kInvalidArgument for a model without name, generator or text, kAlreadyExists for a name
-  /// that is taken.
+  /// Throws kInvalidArgument for a model without name, generator or text, or whose
+  /// `variables_json` is no object, kAlreadyExists for a name that is taken.
   void add(ServedModel model);
   /// The same, but a model of that name makes way.
   void replace(ServedModel model);
   /// Whether there was one.
   bool remove(std::string_view name);
-  /// Null where there is none.
+  /// By its name, or else an alias; null where there is none.
   ServedModelPtr find(std::string_view name) const;
   /// In the order in which the names came.
   std::vector<ServedModelPtr> list() const;

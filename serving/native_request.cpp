@@ -32,7 +32,8 @@ void read_native_request(RequestFields& fields, ApiRequest& request) {
       request.native.response_fields.push_back(name.get<std::string>());
     }
   }
-  fields.refuse_unless("post_sampling_probs", false);
+  request.native.sampled_probabilities = fields.boolean("post_sampling_probs").value_or(false);
+  fields.ignore("backend_sampling");  // where llama.cpp draws
   fields.refuse_unless("image_data", nullptr);
 }
 

@@ -17,18 +17,68 @@ Json bytes_of(const std::string& piece) {
   return bytes;
 }
 
-Json token_json(int32_t id, const std::string& piece, double logprob) {
-  return {{"id", id},
-          {"token", piece},
-          {"bytes", bytes_of(piece)},
-          {"logprob", std::isfinite(logprob) ? logprob : -9999.0}};
+// A log-probability, or where the tokens' own were asked for, a probability.
+Json token_json(const TokenAlternative& token, bool sampled) {
+  Json json = {{"id", token.token}, {"token", token.piece}, {"bytes", bytes_of(token.piece)}};
+  if (sampled) {
+    json["prob"] = std::exp(token.logprob);
+  } else {
+    json["logprob"] = std::isfinite(token.logprob) ? token.logprob : -9999.0;
+  }
+  return json;
+}
+
+Json probabilities(const ReplyContext& context, const ReplyChoice& choice) {
+  const bool sampled = context.request.native.sampled_probabilities;
+  Json list = Json::array();
+  for (const TokenDetail& detail : choice.details) {
+    Json entry = token_json(detail, sampled);
+    Json top = Json::array();
+    for (const TokenAlternative& other : detail.top) top.push_back(token_json(other, sampled));
+    entry[sampled ? "top_probs" : "top_logprobs"] = std::move(top);
+    list.push_back(std::move(entry));
+  }
+  return list;
+}
+
+Json settings(const ReplyContext& context) {
+  const Sampling& s = context.sampling;
+  Json biases = Json::array();
+  for (const TokenBias& bias : s.logit_bias) {
+    const Json value = std::isfinite(bias.bias) ? Json(bias.bias) : Json(nullptr);
+    biases.push_back({{"token", bias.token}, {"bias", value}});
+  }
+  return {{"n_predict", context.max_tokens},
+          {"seed", s.seed},
+          {"temperature", s.temperature},
+          {"top_k", s.top_k},
+          {"top_p", s.top_p},
+          {"min_p", s.min_p},
+          {"repeat_penalty", s.repetition_penalty},
+          {"presence_penalty", s.presence_penalty},
+          {"frequency_penalty", s.frequency_penalty},
+          {"stop", context.request.stop},
+          {"stream", context.request.stream},
+          {"n_probs", std::max(context.request.top_logprobs, 0)},
+          {"post_sampling_probs", context.request.native.sampled_probabilities},
+          {"grammar", context.request.format.grammar},
+          {"ignore_eos", context.request.sampling.ignore_eos},
+          {"logit_bias", std::move(biases)}};
 }
 
 class NativeWriter final : public ReplyWriter {
  public:
   explicit NativeWriter(ReplyContext context) : context_(std::move(context)) {}
 
-  std::string delta(const ReplyChoice& choice, const std::string& /*fingerprint*/) override {
+  std::string progress(int64_t choice, const PromptProgress& progress) override {
+    return sse_event(json_text({{"index", choice},
+                                {"content", ""},
+                                {"tokens", Json::array()},
+                                {"stop", false},
+                                {"prompt_progress", progress_json(progress)}}));
+  }
+
+  std::string delta(const ReplyChoice& choice, const ReplyState& state) override {
     text_ += choice.text;
     finish_reason_ = choice.finish_reason;
     index_ = choice.index;
@@ -37,90 +87,30 @@ class NativeWriter final : public ReplyWriter {
                  {"content", choice.text},
                  {"tokens", choice.tokens},
                  {"stop", false}};
-    if (choice.with_logprobs) json["completion_probabilities"] = probabilities(choice);
+    if (choice.with_logprobs) json["completion_probabilities"] = probabilities(context_, choice);
+    if (context_.request.timings) json["timings"] = timings_json(state.usage, state.times);
     return sse_event(json_text(json));
   }
 
-  std::string end(const ReplyEnd& end) override {
+  std::string end(const ReplyState& state) override {
     ReplyChoice last;
     last.index = index_;
     last.finish_reason = finish_reason_;
-    Json json = reply(last, end);
+    Json json = native_reply_json(context_, last, state);
     json["content"] = "";
     json["has_new_line"] = text_.find('\n') != std::string::npos;
     return sse_event(json_text(json));
   }
 
-  std::string whole(const std::vector<ReplyChoice>& choices, const ReplyEnd& end) override {
+  std::string whole(const std::vector<ReplyChoice>& choices, const ReplyState& state) override {
     Json list = Json::array();
-    for (const ReplyChoice& choice : choices) list.push_back(selected(reply(choice, end)));
+    for (const ReplyChoice& choice : choices) {
+      list.push_back(selected(native_reply_json(context_, choice, state)));
+    }
     return json_text(choices.size() == 1 ? list[0] : list);
   }
 
  private:
-  Json reply(const ReplyChoice& choice, const ReplyEnd& end) const {
-    const std::string stop_type = choice.finish_reason == "length" ? "limit"
-                                  : choice.stop_string.empty()     ? "eos"
-                                                                   : "word";
-    Json json = {{"index", choice.index},
-                 {"content", choice.text},
-                 {"tokens", Json::array()},
-                 {"stop", true},
-                 {"model", context_.head.model},
-                 {"tokens_predicted", end.usage.completion_tokens},
-                 {"tokens_evaluated", end.usage.prompt_tokens},
-                 {"tokens_cached", end.usage.cached_tokens},
-                 {"generation_settings", settings()},
-                 {"prompt", context_.prompt_text},
-                 {"has_new_line", choice.text.find('\n') != std::string::npos},
-                 {"truncated", false},
-                 {"stop_type", stop_type},
-                 {"stopping_word", choice.stop_string},
-                 {"system_fingerprint", end.fingerprint},
-                 {"timings", timings_json(end.usage, end.times)}};
-    if (context_.request.native.return_tokens) json["tokens"] = choice.tokens;
-    if (choice.with_logprobs) json["completion_probabilities"] = probabilities(choice);
-    return json;
-  }
-
-  static Json probabilities(const ReplyChoice& choice) {
-    Json list = Json::array();
-    for (const TokenDetail& detail : choice.details) {
-      Json entry = token_json(detail.token, detail.piece, detail.logprob);
-      Json top = Json::array();
-      for (const TokenAlternative& other : detail.top) {
-        top.push_back(token_json(other.token, other.piece, other.logprob));
-      }
-      entry["top_logprobs"] = std::move(top);
-      list.push_back(std::move(entry));
-    }
-    return list;
-  }
-
-  Json settings() const {
-    const Sampling& s = context_.sampling;
-    Json biases = Json::array();
-    for (const TokenBias& bias : s.logit_bias) {
-      const Json value = std::isfinite(bias.bias) ? Json(bias.bias) : Json(nullptr);
-      biases.push_back({{"token", bias.token}, {"bias", value}});
-    }
-    return {{"n_predict", context_.max_tokens},
-            {"seed", s.seed},
-            {"temperature", s.temperature},
-            {"top_k", s.top_k},
-            {"top_p", s.top_p},
-            {"min_p", s.min_p},
-            {"repeat_penalty", s.repetition_penalty},
-            {"presence_penalty", s.presence_penalty},
-            {"frequency_penalty", s.frequency_penalty},
-            {"stop", context_.request.stop},
-            {"stream", context_.request.stream},
-            {"n_probs", std::max(context_.request.top_logprobs, 0)},
-            {"grammar", context_.request.format.grammar},
-            {"ignore_eos", context_.request.sampling.ignore_eos},
-            {"logit_bias", std::move(biases)}};
-  }
-
   // Only the fields that were asked for; a slash leads into an object.
   Json selected(const Json& reply) const {
     const std::vector<std::string>& wanted = context_.request.native.response_fields;
@@ -146,6 +136,32 @@ class NativeWriter final : public ReplyWriter {
 };
 
 }  // namespace
+
+Json native_reply_json(const ReplyContext& context, const ReplyChoice& choice,
+                       const ReplyState& state) {
+  const std::string stop_type = choice.finish_reason == "length" ? "limit"
+                                : choice.stop_string.empty()     ? "eos"
+                                                                 : "word";
+  Json json = {{"index", choice.index},
+               {"content", choice.text},
+               {"tokens", Json::array()},
+               {"stop", true},
+               {"model", context.head.model},
+               {"tokens_predicted", state.usage.completion_tokens},
+               {"tokens_evaluated", state.usage.prompt_tokens},
+               {"tokens_cached", state.usage.cached_tokens},
+               {"generation_settings", settings(context)},
+               {"prompt", context.prompt_text},
+               {"has_new_line", choice.text.find('\n') != std::string::npos},
+               {"truncated", false},
+               {"stop_type", stop_type},
+               {"stopping_word", choice.stop_string},
+               {"system_fingerprint", state.fingerprint},
+               {"timings", timings_json(state.usage, state.times)}};
+  if (context.request.native.return_tokens) json["tokens"] = choice.tokens;
+  if (choice.with_logprobs) json["completion_probabilities"] = probabilities(context, choice);
+  return json;
+}
 
 std::unique_ptr<ReplyWriter> make_native_writer(ReplyContext context) {
   return std::make_unique<NativeWriter>(std::move(context));

@@ -38,17 +38,13 @@ void read_stream_options(RequestFields& fields, ApiRequest& request) {
   inner.refuse_unknown();
 }
 
-void read_continuation(RequestFields& fields, ApiRequest& request) {
-  request.continue_message = fields.boolean("continue_final_message").value_or(false);
-  const bool prompted = fields.boolean("add_generation_prompt").value_or(!request.continue_message);
-  if (prompted == request.continue_message) {
-    reject_field("continue_final_message",
-                 "one of 'continue_final_message' and 'add_generation_prompt' wants to be true");
+void read_template_variables(RequestFields& fields, ApiRequest& request) {
+  const Json* given = fields.find("chat_template_kwargs");
+  if (given == nullptr) return;
+  if (!given->is_object()) {
+    reject_field("chat_template_kwargs", "'chat_template_kwargs' wants an object");
   }
-  if (request.continue_message && request.messages.back()["role"] != "assistant") {
-    reject_field("continue_final_message",
-                 "'continue_final_message' wants the last message to be the assistant's");
-  }
+  request.template_variables = *given;
 }
 
 // What chat and completion share.
@@ -62,13 +58,28 @@ void read_common(RequestFields& fields, ApiRequest& request) {
 
 }  // namespace
 
+void read_conversation(RequestFields& fields, ApiRequest& request) {
+  request.messages = read_messages(fields);
+  request.tools = read_tools(fields);
+  read_template_variables(fields, request);
+  request.continue_message = fields.boolean("continue_final_message").value_or(false);
+  const auto prompted = fields.boolean("add_generation_prompt");
+  request.generation_prompt = prompted.value_or(!request.continue_message);
+  if (request.generation_prompt && request.continue_message) {
+    reject_field("continue_final_message",
+                 "of 'continue_final_message' and 'add_generation_prompt' at most one may be true");
+  }
+  if (request.continue_message && request.messages.back()["role"] != "assistant") {
+    reject_field("continue_final_message",
+                 "'continue_final_message' wants the last message to be the assistant's");
+  }
+}
+
 void read_chat_request(RequestFields& fields, ApiRequest& request) {
   read_common(fields, request);
   request.max_tokens = read_max_tokens(fields);
-  request.messages = read_messages(fields);
-  read_continuation(fields, request);
+  read_conversation(fields, request);
   request.top_logprobs = read_chat_logprobs(fields);
-  request.tools = read_tools(fields);
   if (request.tools.choice == ToolChoice::kRequired &&
       request.format.kind != OutputFormat::Kind::kText) {
     reject_field("response_format", "a tool that must be called leaves no other format");
@@ -105,6 +116,8 @@ ApiRequest parse_api_request(Api api, std::string_view body) {
   request.model = fields.string("model").value_or("");
   request.stream = fields.boolean("stream").value_or(false);
   request.timings = fields.boolean("timings_per_token").value_or(false);
+  request.progress = fields.boolean("return_progress").value_or(false);
+  request.verbose = fields.boolean("verbose").value_or(false);
   switch (api) {
     case Api::kChat: read_chat_request(fields, request); break;
     case Api::kCompletion: read_completion_request(fields, request); break;

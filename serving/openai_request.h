@@ -21,6 +21,7 @@ enum class Api : uint8_t { kChat, kCompletion, kResponses, kNative };
 /// What only llama.cpp's /completion has.
 struct NativeWishes {
   bool return_tokens = false;
+  bool sampled_probabilities = false;        ///< those that tokens were drawn by
   std::vector<std::string> response_fields;  ///< empty: all
 };
 
@@ -32,9 +33,14 @@ struct ApiRequest {
   int n = 1;                        ///< choices for each prompt
   bool stream = false;
   bool include_usage = false;
-  bool timings = false;           ///< llama.cpp's timings with the usage
+  bool timings = false;           ///< llama.cpp's timings in what streams
+  bool progress = false;          ///< llama.cpp's events that tell how a prompt is read
+  bool verbose = false;           ///< llama.cpp's own form of a whole reply beside OpenAI's
   bool echo = false;              ///< the prompt comes before the answer
+  bool generation_prompt = true;  ///< the conversation ends with the beginning of an answer
   bool continue_message = false;  ///< the answer goes on with the last message
+  /// What the chat template gets beside the conversation.
+  nlohmann::ordered_json template_variables = nlohmann::ordered_json::object();
   std::optional<int64_t> max_tokens;
   std::vector<std::string> stop;
   SamplingWishes sampling;
@@ -49,6 +55,7 @@ struct ApiRequest {
 ApiRequest parse_api_request(Api api, std::string_view body);
 
 /// The parts that parse_api_request() is made of. The body's fields are read into `request`.
+void read_conversation(RequestFields& fields, ApiRequest& request);
 void read_chat_request(RequestFields& fields, ApiRequest& request);
 void read_completion_request(RequestFields& fields, ApiRequest& request);
 void read_responses_request(RequestFields& fields, ApiRequest& request);

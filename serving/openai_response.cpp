@@ -124,6 +124,7 @@ std::string chunk(const ReplyHead& head, Json choice, const ChunkOptions& option
   Json json = head_json(head, true, options.fingerprint);
   json["choices"] = Json::array({std::move(choice)});
   if (options.include_usage) json["usage"] = nullptr;
+  json.update(options.more);
   return json_text(json);
 }
 
@@ -131,20 +132,27 @@ Json model_object(const ServedModel& model) {
   Json json = {{"id", model.name},
                {"object", "model"},
                {"created", model.created_unix_s},
-               {"owned_by", model.owned_by}};
+               {"owned_by", model.owned_by},
+               {"status", {{"value", "loaded"}}}};  // as llama.cpp's router has it
   if (!model.parent.empty()) json["parent"] = model.parent;
+  if (!model.aliases.empty()) {
+    json["aliases"] = model.aliases;
+    json["aliases"].insert(json["aliases"].begin(), model.name);
+  }
+  if (!model.tags.empty()) json["tags"] = model.tags;
   return json;
 }
 
 }  // namespace
 
 std::string reply_json(const ReplyHead& head, const std::vector<ReplyChoice>& choices,
-                       const Usage& usage, const std::string& fingerprint) {
+                       const Usage& usage, const std::string& fingerprint, const Json& more) {
   Json json = head_json(head, false, fingerprint);
   json["choices"] = Json::array();
   for (const ReplyChoice& choice : choices)
     json["choices"].push_back(choice_json(head.api, choice));
   json["usage"] = usage_json(usage);
+  json.update(more);
   return json_text(json);
 }
 
@@ -176,12 +184,19 @@ Json timings_json(const Usage& usage, const GenerationTimes& times) {
           {"predicted_per_second", rate(usage.completion_tokens, times.decode_s)}};
 }
 
+Json progress_json(const PromptProgress& progress) {
+  return {{"total", progress.total},
+          {"cache", progress.cached},
+          {"processed", progress.processed},
+          {"time_ms", static_cast<int64_t>(progress.time_s * 1e3)}};
+}
+
 std::string usage_chunk_json(const ReplyHead& head, const Usage& usage,
-                             const std::string& fingerprint, const GenerationTimes* times) {
+                             const std::string& fingerprint, const Json& more) {
   Json json = head_json(head, true, fingerprint);
   json["choices"] = Json::array();
   json["usage"] = usage_json(usage);
-  if (times != nullptr) json["timings"] = timings_json(usage, *times);
+  json.update(more);
   return json_text(json);
 }
 

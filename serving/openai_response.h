@@ -55,14 +55,16 @@ struct Usage {
   int64_t cached_tokens = 0;
 };
 
-/// The whole answer of a request that does not stream.
+/// The whole answer of a request that does not stream, with further members of its object.
 std::string reply_json(const ReplyHead& head, const std::vector<ReplyChoice>& choices,
-                       const Usage& usage, const std::string& fingerprint);
+                       const Usage& usage, const std::string& fingerprint,
+                       const nlohmann::ordered_json& more = nlohmann::ordered_json::object());
 
 /// What every chunk of a stream shares.
 struct ChunkOptions {
   std::string fingerprint;     ///< empty: not known yet
   bool include_usage = false;  ///< chunks then carry a null usage
+  nlohmann::ordered_json more = nlohmann::ordered_json::object();  ///< further members
 };
 
 /// The chunk that begins a chat choice: its role. Completions have none.
@@ -70,13 +72,14 @@ std::string role_chunk_json(const ReplyHead& head, int64_t index, const ChunkOpt
 /// More text of a choice, or, with finish_reason, its end.
 std::string chunk_json(const ReplyHead& head, const ReplyChoice& delta,
                        const ChunkOptions& options);
-/// The last chunk of a stream with include_usage, and llama.cpp's timings where they are given.
+/// The last chunk of a stream with include_usage, with further members.
 std::string usage_chunk_json(const ReplyHead& head, const Usage& usage,
                              const std::string& fingerprint,
-                             const GenerationTimes* times = nullptr);
+                             const nlohmann::ordered_json& more = nlohmann::ordered_json::object());
 
-/// As llama.cpp writes it.
+/// As llama.cpp writes them.
 nlohmann::ordered_json timings_json(const Usage& usage, const GenerationTimes& times);
+nlohmann::ordered_json progress_json(const PromptProgress& progress);
 
 std::string model_json(const ServedModel& model);
 std::string model_list_json(const std::vector<ServedModelPtr>& models);

@@ -18,7 +18,8 @@ namespace yiti {
 
 struct ServerOptions {
   std::string host = "127.0.0.1";
-  uint16_t port = 0;  ///< 0: any free one
+  std::vector<std::string> more_hosts = {};  ///< to listen on as well, on the same port
+  uint16_t port = 0;                         ///< 0: any free one
   std::vector<ServedModel> models = {};
   /// More models, which may come and go while the server runs; it adds `models`. Null: none.
   std::shared_ptr<ModelRegistry> registry = nullptr;
@@ -35,14 +36,19 @@ struct ServerOptions {
   bool isolate_clients = false;
   /// Requests for a model that there is not go to the first one, as with llama.cpp.
   bool any_model_name = false;
-  int64_t max_tokens = 0;            ///< of an answer; 0: what the context holds
+  int64_t max_tokens = 0;  ///< of an answer; 0: what the context holds
+  /// Of an answer where a request says nothing (/v1/completions: always 16, as with OpenAI); 0: as
+  /// many as it may have.
+  int64_t default_max_tokens = 0;
   bool serve_slots = true;           ///< GET /slots
+  bool verbose_replies = false;      ///< all as if they asked for `verbose`
   Pooling pooling = Pooling::kMean;  ///< of embeddings, where a request names none
 
   int io_threads = 2;
   int64_t max_header_bytes = 16 << 10;
   int64_t max_body_bytes = 8 << 20;
-  int64_t max_connections = 1024;  ///< more wait in the system's backlog
+  /// More wait in the system's backlog; each further address may take one above it.
+  int64_t max_connections = 1024;
   /// Generations running or queued at once, over all requests; beyond it requests get 429.
   int64_t max_generations = 256;
   /// Bytes or tokens that a connection's client may be behind before its generation is cancelled.

@@ -20,23 +20,29 @@ struct ReplyContext {
   std::string prompt_text = {};  ///< llama.cpp's API repeats it
 };
 
-/// How a reply ended.
-struct ReplyEnd {
-  Usage usage;
-  std::string fingerprint;
-  GenerationTimes times = {};  ///< of the choice that took longest
+/// How a reply, or a choice that streams, stands.
+struct ReplyState {
+  Usage usage = {};
+  std::string fingerprint = {};  ///< empty: not known yet
+  GenerationTimes times = {};    ///< of a reply: those of the choice that took longest
 };
 
-/// One request's answer: either whole(), or stream events: delta()… and end(). What streams is
-/// complete server-sent events, maybe none. One thread at a time.
+/// One request's answer: either whole(), or stream events: progress()… delta()… and end(). What
+/// streams is complete server-sent events, maybe none. One thread at a time.
 class ReplyWriter {
  public:
   virtual ~ReplyWriter() = default;
-  virtual std::string delta(const ReplyChoice& choice, const std::string& fingerprint) = 0;
-  virtual std::string end(const ReplyEnd& end) = 0;
+  virtual std::string progress(int64_t choice, const PromptProgress& progress) = 0;
+  /// `state` has usage and times where the request asks for timings.
+  virtual std::string delta(const ReplyChoice& choice, const ReplyState& state) = 0;
+  virtual std::string end(const ReplyState& state) = 0;
   virtual std::string failure(const ApiError& error);
-  virtual std::string whole(const std::vector<ReplyChoice>& choices, const ReplyEnd& end) = 0;
+  virtual std::string whole(const std::vector<ReplyChoice>& choices, const ReplyState& state) = 0;
 };
+
+/// What llama.cpp's /completion replies for a choice; other replies have it as `__verbose`.
+nlohmann::ordered_json native_reply_json(const ReplyContext& context, const ReplyChoice& choice,
+                                         const ReplyState& state);
 
 /// The writer for the request's API.
 std::unique_ptr<ReplyWriter> make_reply_writer(ReplyContext context);

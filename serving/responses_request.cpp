@@ -79,8 +79,7 @@ void read_responses_request(RequestFields& fields, ApiRequest& request) {
                            "include", "context_management"}) {
     fields.refuse_unless(name, nullptr);
   }
-  for (const char* name :
-       {"parallel_tool_calls", "max_tool_calls", "stream_options", "return_progress"}) {
+  for (const char* name : {"parallel_tool_calls", "max_tool_calls", "stream_options"}) {
     fields.ignore(name);
   }
 }

@@ -23,45 +23,63 @@ class ResponsesWriter final : public ReplyWriter {
   explicit ResponsesWriter(ReplyContext context)
       : context_(std::move(context)), item_id_("msg_" + context_.head.id.substr(5)) {}
 
-  std::string delta(const ReplyChoice& choice, const std::string& /*fingerprint*/) override {
-    std::string events;
-    if (!std::exchange(begun_, true)) events = begin();
+  std::string progress(int64_t /*choice*/, const PromptProgress& progress) override {
+    std::string events = begin();
+    events += event("response.in_progress", {{"response", response("in_progress", nullptr)},
+                                             {"prompt_progress", progress_json(progress)}});
+    return events;
+  }
+
+  std::string delta(const ReplyChoice& choice, const ReplyState& state) override {
+    std::string events = begin();
+    events += begin_item();
     text_ += choice.text;
     finish_reason_ = choice.finish_reason;
     if (!choice.text.empty()) {
-      events += part_event("response.output_text.delta",
-                           {{"delta", choice.text}, {"logprobs", Json::array()}});
+      Json fields = {{"delta", choice.text}, {"logprobs", Json::array()}};
+      fields.update(timings(state));
+      events += part_event("response.output_text.delta", fields);
     }
     return events;
   }
 
-  std::string end(const ReplyEnd& end) override {
+  std::string end(const ReplyState& state) override {
     const std::string status = item_status();
     std::string events =
         part_event("response.output_text.done", {{"text", text_}, {"logprobs", Json::array()}});
     events += part_event("response.content_part.done", {{"part", text_part(text_)}});
     events += event("response.output_item.done",
                     {{"output_index", 0}, {"item", item(status, text_part(text_))}});
-    return events + event("response." + status, {{"response", response(status, &end)}});
+    Json fields = {{"response", response(status, &state)}};
+    fields.update(timings(state));
+    return events + event("response." + status, std::move(fields));
   }
 
   std::string failure(const ApiError& error) override {
     return event("error", {{"code", error.code}, {"message", error.message}, {"param", nullptr}});
   }
 
-  std::string whole(const std::vector<ReplyChoice>& choices, const ReplyEnd& end) override {
+  std::string whole(const std::vector<ReplyChoice>& choices, const ReplyState& state) override {
     text_ = choices[0].text;
     finish_reason_ = choices[0].finish_reason;
-    return json_text(response(item_status(), &end));
+    Json json = response(item_status(), &state);
+    json.update(timings(state));
+    return json_text(json);
   }
 
  private:
+  // The first time only, as begin_item().
   std::string begin() {
+    if (std::exchange(begun_, true)) return {};
     std::string events =
         event("response.created", {{"response", response("in_progress", nullptr)}});
-    events += event("response.in_progress", {{"response", response("in_progress", nullptr)}});
-    events += event("response.output_item.added",
-                    {{"output_index", 0}, {"item", item("in_progress", nullptr)}});
+    return events + event("response.in_progress", {{"response", response("in_progress", nullptr)}});
+  }
+
+  std::string begin_item() {
+    if (std::exchange(item_begun_, true)) return {};
+    std::string events = event("response.output_item.added",
+                               {{"output_index", 0}, {"item", item("in_progress", nullptr)}});
     return events + part_event("response.content_part.added", {{"part", text_part("")}});
   }
 
@@ -78,6 +96,11 @@ class ResponsesWriter final : public ReplyWriter {
     return event(type, std::move(json));
   }
 
+  Json timings(const ReplyState& state) const {
+    if (!context_.request.timings) return Json::object();
+    return {{"timings", timings_json(state.usage, state.times)}};
+  }
+
   std::string item_status() const {
     return finish_reason_ == "length" ? "incomplete" : "completed";
   }
@@ -91,7 +114,7 @@ class ResponsesWriter final : public ReplyWriter {
   }
 
   // `end` is null while it is under way.
-  Json response(const std::string& status, const ReplyEnd* end) const {
+  Json response(const std::string& status, const ReplyState* end) const {
     const Json reason = status == "incomplete" ? Json({{"reason", "max_output_tokens"}}) : Json();
     Json json = {{"id", context_.head.id},
                  {"object", "response"},
@@ -129,7 +152,7 @@ class ResponsesWriter final : public ReplyWriter {
   const std::string item_id_;
   std::string text_, finish_reason_;
   int64_t sequence_ = 0;
-  bool begun_ = false;
+  bool begun_ = false, item_begun_ = false;
 };
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 
 #include "serving/access.h"
 #include "serving/api_error.h"
@@ -16,6 +17,7 @@ namespace yiti::serving {
 namespace {
 
 constexpr int64_t kMaxUploads = 4;
+constexpr size_t kMaxStreamId = 256;
 
 constexpr const char* kIndexText =
     "yiti: OpenAI-compatible inference, and the training beside it.\n"
@@ -82,6 +84,23 @@ HttpResponse refuse_method(const RouteMatch& match, const HttpRequest& head) {
   return response;
 }
 
+// Clients have streams of their own.
+std::string stream_key(const HttpRequest& request, const std::string& id) {
+  if (id.size() > kMaxStreamId) {
+    reject_field("conv_id", fmt::format("a stream's id has {} bytes; wants at most {}", id.size(),
+                                        kMaxStreamId));
+  }
+  return client_of(request) + '\n' + id;
+}
+
+std::string asked_stream(const HttpRequest& request) {
+  const std::string id = query_value(request.query, "conv_id");
+  if (id.empty()) {
+    reject_field("conv_id", "'conv_id' is missing", "missing_required_parameter");
+  }
+  return stream_key(request, id);
+}
+
 std::shared_ptr<ModelRegistry> registry_of(const ServerOptions& options) {
   auto models = options.registry ? options.registry : std::make_shared<ModelRegistry>();
   for (const ServedModel& model : options.models) models->add(model);
@@ -96,7 +115,9 @@ Router::Router(const ServerOptions& options)
       training_(options, *models_),
       services_{options, std::make_shared<Limiter>(options.max_generations),
                 std::make_shared<Metrics>(models_)},
-      uploads_(std::make_shared<Limiter>(kMaxUploads)) {}
+      uploads_(std::make_shared<Limiter>(kMaxUploads)),
+      // A client takes a whole stream at once, and may be behind by no more.
+      kept_(std::make_unique<KeptStreams>(static_cast<size_t>(options.max_buffered_bytes / 2))) {}
 
 Router::~Router() = default;
 
@@ -185,6 +206,7 @@ std::shared_ptr<Activity> Router::begin(const RouteMatch& match, HttpRequest& re
     case Target::kResponses: return generate(Api::kResponses, request, exchange);
     case Target::kNative: return generate(Api::kNative, request, exchange);
     case Target::kEmbeddings: return embed(request, exchange);
+    case Target::kStream: return resume_stream(request, exchange);
     default: break;
   }
   if (!match.route->is_slow) return nullptr;
@@ -200,8 +222,39 @@ std::shared_ptr<Activity> Router::generate(Api api, const HttpRequest& request,
                                            Exchange& exchange) const {
   ApiRequest parsed = parse_api_request(api, request.body);
   ServedModelPtr served = model(parsed.model);
-  return GenerationTask::start(std::move(parsed), std::move(served), services_, client_of(request),
-                               exchange);
+  std::string client = client_of(request);
+  if (!parsed.stream || request.conversation.empty()) {
+    return GenerationTask::start(std::move(parsed), std::move(served), services_, client, exchange);
+  }
+  const std::string key = stream_key(request, request.conversation);
+  BeginActivity begin = [this, parsed = std::move(parsed), served = std::move(served),
+                         client = std::move(client)](Exchange& kept) {
+    std::shared_ptr<Activity> task;
+    auto refused = errors_as_responses([&]() -> std::optional<HttpResponse> {
+      task = GenerationTask::start(parsed, served, services_, client, kept);
+      return std::nullopt;
+    });
+    if (refused) kept.respond(*std::move(refused));
+    return task;
+  };
+  return kept_->start(key, std::move(begin), exchange);
+}
+
+std::shared_ptr<Activity> Router::resume_stream(const HttpRequest& request,
+                                                Exchange& exchange) const {
+  const std::string from = query_value(request.query, "from");
+  uint64_t byte = 0;
+  const char* const end = from.data() + from.size();
+  const auto read = std::from_chars(from.data(), end, byte);
+  if (!from.empty() && (read.ec != std::errc() || read.ptr != end)) {
+    reject_field("from", "'from' wants a number of bytes");
+  }
+  return kept_->resume(asked_stream(request), byte, exchange);
+}
+
+HttpResponse Router::stop_stream(const HttpRequest& request) const {
+  kept_->stop(asked_stream(request));
+  return {.status = 204, .content_type = {}, .body = {}, .headers = {}};
 }
 
 std::shared_ptr<Activity> Router::embed(const HttpRequest& request, Exchange& exchange) const {
@@ -225,12 +278,14 @@ HttpResponse Router::answer(const RouteMatch& match, const HttpRequest& request)
     case Target::kCountInput: return json_response(count_input(body, *model_in(body)));
     case Target::kProps: return json_response(props_json(*model_asked_for(request)));
     case Target::kSlots: return slots(*model_asked_for(request));
+    case Target::kStopStream: return stop_stream(request);
     case Target::kTraining: return (training_.*match.route->training)(match.id, request);
     case Target::kChat:
     case Target::kCompletions:
     case Target::kResponses:
     case Target::kNative:
-    case Target::kEmbeddings: break;
+    case Target::kEmbeddings:
+    case Target::kStream: break;
   }
   fail(Code::kInternal, "router", "a route without an answer");
 }

@@ -7,6 +7,7 @@
 
 #include "serving/generation_task.h"
 #include "serving/http.h"
+#include "serving/kept_streams.h"
 #include "serving/options.h"
 #include "serving/routes.h"
 #include "serving/training_routes.h"
@@ -41,6 +42,8 @@ class Router {
   std::shared_ptr<Activity> begin(const RouteMatch& match, HttpRequest& request,
                                   Exchange& exchange) const;
   std::shared_ptr<Activity> generate(Api api, const HttpRequest& request, Exchange& exchange) const;
+  std::shared_ptr<Activity> resume_stream(const HttpRequest& request, Exchange& exchange) const;
+  HttpResponse stop_stream(const HttpRequest& request) const;
   std::shared_ptr<Activity> embed(const HttpRequest& request, Exchange& exchange) const;
   HttpResponse answer(const RouteMatch& match, const HttpRequest& request) const;
   HttpResponse health() const;
@@ -57,6 +60,7 @@ class Router {
   const Services services_;
   const std::shared_ptr<Limiter> uploads_;
   const std::unique_ptr<Worker> worker_ = std::make_unique<Worker>();
+  const std::unique_ptr<KeptStreams> kept_;
 };
 
 }  // namespace yiti::serving

@@ -63,6 +63,8 @@ constexpr Route kRoutes[] = {
     post("/chat/completions", Target::kChat),
     post("/responses", Target::kResponses),
     post("/embeddings", Target::kEmbeddings),
+    get("/v1/stream", Target::kStream),
+    {.method = "DELETE", .prefix = "/v1/stream", .target = Target::kStopStream},
     post("/completion", Target::kNative),
     post("/completions", Target::kNative),
     post("/apply-template", Target::kTemplate),

@@ -29,6 +29,8 @@ enum class Target : uint8_t {
   kMetrics,
   kProps,
   kSlots,
+  kStream,
+  kStopStream,
   kTraining,
 };
 

@@ -6,10 +6,12 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
 #include <condition_variable>
 #include <future>
+#include <list>
 #include <mutex>
 #include <set>
 #include <string>
@@ -45,14 +47,24 @@ void check_options(const ServerOptions& options) {
 }  // namespace
 
 struct Server::Impl {
+  /// An address to listen on.
+  struct Listener {
+    explicit Listener(const asio::strand<asio::io_context::executor_type>& strand)
+        : acceptor(strand), retry(strand) {}
+    tcp::acceptor acceptor;
+    asio::steady_timer retry;
+    bool paused = false;  // with `mutex`
+  };
+
   explicit Impl(ServerOptions given) : options(std::move(given)), router(options) {
     context.closed = [this](const std::shared_ptr<Connection>& one) { forget(one); };
   }
 
   void listen();
+  void listen(const std::string& host);
   void run();
-  void accept();
-  void on_accept(error_code error, tcp::socket socket);
+  void accept(Listener& listener);
+  void on_accept(Listener& listener, error_code error, tcp::socket socket);
   void forget(const std::shared_ptr<Connection>& connection);
   template <class F>
   void for_each_connection(F f);
@@ -68,34 +80,44 @@ struct Server::Impl {
   // Without it the threads would leave when all connections wait for generators only.
   asio::executor_work_guard<asio::io_context::executor_type> work{io.get_executor()};
   asio::strand<asio::io_context::executor_type> accept_strand{io.get_executor()};
-  tcp::acceptor acceptor{accept_strand};
-  asio::steady_timer retry{accept_strand};
+  std::list<Listener> listeners;
   std::atomic<uint16_t> port = 0;
 
   std::mutex mutex;  // guards what follows
   std::condition_variable ended;
   std::set<std::shared_ptr<Connection>> connections;
-  bool accept_paused = false;
 
   std::mutex lifecycle;  // start and stop exclude each other
   bool started = false;
   std::vector<std::thread> threads;
 };
 
+// The first address may choose the port; the others take the same one.
 void Server::Impl::listen() {
+  port = options.port;
+  listen(options.host);
+  for (const std::string& host : options.more_hosts) listen(host);
+  for (Listener& listener : listeners) accept(listener);
+}
+
+void Server::Impl::listen(const std::string& host) {
   try {
     tcp::resolver resolver(io);
-    const auto found =
-        resolver.resolve(options.host, std::to_string(options.port), tcp::resolver::passive);
+    const auto found = resolver.resolve(host, std::to_string(port), tcp::resolver::passive);
     const tcp::endpoint endpoint = found.begin()->endpoint();
+    tcp::acceptor& acceptor = listeners.emplace_back(accept_strand).acceptor;
     acceptor.open(endpoint.protocol());
     acceptor.set_option(tcp::acceptor::reuse_address(true));
+    // Else :: would take what another address wants of IPv4.
+    if (endpoint.address().is_v6() && !options.more_hosts.empty()) {
+      acceptor.set_option(asio::ip::v6_only(true));
+    }
     acceptor.bind(endpoint);
     acceptor.listen();
     port = acceptor.local_endpoint().port();
   } catch (const boost::system::system_error& error) {
-    fail(Code::kUnavailable, "server", "cannot listen on {} port {}: {}", options.host,
-         options.port, error.code().message());
+    fail(Code::kUnavailable, "server", "cannot listen on {} port {}: {}", host, port.load(),
+         error.code().message());
   }
 }
 
@@ -110,20 +132,21 @@ void Server::Impl::run() {
   }
 }
 
-void Server::Impl::accept() {
-  acceptor.async_accept(asio::make_strand(io), [this](error_code error, tcp::socket socket) {
-    on_accept(error, std::move(socket));
-  });
+void Server::Impl::accept(Listener& listener) {
+  listener.acceptor.async_accept(asio::make_strand(io),
+                                 [this, &listener](error_code error, tcp::socket socket) {
+                                   on_accept(listener, error, std::move(socket));
+                                 });
 }
 
-void Server::Impl::on_accept(error_code error, tcp::socket socket) {
+void Server::Impl::on_accept(Listener& listener, error_code error, tcp::socket socket) {
   if (context.stopping) return;
   if (error) {
     // Such as too many open files: the connection waits in the backlog meanwhile.
     if (options.log) options.log(fmt::format("cannot accept: {}", error.message()));
-    retry.expires_after(kRetryAccept);
-    retry.async_wait([this](error_code cancelled) {
-      if (!cancelled && !context.stopping) accept();
+    listener.retry.expires_after(kRetryAccept);
+    listener.retry.async_wait([this, &listener](error_code cancelled) {
+      if (!cancelled && !context.stopping) accept(listener);
     });
     return;
   }
@@ -131,23 +154,23 @@ void Server::Impl::on_accept(error_code error, tcp::socket socket) {
   {
     const std::lock_guard lock(mutex);
     connections.insert(connection);
-    accept_paused = static_cast<int64_t>(connections.size()) >= options.max_connections;
-    if (accept_paused) {
+    listener.paused = static_cast<int64_t>(connections.size()) >= options.max_connections;
+    if (listener.paused) {
       connection->start();
       return;
     }
   }
   connection->start();
-  accept();
+  accept(listener);
 }
 
 void Server::Impl::forget(const std::shared_ptr<Connection>& connection) {
   const std::lock_guard lock(mutex);
   connections.erase(connection);
   ended.notify_all();
-  if (accept_paused && !context.stopping) {
-    accept_paused = false;
-    asio::post(accept_strand, [this] { accept(); });
+  for (Listener& listener : listeners) {
+    if (context.stopping || !std::exchange(listener.paused, false)) continue;
+    asio::post(accept_strand, [this, &listener] { accept(listener); });
   }
 }
 
@@ -168,9 +191,11 @@ void Server::Impl::stop() {
   context.stopping = true;
   std::promise<void> closed;
   asio::post(accept_strand, [this, &closed] {
-    error_code ignored;
-    acceptor.close(ignored);
-    retry.cancel();
+    for (Listener& listener : listeners) {
+      error_code ignored;
+      listener.acceptor.close(ignored);
+      listener.retry.cancel();
+    }
     closed.set_value();
   });
   closed.get_future().wait();
@@ -202,7 +227,6 @@ Result<uint16_t> Server::start() {
       fail(Code::kFailedPrecondition, "server", "it was started before");
     }
     impl.listen();
-    impl.accept();
     for (int i = 0; i < impl.options.io_threads; ++i) {
       impl.threads.emplace_back([&impl] { impl.run(); });
     }

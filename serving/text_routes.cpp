@@ -4,8 +4,7 @@
 
 #include "serving/api_error.h"
 #include "serving/bounded_json.h"
-#include "serving/chat_messages.h"
-#include "serving/generation_request.h"
+#include "serving/chat_prompt.h"
 #include "serving/json_text.h"
 
 namespace yiti::serving {
@@ -39,17 +38,8 @@ Json with_pieces(const std::vector<int32_t>& tokens, const Tokenizer& tokenizer)
 // The prompt of a chat request whose other fields do not matter.
 std::string chat_prompt_text(RequestFields& fields, const ServedModel& model) {
   ApiRequest request;
-  request.messages = read_messages(fields);
-  request.tools = read_tools(fields);
-  if (fields.boolean("add_generation_prompt").value_or(true)) {
-    return chat_text(request, *model.text);
-  }
-  if (!model.text->chat) return chat_text(request, *model.text);  // which says why not
-  Json variables = Json::object();
-  if (request.tools.any()) variables["tools"] = request.tools.tools;
-  ChatOptions options;
-  options.variables = &variables;
-  return model.text->chat->render(request.messages, options);
+  read_conversation(fields, request);
+  return chat_text(request, model);
 }
 
 }  // namespace

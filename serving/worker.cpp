@@ -55,15 +55,19 @@ Worker::~Worker() {
   thread_.join();
 }
 
-std::shared_ptr<Activity> Worker::answer(Exchange& exchange, std::function<HttpResponse()> make) {
-  auto answer = std::make_shared<WorkerAnswer>(exchange);
+void Worker::post(std::function<void()> work) {
   {
     const std::lock_guard lock(mutex_);
-    queue_.push_back([answer, make = std::move(make)] {
-      if (answer->wanted()) answer->send(make());
-    });
+    queue_.push_back(std::move(work));
   }
   wake_.notify_all();
+}
+
+std::shared_ptr<Activity> Worker::answer(Exchange& exchange, std::function<HttpResponse()> make) {
+  auto answer = std::make_shared<WorkerAnswer>(exchange);
+  post([answer, make = std::move(make)] {
+    if (answer->wanted()) answer->send(make());
+  });
   return answer;
 }
 

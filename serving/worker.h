@@ -21,6 +21,8 @@ class Worker {
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
+  /// Runs `work`, which must not throw, after what came before.
+  void post(std::function<void()> work);
   /// Sends what `make` returns as the exchange's answer, unless the client leaves or the server
   /// stops before. `make` must not throw. Returns what is going to answer.
   std::shared_ptr<Activity> answer(Exchange& exchange, std::function<HttpResponse()> make);

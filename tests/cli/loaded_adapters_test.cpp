@@ -177,8 +177,9 @@ TEST_F(LoadedAdaptersTest, ModulesThatTheModelLacksAreNamed) {
   const fs::path file = folder_ / "source/a1/adapter_model.safetensors";
   std::fstream stream(file, std::ios::in | std::ios::out | std::ios::binary);
   std::string contents(std::istreambuf_iterator<char>(stream), {});
-  for (size_t at = 0; (at = contents.find("q_proj", at)) != std::string::npos;) {
-    contents.replace(at, 6, "w_proj");
+  const std::string module = "layers.0.self_attn.q_proj";
+  for (size_t at = 0; (at = contents.find(module, at)) != std::string::npos; at += module.size()) {
+    contents.replace(at, module.size(), "layers.0.self_attn.w_proj");
   }
   stream.seekp(0);
   stream << contents << std::flush;

@@ -13,6 +13,7 @@ import tempfile
 import unittest
 
 try:
+    import httpx2
     import openai
 except ImportError:
     print("skipped: this python has no openai")
@@ -51,7 +52,7 @@ class TlsTest(unittest.TestCase):
 
     def client(self, certificate):
         context = ssl.create_default_context(cafile=str(certificate))
-        http = openai.DefaultHttpxClient(verify=context)
+        http = httpx2.Client(verify=context)
         self.addCleanup(http.close)
         return openai.OpenAI(base_url=self.server.url + "/v1", api_key="none", http_client=http,
                              max_retries=0, timeout=30)

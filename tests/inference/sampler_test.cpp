@@ -172,6 +172,36 @@ TEST(Sampler, RefusesParametersOutOfRangeByName) {
   EXPECT_NE(refused({.logit_bias = {{0, INFINITY}}}).find("logit_bias"), std::string::npos);
 }
 
+TEST(Sampler, TellsTheProbabilitiesThatItDrewBy) {
+  const Sampling sampling{.temperature = 0.5, .top_k = 3, .seed = 2};
+  Sampler sampler(sampling, 5, {});
+  const int32_t token = sampler.next(kLogits);
+  std::vector<TokenLogprob> top;
+  const float drawn = sampler.sampled_log_probabilities(token, 10, top);
+  const std::vector<double> wanted = softmax({0.5F, 2.0F, 1.5F}, 0.5);
+  ASSERT_EQ(top.size(), 3U) << "the others could not come";
+  EXPECT_EQ(top[0].token, 1);
+  EXPECT_EQ(top[1].token, 3);
+  EXPECT_EQ(top[2].token, 0);
+  EXPECT_NEAR(std::exp(static_cast<double>(top[0].logprob)), wanted[1], 1e-6);
+  EXPECT_NEAR(std::exp(static_cast<double>(top[2].logprob)), wanted[0], 1e-6);
+  for (const TokenLogprob& one : top) {
+    if (one.token == token) {
+      EXPECT_EQ(one.logprob, drawn);
+    }
+  }
+  sampler.sampled_log_probabilities(token, 1, top);
+  EXPECT_EQ(top.size(), 1U);
+}
+
+TEST(Sampler, AGreedyChoiceIsCertain) {
+  Sampler sampler({}, 5, {});
+  std::vector<TokenLogprob> top;
+  EXPECT_EQ(sampler.sampled_log_probabilities(sampler.next(kLogits), 4, top), 0);
+  ASSERT_EQ(top.size(), 1U);
+  EXPECT_EQ(top[0].token, 1);
+}
+
 TEST(Sampler, LogProbabilitiesAreThoseOfSoftmax) {
   std::vector<TokenLogprob> top;
   const float chosen = log_probabilities(kLogits, 0, 2, top);

@@ -343,6 +343,33 @@ TEST_F(Scheduler, GivesLogProbabilitiesOfTheTokensItChose) {
   EXPECT_TRUE(done.ok());
 }
 
+TEST_F(Scheduler, TellsHowAPromptIsRead) {
+  BatchScheduler scheduler(
+      model_, {.session = {.max_tokens = 256, .max_batch_tokens = 50, .context_length = 128}});
+  const auto progress_of = [&](int32_t first) {
+    GenerateRequest wanted = request(1);
+    wanted.prompt.assign(100, 3);
+    wanted.prompt[0] = first;
+    std::vector<PromptProgress> told;
+    wanted.on_progress = [&](const PromptProgress& progress) { told.push_back(progress); };
+    scheduler.generate(std::move(wanted)).value();
+    return told;
+  };
+  const std::vector<PromptProgress> cold = progress_of(1);
+  ASSERT_EQ(cold.size(), 3U);
+  for (size_t i = 0; i < cold.size(); ++i) {
+    EXPECT_EQ(cold[i].total, 100);
+    EXPECT_EQ(cold[i].cached, 0);
+    EXPECT_EQ(cold[i].processed, 50 * static_cast<int64_t>(i));
+    EXPECT_GE(cold[i].time_s, 0);
+  }
+  const std::vector<PromptProgress> warm = progress_of(1);
+  ASSERT_EQ(warm.size(), 2U);
+  EXPECT_EQ(warm[0].cached, 64);
+  EXPECT_EQ(warm[0].processed, 64);
+  EXPECT_EQ(warm[1].processed, 100);
+}
+
 TEST_F(Scheduler, ASeedGivesTheSameTextInAnyBatch) {
   BatchScheduler scheduler = make(8);
   const auto sampled = [](uint64_t seed) {

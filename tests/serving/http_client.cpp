@@ -28,16 +28,17 @@ std::vector<std::string> ClientResponse::events() const {
   return result;
 }
 
-HttpClient::HttpClient(uint16_t port) : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
+HttpClient::HttpClient(uint16_t port, const char* address)
+    : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
   const timeval limit = {.tv_sec = 20, .tv_usec = 0};
   setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
   setsockopt(socket_, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  const auto* generic = static_cast<const sockaddr*>(static_cast<const void*>(&address));
-  EXPECT_EQ(connect(socket_, generic, sizeof(address)), 0);
+  sockaddr_in endpoint = {};
+  endpoint.sin_family = AF_INET;
+  endpoint.sin_port = htons(port);
+  EXPECT_EQ(inet_pton(AF_INET, address, &endpoint.sin_addr), 1);
+  const auto* generic = static_cast<const sockaddr*>(static_cast<const void*>(&endpoint));
+  EXPECT_EQ(connect(socket_, generic, sizeof(endpoint)), 0);
 }
 
 HttpClient::~HttpClient() { close(); }

@@ -35,11 +35,23 @@ TEST_F(ModelRegistryTest, FindsWhatItHas) {
   EXPECT_EQ(registry_.list().size(), 1U);
 }
 
+TEST_F(ModelRegistryTest, FindsAModelByItsAliasesUnlessThatIsAName) {
+  ServedModel first = model("a");
+  first.aliases = {"b", "c"};
+  registry_.add(std::move(first));
+  registry_.add(model("b"));
+  EXPECT_EQ(registry_.find("b")->name, "b");
+  EXPECT_EQ(registry_.find("c")->name, "a");
+}
+
 TEST_F(ModelRegistryTest, RefusesANameTwiceAndModelsThatLackSomething) {
   registry_.add(model("a"));
   EXPECT_THROW(registry_.add(model("a")), Error);
   EXPECT_THROW(registry_.add(model("")), Error);
   EXPECT_THROW(registry_.add({.name = "b"}), Error);
+  ServedModel odd = model("b");
+  odd.chat.variables_json = "[1]";
+  EXPECT_THROW(registry_.add(std::move(odd)), Error);
 }
 
 TEST_F(ModelRegistryTest, AReplacedModelLivesAsLongAsItIsUsed) {

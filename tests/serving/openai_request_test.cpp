@@ -88,6 +88,27 @@ TEST(ApiRequestTest, JoinsTextParts) {
                                      R"({"role":"user","content":"a\nb","name":"eve"}])");
 }
 
+TEST(ApiRequestTest, ReadsHowTheConversationGoesOn) {
+  const Json messages = Json::parse(R"([{"role": "user", "content": "a"}, {"role": "assistant",
+      "content": [{"type": "text", "text": "b"}, {"type": "text", "text": "c"}]}])");
+  EXPECT_TRUE(chat(Json::object()).generation_prompt);
+  EXPECT_FALSE(chat({{"add_generation_prompt", false}}).generation_prompt);
+  const ApiRequest request = chat({{"messages", messages},
+                                   {"continue_final_message", true},
+                                   {"chat_template_kwargs", {{"a", 1}}}});
+  EXPECT_TRUE(request.continue_message);
+  EXPECT_FALSE(request.generation_prompt);
+  EXPECT_EQ(request.messages[1]["content"], "b\n\nc");
+  EXPECT_EQ(request.template_variables["a"], 1);
+  EXPECT_EQ(chat_error({{"continue_final_message", true}}).param, "continue_final_message");
+  EXPECT_EQ(chat_error({{"messages", messages},
+                        {"continue_final_message", true},
+                        {"add_generation_prompt", true}})
+                .param,
+            "continue_final_message");
+  EXPECT_EQ(chat_error({{"chat_template_kwargs", 1}}).param, "chat_template_kwargs");
+}
+
 TEST(ApiRequestTest, RejectsMessagesItCannotRender) {
   const auto messages = [](const char* text) {
     return chat_error(Json{{"messages", Json::parse(text)}});

@@ -94,7 +94,17 @@ TEST(ModelJson, ListsModels) {
   model.name = "m";
   EXPECT_EQ(model_list_json({std::make_shared<const ServedModel>(model)}),
             R"({"object":"list","data":[{"id":"m","object":"model","created":0,)"
-            R"("owned_by":"yiti"}]})");
+            R"("owned_by":"yiti","status":{"value":"loaded"}}]})");
+}
+
+TEST(ModelJson, TellsAliasesAndTags) {
+  ServedModel model;
+  model.name = "m";
+  model.aliases = {"n"};
+  model.tags = {"small"};
+  const Json json = Json::parse(model_json(model));
+  EXPECT_EQ(json["aliases"], Json::array({"m", "n"}));
+  EXPECT_EQ(json["tags"], Json::array({"small"}));
 }
 
 TEST(ApiErrorTest, MapsEveryCodeToAStatus) {

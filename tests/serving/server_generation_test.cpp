@@ -130,6 +130,18 @@ TEST_F(ServerGenerationTest, FillsTheContextAtMost) {
   EXPECT_EQ(generator.requests()[0].max_tokens, 2040);
 }
 
+TEST_F(ServerGenerationTest, GivesItsDefaultLengthWhereNoneIsAskedFor) {
+  options.default_max_tokens = 5;
+  options.max_tokens = 7;
+  start();
+  post("/v1/chat/completions", chat("hi"));
+  post("/v1/chat/completions", chat("hi", {{"max_tokens", 6}}));
+  post("/v1/chat/completions", chat("hi", {{"max_tokens", 9}}));
+  EXPECT_EQ(generator.requests()[0].max_tokens, 5);
+  EXPECT_EQ(generator.requests()[1].max_tokens, 6);
+  EXPECT_EQ(generator.requests()[2].max_tokens, 7);
+}
+
 TEST_F(ServerGenerationTest, StopsAtAStopStringAndCancels) {
   start();
   for (const bool stream : {false, true}) {

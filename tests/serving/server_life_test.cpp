@@ -185,6 +185,18 @@ TEST_F(ServerLifeTest, SaysThatItsPortIsTaken) {
   EXPECT_THAT(started.error().what(), HasSubstr("cannot listen on 127.0.0.1"));
 }
 
+TEST_F(ServerLifeTest, ListensAtSeveralAddresses) {
+  options.more_hosts = {"127.0.0.2"};
+  start();
+  for (const char* host : {"127.0.0.1", "127.0.0.2"}) {
+    EXPECT_EQ(HttpClient(server->port(), host).request("GET", "/health", {}).status, 200) << host;
+  }
+  server->stop();
+  options.more_hosts = {"192.0.2.1"};  // of no machine (RFC 5737)
+  Server elsewhere(options);
+  EXPECT_THAT(elsewhere.start().error().what(), HasSubstr("cannot listen on 192.0.2.1"));
+}
+
 TEST_F(ServerLifeTest, StartsOnlyOnce) {
   start();
   EXPECT_EQ(server->start().error().code(), Code::kFailedPrecondition);

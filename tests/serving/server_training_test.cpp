@@ -276,9 +276,9 @@ TEST_F(ServerTrainingTest, LoadsAndUnloadsAdapters) {
 TEST_F(ServerTrainingTest, RollsAModelBackToAnEarlierVersion) {
   start();
   const auto served = [](const ClientResponse& response) {
+    const Json versions = json_of(response)["data"];
     std::vector<int64_t> numbers;
-    const Json list = json_of(response);
-    for (const Json& one : list["data"]) {
+    for (const Json& one : versions) {
       if (one["served"].get<bool>()) numbers.push_back(one["version"].get<int64_t>());
     }
     return numbers;

@@ -48,25 +48,16 @@ DType dtype_of_dlpack(nb::dlpack::dtype type) {
                   type.code, type.bits));
 }
 
-// Calls f(data, rank, sizes, strides, type, owner) with what describes a tensor as an array.
-template <class F>
-auto describe_array(const Tensor& tensor, F&& f) {
+template <class Array>
+nb::object make_array(const Tensor& tensor) {
   const Tensor plain = tensor.detached();
   std::vector<size_t> sizes;
   for (const int64_t size : plain.shape()) sizes.push_back(static_cast<size_t>(size));
   const std::vector<int64_t> strides(plain.strides().begin(), plain.strides().end());
-  return f(plain.raw(), sizes, strides, dlpack_type(plain.dtype()), nb::cast(plain));
-}
-
-template <class Array>
-nb::object make_array(const Tensor& tensor) {
-  return describe_array(
-      tensor, [](void* data, const std::vector<size_t>& sizes, const std::vector<int64_t>& strides,
-                 nb::dlpack::dtype type, const nb::object& owner) {
-        return nb::cast(Array(data, sizes.size(), sizes.data(), owner, strides.data(), type,
-                              nb::device::cpu::value),
-                        nb::rv_policy::reference);
-      });
+  const nb::object owner = nb::cast(plain);
+  return nb::cast(Array(plain.raw(), sizes.size(), sizes.data(), owner, strides.data(),
+                        dlpack_type(plain.dtype()), nb::device::cpu::value),
+                  nb::rv_policy::reference);
 }
 
 template <class... Framework>

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "models/text/named_templates.h"
 #include "tests/models/text/fixtures.h"
 
 namespace yiti {
@@ -267,6 +268,33 @@ TEST(ChatTemplate, RefusesDeepAndLongSources) {
   std::string sum = "{{ 1";
   for (int i = 0; i < 5000; ++i) sum += " + 1";
   EXPECT_EQ(rendered(sum + " }}"), "5001");
+}
+
+// As the models' cards write them.
+TEST(NamedChatTemplate, WritesTheConversationsOfItsModels) {
+  const ordered_json messages = ordered_json::parse(
+      R"([{"role": "system", "content": "S"}, {"role": "user", "content": "U"}])");
+  const auto written = [&](std::string_view name) {
+    return parsed(named_chat_template(name).value(), {"<B>", "</s>", "", ""})
+        .render(messages, {.add_generation_prompt = true, .now_unix_s = {}});
+  };
+  EXPECT_EQ(written("chatml"),
+            "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nU<|im_end|>\n"
+            "<|im_start|>assistant\n");
+  EXPECT_EQ(written("command-r"),
+            "<B><|START_OF_TURN_TOKEN|><|SYSTEM_TOKEN|>S<|END_OF_TURN_TOKEN|>"
+            "<|START_OF_TURN_TOKEN|><|USER_TOKEN|>U<|END_OF_TURN_TOKEN|>"
+            "<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>");
+  EXPECT_EQ(written("llama3"),
+            "<B><|start_header_id|>system<|end_header_id|>\n\nS<|eot_id|>"
+            "<|start_header_id|>user<|end_header_id|>\n\nU<|eot_id|>"
+            "<|start_header_id|>assistant<|end_header_id|>\n\n");
+  EXPECT_EQ(written("phi3"), "<|system|>\nS<|end|>\n<|user|>\nU<|end|>\n<|assistant|>\n");
+  EXPECT_EQ(written("zephyr"), "<|system|>\nS</s>\n<|user|>\nU</s>\n<|assistant|>\n");
+  EXPECT_FALSE(named_chat_template("gpt2").has_value());
+  for (const std::string& name : chat_template_names()) {
+    EXPECT_TRUE(named_chat_template(name).has_value()) << name;
+  }
 }
 
 TEST(ChatTemplate, RefusesMessagesThatAreNone) {

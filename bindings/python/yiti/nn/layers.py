@@ -34,7 +34,8 @@ class Conv2d(Module):
         bound = 1 / math.sqrt(in_channels // groups * height * width)
         self.weight = _uniform(out_channels, in_channels // groups, height, width, bound=bound)
         self.bias = _uniform(out_channels, bound=bound) if bias else None
-        self.attributes = _window(height, width, stride, padding, dilation) | {"groups": groups}
+        self.attributes = _window(stride=stride, padding=padding, dilation=dilation)
+        self.attributes["groups"] = groups
 
     def forward(self, x):
         return ops.conv2d(x, self.weight, self.bias, **self.attributes)
@@ -47,8 +48,8 @@ class MaxPool2d(Module):
     """The largest of each window of x [B, C, H, W]."""
 
     def __init__(self, kernel_size, stride=None, padding=0, dilation=1):
-        height, width = _pair(kernel_size)
-        self.attributes = _window(height, width, stride or kernel_size, padding, dilation)
+        self.attributes = _window(kernel=kernel_size, stride=stride or kernel_size,
+                                  padding=padding, dilation=dilation)
 
     def forward(self, x):
         return ops.max_pool2d(x, **self.attributes)
@@ -155,8 +156,7 @@ def _pair(value):
     return value if isinstance(value, tuple) else (value, value)
 
 
-def _window(height, width, stride, padding, dilation):
-    names = {"stride": _pair(stride), "padding": _pair(padding), "dilation": _pair(dilation),
-             "kernel": (height, width)}
-    return {f"{name}_{axis}": value for name, values in names.items()
-            for axis, value in zip("hw", values)}
+def _window(**values):
+    """The ops' attributes: stride_h, stride_w, ..."""
+    return {f"{name}_{axis}": size for name, value in values.items()
+            for axis, size in zip("hw", _pair(value))}
