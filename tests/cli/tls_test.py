@@ -65,7 +65,7 @@ class TlsTest(unittest.TestCase):
             setattr(context, name, value)
         raw = socket.create_connection(("127.0.0.1", self.port), timeout=30)
         self.addCleanup(raw.close)
-        return context.wrap_socket(raw)
+        return context.wrap_socket(raw, suppress_ragged_eofs=False)
 
     def test_the_official_client_speaks_to_it(self):
         self.assertTrue(self.server.url.startswith("https://"))

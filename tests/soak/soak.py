@@ -243,6 +243,17 @@ class Soak:
         return self.server.call("POST", f"{path}/{action}", {}) if action else \
             self.server.call("GET", path)
 
+    def steer(self, job, fate):
+        """Cancels, or pauses and resumes; a job that has ended meanwhile refuses."""
+        try:
+            self.job(job, fate)
+            if fate == "pause":
+                time.sleep(0.5)
+                self.job(job, "resume")
+        except Refused as error:
+            if " 400 " not in str(error):
+                raise
+
     def work_on_a_job(self, draw):
         """One job from its making to its end, steered on the way; or left, to be looked at later."""
         created = self.server.call("POST", "/v1/fine_tuning/jobs", {
@@ -257,11 +268,8 @@ class Soak:
                 break
             self.take_checkpoints(created)
             if status == "running" and fate and not steered:
-                self.job(created, fate)
+                self.steer(created, fate)
                 steered = True
-                if fate == "pause":
-                    time.sleep(0.5)
-                    self.job(created, "resume")
             time.sleep(0.2)
         found = self.job(created)
         self.count(f"jobs {found['status']}")
