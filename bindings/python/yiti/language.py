@@ -23,8 +23,9 @@ def load(path, adapter=None, *, device=None, kv=None, exact_activations=False, d
          max_tokens=8192, sequences=8):
     """Loads a GGUF file or a Hugging Face folder, with the adapter of a PEFT folder if one is given.
 
-    kv: the dtype of keys and values, float32 or float16; otherwise float32 for float32 weights, else
-    float16. dequantise: quantised weights become float32, so that all of them can be trained.
+    kv: the dtype of keys and values, float32, float16, bfloat16 or int8; otherwise float32 for
+    float32 weights, else float16. dequantise: quantised weights become float32, so that all of
+    them can be trained.
     max_tokens: of all sequences together, in the KV cache; sequences: at once."""
     model = _yiti.load_model(path, device, kv, exact_activations, dequantise, max_tokens, sequences)
     return model if adapter is None else model.add_adapter(adapter)
