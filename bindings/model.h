@@ -16,7 +16,11 @@ namespace yiti::bindings {
 class Engine {
  public:
   Engine(LoadedModel loaded, std::string path, LanguageSessionOptions session)
-      : loaded_(std::move(loaded)), path_(std::move(path)), session_(std::move(session)) {}
+      : loaded_(std::move(loaded)),
+        path_(std::move(path)),
+        session_(std::move(session)),
+        gate_(std::make_shared<Gate>(
+            GateOptions{.cores = loaded_.model->device()->threads().size()})) {}
 
   const LoadedModel& loaded() const { return loaded_; }
   const std::string& path() const { return path_; }
@@ -30,7 +34,7 @@ class Engine {
   const LoadedModel loaded_;
   const std::string path_;
   const LanguageSessionOptions session_;
-  const std::shared_ptr<Gate> gate_ = std::make_shared<Gate>();
+  const std::shared_ptr<Gate> gate_;
   std::once_flag once_;
   std::unique_ptr<BatchScheduler> scheduler_;
 };

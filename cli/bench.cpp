@@ -128,7 +128,9 @@ void bench_answer(const BenchOptions& options, const LoadedModel& loaded,
   constexpr size_t kMostBytes = 1 << 20;
   const TextModel& text = text_of(loaded);
   const std::string question = read_file(options.question, kMostBytes);
-  GenerateRequest request{.max_tokens = options.decode, .stop_tokens = text.stop_tokens};
+  GenerateRequest request;
+  request.max_tokens = options.decode;
+  request.stop_tokens = text.stop_tokens;
   request.prompt = text.chat ? text.chat_prompt({{{"role", "user"}, {"content", question}}})
                              : text.tokenizer.encode(question);
   const auto prompt_tokens = static_cast<int64_t>(request.prompt.size());

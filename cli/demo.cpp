@@ -114,9 +114,13 @@ class Demo {
         model_, {.session = {.max_tokens = 8192, .max_sequences = 8, .context_length = 2048},
                  .gate = gate});
     const auto registry = std::make_shared<ModelRegistry>();
-    const ServedModel served = {.name = kModelName, .generator = &scheduler, .text = &text_};
+    ServedModel served;
+    served.name = kModelName;
+    served.generator = &scheduler;
+    served.text = &text_;
     AdapterModels models(loaded_, served, scheduler, registry);
-    LocalJobs jobs(models, nullptr, {});
+    const LocalJobsOptions no_training;
+    LocalJobs jobs(models, nullptr, no_training);
     ServerOptions wanted;
     wanted.port = options_.port;
     wanted.models = {served};

@@ -259,7 +259,7 @@ void add_serve(CLI::App& app, Action& action) {
       ->check(CLI::Range(0.01, 1.0))
       ->capture_default_str()
       ->group("Training");
-  options->training.add(*command->add_option_group("Training"));
+  options->training.add(*command->add_option_group("Training"), "--train-seed");
   command->callback([&action, options] { action = [options] { return serve(*options); }; });
 }
 

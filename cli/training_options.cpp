@@ -11,7 +11,7 @@ TrainingOptions::TrainingOptions() {
   run.epochs = 3;
 }
 
-void TrainingOptions::add(CLI::App& command) {
+void TrainingOptions::add(CLI::App& command, const std::string& seed) {
   command.add_option("--lr", run.schedule.lr, "Learning rate at its peak")->capture_default_str();
   command.add_option("--schedule", schedule, "constant, linear or cosine")->capture_default_str();
   command
@@ -33,7 +33,8 @@ void TrainingOptions::add(CLI::App& command) {
                    "Keep less for the backward pass and compute it again");
   command.add_flag("--train-on-prompt", run.examples.train_on_prompt,
                    "The loss also counts what the assistant does not say");
-  command.add_option("--seed", run.seed)->capture_default_str();
+  command.add_option(seed, run.seed, "Of the data's order and of a new adapter")
+      ->capture_default_str();
   command.add_option("--eval-every", run.eval_every, "Steps; 0: before and after only")
       ->capture_default_str();
   command.add_option("--rank", lora.rank, "Of the adapter")->capture_default_str();

@@ -16,8 +16,8 @@ struct TrainingOptions {
   std::string schedule = "cosine";
 
   TrainingOptions();
-  /// Adds everything but the data and the output.
-  void add(CLI::App& command);
+  /// Adds everything but the data and the output. `seed` names the option of the run's seed.
+  void add(CLI::App& command, const std::string& seed = "--seed");
   /// Takes over what was given as text. Throws Error.
   void finish();
 };
