@@ -88,7 +88,7 @@ class NativeWriter final : public ReplyWriter {
                  {"tokens", choice.tokens},
                  {"stop", false}};
     if (choice.with_logprobs) json["completion_probabilities"] = probabilities(context_, choice);
-    if (context_.request.timings) json["timings"] = timings_json(state.usage, state.times);
+    json.update(timings_field(context_, state));
     return sse_event(json_text(json));
   }
 

@@ -24,7 +24,7 @@ class OpenAiWriter final : public ReplyWriter {
   std::string delta(const ReplyChoice& choice, const ReplyState& state) override {
     std::string events = beginning(choice.index);
     ChunkOptions options = chunk_options(state.fingerprint);
-    options.more = timings(state);
+    options.more = timings_field(context_, state);
     const auto add = [&](const ReplyChoice& part) {
       events += sse_event(chunk_json(context_.head, part, options));
     };
@@ -50,14 +50,14 @@ class OpenAiWriter final : public ReplyWriter {
   std::string end(const ReplyState& state) override {
     std::string events;
     if (context_.request.include_usage) {
-      events = sse_event(
-          usage_chunk_json(context_.head, state.usage, state.fingerprint, timings(state)));
+      events = sse_event(usage_chunk_json(context_.head, state.usage, state.fingerprint,
+                                          timings_field(context_, state)));
     }
     return events + sse_event("[DONE]");
   }
 
   std::string whole(const std::vector<ReplyChoice>& choices, const ReplyState& state) override {
-    Json more = timings(state);
+    Json more = timings_field(context_, state);
     if (context_.request.verbose) {
       more["__verbose"] = native_reply_json(context_, choices[0], state);
     }
@@ -73,11 +73,6 @@ class OpenAiWriter final : public ReplyWriter {
 
   ChunkOptions chunk_options(std::string fingerprint) const {
     return {.fingerprint = std::move(fingerprint), .include_usage = context_.request.include_usage};
-  }
-
-  Json timings(const ReplyState& state) const {
-    if (!context_.request.timings) return Json::object();
-    return {{"timings", timings_json(state.usage, state.times)}};
   }
 
   ReplyContext context_;

@@ -1,10 +1,18 @@
 #include "serving/reply_writer.h"
 
+#include <nlohmann/json.hpp>
+
 #include "serving/sse.h"
 
 namespace yiti::serving {
 
 std::string ReplyWriter::failure(const ApiError& error) { return sse_event(error_json(error)); }
+
+nlohmann::ordered_json timings_field(const ReplyContext& context, const ReplyState& state) {
+  nlohmann::ordered_json field = nlohmann::ordered_json::object();
+  if (context.request.timings) field["timings"] = timings_json(state.usage, state.times);
+  return field;
+}
 
 std::unique_ptr<ReplyWriter> make_reply_writer(ReplyContext context) {
   switch (context.request.api) {

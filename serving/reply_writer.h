@@ -40,6 +40,9 @@ class ReplyWriter {
   virtual std::string whole(const std::vector<ReplyChoice>& choices, const ReplyState& state) = 0;
 };
 
+/// The field `timings`, where the request asks for it; else nothing: an object to update others by.
+nlohmann::ordered_json timings_field(const ReplyContext& context, const ReplyState& state);
+
 /// What llama.cpp's /completion replies for a choice; other replies have it as `__verbose`.
 nlohmann::ordered_json native_reply_json(const ReplyContext& context, const ReplyChoice& choice,
                                          const ReplyState& state);

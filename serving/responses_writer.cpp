@@ -37,7 +37,7 @@ class ResponsesWriter final : public ReplyWriter {
     finish_reason_ = choice.finish_reason;
     if (!choice.text.empty()) {
       Json fields = {{"delta", choice.text}, {"logprobs", Json::array()}};
-      fields.update(timings(state));
+      fields.update(timings_field(context_, state));
       events += part_event("response.output_text.delta", fields);
     }
     return events;
@@ -51,7 +51,7 @@ class ResponsesWriter final : public ReplyWriter {
     events += event("response.output_item.done",
                     {{"output_index", 0}, {"item", item(status, text_part(text_))}});
     Json fields = {{"response", response(status, &state)}};
-    fields.update(timings(state));
+    fields.update(timings_field(context_, state));
     return events + event("response." + status, std::move(fields));
   }
 
@@ -63,7 +63,7 @@ class ResponsesWriter final : public ReplyWriter {
     text_ = choices[0].text;
     finish_reason_ = choices[0].finish_reason;
     Json json = response(item_status(), &state);
-    json.update(timings(state));
+    json.update(timings_field(context_, state));
     return json_text(json);
   }
 
@@ -94,11 +94,6 @@ class ResponsesWriter final : public ReplyWriter {
     Json json = {{"item_id", item_id_}, {"output_index", 0}, {"content_index", 0}};
     json.update(fields);
     return event(type, std::move(json));
-  }
-
-  Json timings(const ReplyState& state) const {
-    if (!context_.request.timings) return Json::object();
-    return {{"timings", timings_json(state.usage, state.times)}};
   }
 
   std::string item_status() const {

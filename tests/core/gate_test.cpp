@@ -52,6 +52,14 @@ class GateTest : public testing::Test {
     gate.end_turn();
   }
 
+  // What training has of three seconds in which serving takes one turn after the other.
+  double share_beside_turns(Gate& gate) {
+    while (trained_ns_ == 0) turn(gate, 6);
+    const int64_t from = now_, before = trained_ns_;
+    while (now_ - from < 3000 * kMs) turn(gate, 6);
+    return static_cast<double>(trained_ns_ - before) / static_cast<double>(now_ - from);
+  }
+
   std::chrono::milliseconds patience_{60'000};
   std::atomic<int64_t> now_{0}, trained_ns_{0};
   std::atomic<bool> serves_{false}, stop_{false}, begun_{false};
@@ -62,10 +70,7 @@ TEST_F(GateTest, TrainingHasItsShareWhileRequestsRun) {
   MaybeRequest request(std::in_place, gate);
   request->answered();
   std::thread trainer = train(gate);
-  while (trained_ns_ == 0) turn(*gate, 6);
-  const int64_t from = now_, before = trained_ns_;
-  while (now_ - from < 3000 * kMs) turn(*gate, 6);
-  const double share = static_cast<double>(trained_ns_ - before) / static_cast<double>(now_ - from);
+  const double share = share_beside_turns(*gate);
   EXPECT_LT(share, 0.255);
   EXPECT_GT(share, 0.23);
   stop_ = true;
@@ -77,10 +82,7 @@ TEST_F(GateTest, ItHasLessWhileOneWaitsForItsFirstToken) {
   const auto gate = make(0.5);
   MaybeRequest request(std::in_place, gate);
   std::thread trainer = train(gate);
-  while (trained_ns_ == 0) turn(*gate, 6);
-  const int64_t from = now_, before = trained_ns_;
-  while (now_ - from < 3000 * kMs) turn(*gate, 6);
-  const double share = static_cast<double>(trained_ns_ - before) / static_cast<double>(now_ - from);
+  const double share = share_beside_turns(*gate);
   EXPECT_LT(share, 0.105);
   EXPECT_GT(share, 0.09);
   stop_ = true;

@@ -10,8 +10,17 @@ namespace {
 
 using ::testing::HasSubstr;
 
+constexpr const char* kConversation = "X-Conversation-Id: my/talk\r\n";
+constexpr const char* kKept = "/v1/stream?conv_id=my%2Ftalk";
+
 class ServerLlamaTest : public ServerTest {
  protected:
+  // A kept stream that does not end by itself while a test runs.
+  static void begin_long_talk(HttpClient& client) {
+    const Json body = completion("forever", {{"stream", true}, {"max_tokens", 2000}});
+    client.send_request("POST", "/v1/completions", body.dump(), kConversation);
+  }
+
   std::vector<Json> stream(std::string_view path, Json body) {
     body["stream"] = true;
     HttpClient client(server->port());
@@ -105,9 +114,6 @@ TEST_F(ServerLlamaTest, GivesTheProbabilitiesThatTokensWereDrawnBy) {
   EXPECT_FALSE(token.contains("logprob"));
 }
 
-constexpr const char* kConversation = "X-Conversation-Id: my/talk\r\n";
-constexpr const char* kKept = "/v1/stream?conv_id=my%2Ftalk";
-
 TEST_F(ServerLlamaTest, KeepsAStreamForAClientThatComesBack) {
   start();
   generator.hold();
@@ -135,9 +141,7 @@ TEST_F(ServerLlamaTest, StopsAKeptStream) {
   generator.set_token_delay(std::chrono::milliseconds(5));
   start();
   HttpClient client(server->port());
-  client.send_request("POST", "/v1/completions",
-                      completion("forever", {{"stream", true}, {"max_tokens", 2000}}).dump(),
-                      kConversation);
+  begin_long_talk(client);
   ASSERT_TRUE(client.read_until("\"a\""));
   EXPECT_EQ(HttpClient(server->port()).request("DELETE", kKept).status, 204);
   EXPECT_TRUE(generator.wait_for_cancelled(1));
@@ -185,9 +189,7 @@ TEST_F(ServerLlamaTest, EndsKeptStreamsWhenItGoes) {
   start();
   {
     HttpClient client(server->port());
-    client.send_request("POST", "/v1/completions",
-                        completion("forever", {{"stream", true}, {"max_tokens", 2000}}).dump(),
-                        kConversation);
+    begin_long_talk(client);
     ASSERT_TRUE(eventually([&] { return generator.under_way() == 1; }));
   }
   server.reset();
