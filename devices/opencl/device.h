@@ -1,0 +1,68 @@
+// An OpenCL device with its context, default queue, and the kernels built so far.
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <string>
+
+#include "devices/opencl/failure.h"
+#include "devices/opencl/handles.h"
+
+struct yiti_memory {
+  yiti::opencl::Buffer buffer;
+};
+
+struct yiti_stream {
+  yiti::opencl::Queue queue;
+};
+
+struct yiti_event {
+  yiti::opencl::Event event;
+};
+
+struct yiti_device {
+ public:
+  explicit yiti_device(cl_device_id id);
+
+  cl_device_id id() const { return id_; }
+  cl_context context() const { return context_.get(); }
+  /// Of a stream, or the default one.
+  cl_command_queue queue(const yiti_stream* stream) const {
+    return stream == nullptr ? queue_.get() : stream->queue.get();
+  }
+  yiti::opencl::Queue make_queue() const;
+  bool has_doubles() const { return has_doubles_; }
+  /// One int: the number of the first op that met a value out of range, or 0.
+  cl_mem fault() const { return fault_.get(); }
+
+  /// Held while a kernel gets its arguments and is enqueued: kernel objects are shared.
+  std::mutex& mutex() { return mutex_; }
+  /// `name` from kernels/`file`.cl, built with `options` at its first use. With mutex() held.
+  cl_kernel kernel(const char* file, const char* name, const std::string& options);
+
+ private:
+  cl_program program(const char* file, const std::string& options);
+
+  cl_device_id id_;
+  yiti::opencl::Context context_;
+  yiti::opencl::Queue queue_;
+  yiti::opencl::Buffer fault_;
+  bool has_doubles_;
+  std::string common_options_;
+  std::mutex mutex_;
+  std::map<std::string, yiti::opencl::Program> programs_;
+  std::map<std::string, yiti::opencl::Kernel> kernels_;
+};
+
+namespace yiti::opencl {
+
+/// A string that a device tells of itself.
+std::string device_text(cl_device_id id, cl_device_info what);
+template <class T>
+T device_value(cl_device_id id, cl_device_info what) {
+  T value{};
+  check(clGetDeviceInfo(id, what, sizeof(T), &value, nullptr), "clGetDeviceInfo");
+  return value;
+}
+
+}  // namespace yiti::opencl

@@ -1,0 +1,274 @@
+// Causal attention. A group of 64 work-items computes one query head of one token: keys are walked in
+// blocks of 64 at absolute positions of the token's sequence or document, a lane a key, then a lane
+// an element of the result. Scores are chains over d, the result is a chain over keys in ascending
+// order, put relative to the running maximum block by block. So a row's bits depend on its position,
+// window and keys alone, and keys in pools and in rows give the same.
+//
+// Built for HEAD_DIM and for K and V of type KV, whose element i is KV_AT(p, i). With PAGED they lie in
+// pools of blocks: K [HEAD_DIM][64], V [64][HEAD_DIM]. With SCALED they are 8-bit codes: a key's scale
+// multiplies its score, a value's its weight; in pools, scales are behind a block's codes.
+#define PARTS ((HEAD_DIM + GROUP - 1) / GROUP)
+#define EACH_PART(part, d) \
+  for (int part = 0, d = get_local_id(0); part < PARTS; ++part, d += GROUP)
+
+#ifdef KV
+#ifdef SCALED
+#define BLOCK_ELEMENTS (GROUP * (HEAD_DIM + 4))
+#else
+#define BLOCK_ELEMENTS (GROUP * HEAD_DIM)
+#endif
+
+typedef struct {
+  __global const KV *k, *v;
+  __global const float *k_scales, *v_scales;
+  long stride;  // between keys that lie in rows, in elements
+  int scale_stride;
+} KeyBlock;
+
+inline float key_at(const KeyBlock *block, int key, int d) {
+#ifdef PAGED
+  return KV_AT(block->k, d * GROUP + key);
+#else
+  return KV_AT(block->k, key * block->stride + d);
+#endif
+}
+
+inline float value_at(const KeyBlock *block, int key, int d) {
+#ifdef PAGED
+  return KV_AT(block->v, key * HEAD_DIM + d);
+#else
+  return KV_AT(block->v, key * block->stride + d);
+#endif
+}
+
+// What a row has gathered so far.
+typedef struct {
+  float top, total, out[PARTS];
+} Gathered;
+
+// Adds keys [begin, end) of a block.
+inline void add_block(const KeyBlock *block, int begin, int end, __local const float *query,
+                      __local float *weights, __local float *room, Gathered *row) {
+  const int lane = get_local_id(0), key = clamp(lane, begin, end - 1);
+  const int seen = lane == key;
+  float score = 0;
+  for (int d = 0; d < HEAD_DIM; ++d) score = fma(query[d], key_at(block, key, d), score);
+#ifdef SCALED
+  score *= block->k_scales[key * block->scale_stride];
+#endif
+  const float top = larger_of(row->top, group_max(seen ? score : -INFINITY, room));
+  const float correction = exp_of(row->top - top), weight = seen ? exp_of(score - top) : 0.0f;
+  row->top = top;
+  row->total = fma(row->total, correction, group_sum(weight, room));
+#ifdef SCALED
+  weights[lane] = weight * block->v_scales[key * block->scale_stride];
+#else
+  weights[lane] = weight;
+#endif
+  barrier(CLK_LOCAL_MEM_FENCE);
+  EACH_PART(part, d) {
+    if (d < HEAD_DIM) {
+      float sum = row->out[part] * correction;
+      for (int i = begin; i < end; ++i) sum = fma(weights[i], value_at(block, i, d), sum);
+      row->out[part] = sum;
+    }
+  }
+  barrier(CLK_LOCAL_MEM_FENCE);
+}
+
+inline void start_row(__global const float *q, float scale, __local float *query, Gathered *row) {
+  EACH_PART(part, d) {
+    row->out[part] = 0;
+    if (d < HEAD_DIM) query[d] = q[d] * scale;
+  }
+  row->top = -INFINITY;
+  row->total = 0;
+  barrier(CLK_LOCAL_MEM_FENCE);
+}
+
+inline void put_row(const Gathered *row, __global float *out) {
+  EACH_PART(part, d) {
+    if (d < HEAD_DIM) out[d] = row->out[part] / row->total;
+  }
+}
+
+inline void put_zeros(__global float *out) {
+  EACH_PART(part, d) {
+    if (d < HEAD_DIM) out[d] = 0;
+  }
+}
+
+#ifdef PAGED
+__kernel ONE_GROUP void attention_paged(IN(float, q), IN(KV, k_pool), IN(KV, v_pool),
+                                        IN(int, tables), IN(int, sequence), IN(int, positions),
+                                        OUT(float, out), const long heads, const long kv_heads,
+                                        const long sequences, const long table_width,
+                                        const long blocks, const long window, const float scale,
+                                        FAULT) {
+  __local float query[HEAD_DIM], weights[GROUP], room[GROUP];
+  const long token = get_group_id(0) / heads, head = get_group_id(0) % heads;
+  AT(q);
+  AT(k_pool);
+  AT(v_pool);
+  AT(tables);
+  AT(out);
+  q += get_group_id(0) * (long)HEAD_DIM;
+  out += get_group_id(0) * (long)HEAD_DIM;
+  const int own = sequence[sequence_at + token], position = positions[positions_at + token];
+  if (own < 0) {
+    put_zeros(out);
+    return;
+  }
+  const int lowest = window > 0 && position >= window ? position - (int)window + 1 : 0;
+  int fits = own < sequences && position >= 0 && position < table_width * GROUP;
+  if (fits) {
+    tables += own * table_width;
+    for (int b = lowest / GROUP; b <= position / GROUP; ++b) {
+      fits = fits && tables[b] >= 0 && tables[b] < blocks;
+    }
+  }
+  if (!fits) {
+    if (get_local_id(0) == 0) REPORT;
+    put_zeros(out);
+    return;
+  }
+  Gathered row;
+  start_row(q, scale, query, &row);
+  for (int b = lowest / GROUP; b <= position / GROUP; ++b) {
+    const long first = (tables[b] * kv_heads + head / (heads / kv_heads)) * BLOCK_ELEMENTS;
+    KeyBlock block;
+    block.k = k_pool + first;
+    block.v = v_pool + first;
+#ifdef SCALED
+    block.k_scales = (__global const float *)(block.k + GROUP * HEAD_DIM);
+    block.v_scales = (__global const float *)(block.v + GROUP * HEAD_DIM);
+    block.scale_stride = 1;
+#endif
+    add_block(&block, max(0, lowest - b * GROUP), min(GROUP, position + 1 - b * GROUP), query,
+              weights, room, &row);
+  }
+  put_row(&row, out);
+}
+#else
+// K and V in rows [T, Hkv, HEAD_DIM] of packed documents; scales, where SCALED, [T, Hkv].
+__kernel ONE_GROUP void attention(IN(float, q), IN(KV, k), IN(KV, v), IN(float, k_scales),
+                                  IN(float, v_scales), IN(INDEX, positions), OUT(float, out),
+                                  OUT(float, lse), const int keeps, const long heads,
+                                  const long kv_heads, const long window, const float scale,
+                                  FAULT) {
+  __local float query[HEAD_DIM], weights[GROUP], room[GROUP];
+  const long token = get_group_id(0) / heads, head = get_group_id(0) % heads;
+  AT(q);
+  AT(k);
+  AT(v);
+  AT(k_scales);
+  AT(v_scales);
+  AT(positions);
+  AT(out);
+  q += get_group_id(0) * (long)HEAD_DIM;
+  out += get_group_id(0) * (long)HEAD_DIM;
+  const long given = positions[token];
+  const int goes_on = given == 0 || (token > 0 && given == positions[token - 1] + 1);
+  if (!goes_on || given < 0 || given > token) {
+    if (get_local_id(0) == 0) REPORT;
+    put_zeros(out);
+    return;
+  }
+  const int position = (int)given;
+  const int lowest = window > 0 && position >= window ? position - (int)window + 1 : 0;
+  Gathered row;
+  start_row(q, scale, query, &row);
+  for (int b = lowest / GROUP; b <= position / GROUP; ++b) {
+    const long first = (token - position + b * GROUP) * kv_heads + head / (heads / kv_heads);
+    KeyBlock block;
+    block.k = k + first * HEAD_DIM;
+    block.v = v + first * HEAD_DIM;
+    block.stride = kv_heads * HEAD_DIM;
+#ifdef SCALED
+    block.k_scales = k_scales + first;
+    block.v_scales = v_scales + first;
+    block.scale_stride = (int)kv_heads;
+#endif
+    add_block(&block, max(0, lowest - b * GROUP), min(GROUP, position + 1 - b * GROUP), query,
+              weights, room, &row);
+  }
+  put_row(&row, out);
+  if (keeps && get_local_id(0) == 0) lse[lse_at + get_group_id(0)] = row.top + log(row.total);
+}
+#endif
+#endif
+
+// The scale of a head's 8-bit codes, largest magnitude / 127, and its inverse. A head with a NaN or
+// an infinity gets NaN for its scale; a tiny one counts as zero.
+inline float2 code_scale(__global const float *head, long width) {
+  float top = 0, probe = 0;
+  for (long d = 0; d < width; ++d) {
+    top = fmax(top, fabs(head[d]));
+    probe += head[d] * 0.0f;
+  }
+  if (probe != 0.0f) return (float2)(probe, 0.0f);
+  return top > 1e-35f ? (float2)(top / 127.0f, 127.0f / top) : (float2)(0.0f, 0.0f);
+}
+
+#ifdef KEPT
+// x rounded to what the cache keeps (ROUNDED(x)), a head a work-item.
+__kernel void round_heads(IN(float, x), OUT(float, y), const long width, const long count) {
+  const long i = get_global_id(0);
+  AT(x);
+  AT(y);
+  if (i >= count) return;
+  x += i * width;
+  y += i * width;
+  for (long d = 0; d < width; ++d) y[d] = ROUNDED(x[d]);
+}
+#endif
+
+// Heads as 8-bit codes in floats: with their scale apart, or multiplied in.
+__kernel void code_heads(IN(float, x), OUT(float, y), OUT(float, scales), const int apart,
+                         const long width, const long count) {
+  const long i = get_global_id(0);
+  AT(x);
+  AT(y);
+  if (i >= count) return;
+  x += i * width;
+  y += i * width;
+  const float2 scale = code_scale(x, width);
+  for (long d = 0; d < width; ++d) y[d] = rint(x[d] * scale.y) * (apart ? 1.0f : scale.x);
+  if (apart) scales[scales_at + i] = scale.x;
+}
+
+#ifdef POOL
+// One token's head of K and V a work-item, into its slot of the pools: PUT(p, i, x) writes x there.
+__kernel void kv_write(IN(float, k), IN(float, v), IN(long, slots), OUT(POOL, k_pool),
+                       OUT(POOL, v_pool), const long heads, const long width, const long blocks,
+                       FAULT, const long count) {
+  const long i = get_global_id(0);
+  AT(k);
+  AT(v);
+  AT(k_pool);
+  AT(v_pool);
+  if (i >= count) return;
+  const long slot = slots[slots_at + i / heads], offset = slot % GROUP;
+  if (slot < 0) return;
+  if (slot >= blocks * GROUP) {
+    REPORT;
+    return;
+  }
+  k += i * width;
+  v += i * width;
+#ifdef SCALED
+  const long first = (slot / GROUP * heads + i % heads) * GROUP * (width + 4);
+  const float2 k_scale = code_scale(k, width), v_scale = code_scale(v, width);
+  ((__global float *)(k_pool + first + GROUP * width))[offset] = k_scale.x;
+  ((__global float *)(v_pool + first + GROUP * width))[offset] = v_scale.x;
+  const float k_factor = k_scale.y, v_factor = v_scale.y;
+#else
+  const long first = (slot / GROUP * heads + i % heads) * GROUP * width;
+  const float k_factor = 1.0f, v_factor = 1.0f;
+#endif
+  for (long d = 0; d < width; ++d) {
+    PUT(k_pool, first + d * GROUP + offset, k[d] * k_factor);
+    PUT(v_pool, first + offset * width + d, v[d] * v_factor);
+  }
+}
+#endif

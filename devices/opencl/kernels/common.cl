@@ -1,0 +1,98 @@
+// What all kernels share.
+#pragma OPENCL FP_CONTRACT OFF
+#ifdef cl_khr_fp64
+#pragma OPENCL EXTENSION cl_khr_fp64 : enable
+#endif
+
+// A tensor is a pair of arguments: its memory, and the place of its first element there.
+#define IN(T, x) __global const T *x, const long x##_at
+#define OUT(T, x) __global T *x, const long x##_at
+#define AT(x) x += x##_at
+// A number that is out of range is told by the op's number, once.
+#define FAULT __global int *fault, const int op_number
+#define REPORT atomic_cmpxchg(fault, 0, op_number)
+
+// Work-items of a group in kernels that give a row to each group.
+#define GROUP 64
+#define ONE_GROUP __attribute__((reqd_work_group_size(GROUP, 1, 1)))
+
+// Sizes and strides of some axes.
+typedef struct {
+  int rank, reserved;
+  long size[8], step[8];
+} Walk;
+
+inline long walk_to(const Walk *walk, long index) {
+  long at = 0;
+  for (int axis = walk->rank - 1; axis >= 0; --axis) {
+    at += index % walk->size[axis] * walk->step[axis];
+    index /= walk->size[axis];
+  }
+  return at;
+}
+
+// The sum of all lanes' x, as a tree whose shape never changes.
+inline float group_sum(float x, __local float *room) {
+  const int lane = get_local_id(0);
+  room[lane] = x;
+  barrier(CLK_LOCAL_MEM_FENCE);
+  for (int half_size = GROUP / 2; half_size > 0; half_size /= 2) {
+    if (lane < half_size) room[lane] += room[lane + half_size];
+    barrier(CLK_LOCAL_MEM_FENCE);
+  }
+  const float total = room[0];
+  barrier(CLK_LOCAL_MEM_FENCE);
+  return total;
+}
+
+// The largest of all lanes' x; NaN if any is.
+inline float larger_of(float a, float b) { return a > b || a != a ? a : b; }
+
+inline float group_max(float x, __local float *room) {
+  const int lane = get_local_id(0);
+  room[lane] = x;
+  barrier(CLK_LOCAL_MEM_FENCE);
+  for (int half_size = GROUP / 2; half_size > 0; half_size /= 2) {
+    if (lane < half_size) room[lane] = larger_of(room[lane], room[lane + half_size]);
+    barrier(CLK_LOCAL_MEM_FENCE);
+  }
+  const float top = room[0];
+  barrier(CLK_LOCAL_MEM_FENCE);
+  return top;
+}
+
+// e^x within 2 ulp by plain IEEE operations, so that every compiler gives the same bits: 0 below
+// -87.3, infinity above 88.72. Cody-Waite reduction to |r| <= ln(2)/2, then a polynomial.
+inline float exp_of(float x) {
+  const float n = rint(fmin(88.72f, fmax(-87.3f, x)) * 1.44269504088896341f);
+  float r = fma(-n, 0.693359375f, fmin(88.72f, fmax(-87.3f, x)));
+  r = fma(-n, -2.12194440e-4f, r);
+  float p = 1.9875691500e-4f;
+  p = fma(p, r, 1.3981999507e-3f);
+  p = fma(p, r, 8.3334519073e-3f);
+  p = fma(p, r, 4.1665795894e-2f);
+  p = fma(p, r, 1.6666665459e-1f);
+  p = fma(p, r, 5.0000001201e-1f);
+  p = fma(p * r, r, r + 1.0f);
+  // 2^n in two steps, since n may be 128.
+  const int whole = (int)n, part = whole / 2;
+  const float y = p * as_float((part + 127) << 23) * as_float((whole - part + 127) << 23);
+  return x != x ? x : x < -87.3f ? 0.0f : x > 88.72f ? INFINITY : y;
+}
+
+inline float sigmoid_of(float x) { return 1.0f / (1.0f + exp_of(-x)); }
+
+// bfloat16 as bits, rounded to nearest even; NaN stays one.
+inline float from_bf16(ushort bits) { return as_float((uint)bits << 16); }
+inline ushort to_bf16(float x) {
+  const uint bits = as_uint(x);
+  if (x != x) return (ushort)(bits >> 16 | 64);
+  return (ushort)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+// x as binary16 keeps it.
+inline float round_half(float x) {
+  ushort bits;
+  vstore_half_rte(x, 0, (__private half *)&bits);
+  return vload_half(0, (__private const half *)&bits);
+}

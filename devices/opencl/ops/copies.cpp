@@ -1,0 +1,142 @@
+// Ops that move elements, and casts.
+#include <bit>
+
+#include "devices/opencl/ops.h"
+#include "devices/opencl/walks.h"
+
+namespace yiti::opencl {
+namespace {
+
+const char* width_options(const Operand& x) {
+  switch (element_bytes(x.dtype())) {
+    case 1: return "-DT=uchar";
+    case 2: return "-DT=ushort";
+    case 4: return "-DT=uint";
+    case 8: return "-DT=ulong";
+    default: require(false, "takes plain types; got {}", dtype_name(x.dtype()));
+  }
+  return "";
+}
+
+// The elements of `in` to `out`, from element `first` on.
+void copy_walk(Launcher& run, const Operand& in, const Walk& in_walk, const Operand& out,
+               const Walk& out_walk, int64_t first) {
+  Pointer target = pointer(out);
+  target.place = target.place.at(first * target.element_bytes);
+  run.each({"copies", "copy_walk", width_options(in)}, in.numel(), pointer(in), in_walk, target,
+           out_walk);
+}
+
+void contiguous(Launcher& run, const Call& call) {
+  const Operand x = call.in(0), y = call.out(0);
+  copy_walk(run, x, strided_walk(x), y, strided_walk(y), 0);
+}
+
+void concat(Launcher& run, const Call& call) {
+  const Operand y = call.out(0);
+  const int axis = call.axis("axis", y);
+  int64_t start = 0;
+  for (int i = 0; i < call.inputs(); ++i) {
+    const Operand part = call.in(i);
+    copy_walk(run, part, strided_walk(part), y, part_walk(part, y, axis),
+              start * dense_step(y, axis));
+    start += part.dim(axis);
+  }
+}
+
+void slice_backward(Launcher& run, const Call& call) {
+  const Operand dy = call.in(0), dx = call.out(0);
+  const int axis = call.axis("axis", dx);
+  const Pointer whole = pointer(dx);
+  run.clear(whole.place, dx.numel() * whole.element_bytes);
+  copy_walk(run, dy, strided_walk(dy), dx, part_walk(dy, dx, axis, call.integer("step")),
+            call.integer("start") * dense_step(dx, axis));
+}
+
+void pad(Launcher& run, const Call& call) {
+  const Operand x = call.in(0), y = call.out(0);
+  require_f32(call, 1);
+  require(x.is_f32(), "takes f32; got {}", dtype_name(x.dtype()));
+  run.each({"copies", "fill", "-DT=uint"}, y.numel(), pointer(y),
+           std::bit_cast<uint32_t>(call.real("value")));
+  const auto widths = call.integers("widths");
+  int64_t first = 0;
+  for (int axis = 0; axis < x.rank(); ++axis) {
+    first += widths[static_cast<size_t>(2 * axis)] * dense_step(y, axis);
+  }
+  copy_walk(run, x, strided_walk(x), y, part_walk(x, y, -1), first);
+}
+
+void where(Launcher& run, const Call& call) {
+  const Operand condition = call.in(0), a = call.in(1), b = call.in(2), y = call.out(0);
+  run.each({"copies", "where_walk", width_options(y)}, y.numel(), pointer(condition),
+           broadcast_walk(condition, y), pointer(a), broadcast_walk(a, y), pointer(b),
+           broadcast_walk(b, y), pointer(y));
+}
+
+// The storage type of a dtype and the macro that reads an element as a number.
+struct Reader {
+  const char* type;
+  const char* value;
+};
+
+Reader reader(uint32_t dtype) {
+  switch (dtype) {
+    case YITI_DTYPE_F64: return {"double", "in[i]"};
+    case YITI_DTYPE_F32: return {"float", "in[i]"};
+    case YITI_DTYPE_F16: return {"half", "vload_half(i,in)"};
+    case YITI_DTYPE_BF16: return {"ushort", "from_bf16(in[i])"};
+    case YITI_DTYPE_I64: return {"long", "in[i]"};
+    case YITI_DTYPE_I32: return {"int", "in[i]"};
+    case YITI_DTYPE_I16: return {"short", "in[i]"};
+    case YITI_DTYPE_I8: return {"char", "in[i]"};
+    case YITI_DTYPE_U8: return {"uchar", "in[i]"};
+    case YITI_DTYPE_BOOL: return {"uchar", "in[i]"};
+    default: require(false, "takes plain types; got {}", dtype_name(dtype));
+  }
+  return {};
+}
+
+bool is_float(uint32_t dtype) {
+  return dtype == YITI_DTYPE_F64 || dtype == YITI_DTYPE_F32 || dtype == YITI_DTYPE_F16 ||
+         dtype == YITI_DTYPE_BF16;
+}
+
+// What writes x: integers from floats are cut towards zero and limited to the range.
+std::string writer(uint32_t from, uint32_t to) {
+  switch (to) {
+    case YITI_DTYPE_F16: return "vstore_half_rte((float)(x),i,out)";
+    case YITI_DTYPE_BF16: return "out[i]=to_bf16((float)(x))";
+    case YITI_DTYPE_BOOL: return "out[i]=(x)!=0";
+    default: break;
+  }
+  const char* type = reader(to).type;
+  return is_float(from) && !is_float(to) ? fmt::format("out[i]=convert_{}_sat_rtz(x)", type)
+                                         : fmt::format("out[i]=({})(x)", type);
+}
+
+void cast(Launcher& run, const Call& call) {
+  const Operand x = call.in(0), y = call.out(0);
+  const bool doubles = x.dtype() == YITI_DTYPE_F64 || y.dtype() == YITI_DTYPE_F64;
+  require(!doubles || run.device().has_doubles(), "the device has no f64");
+  const Reader from = reader(x.dtype());
+  const std::string options =
+      fmt::format("-DCONVERT -DFROM={} -DTO={} -DVALUE(i)={} -DPUT(i,x)={}", from.type,
+                  reader(y.dtype()).type, from.value, writer(x.dtype(), y.dtype()));
+  run.each({"copies", "cast_each", options}, y.numel(), pointer(x), pointer(y));
+}
+
+constexpr OpEntry kOps[] = {
+    {"contiguous", contiguous, 1},
+    {"concat", concat, ~uint64_t{0}},
+    {"slice_backward", slice_backward, 1},
+    {"pad", pad, 1},
+    {"where", where},
+    {"cast", cast},
+};
+
+}  // namespace
+
+std::span<const OpEntry> copy_ops() { return kOps; }
+
+}  // namespace yiti::opencl

@@ -1,0 +1,103 @@
+// Ops that read or add where ids and indices say.
+#include "devices/opencl/ops.h"
+#include "devices/opencl/products.h"
+
+namespace yiti::opencl {
+namespace {
+
+const char* index_type(const Operand& index) {
+  return index.dtype() == YITI_DTYPE_I64 ? "long" : "int";
+}
+
+std::string copy_options(const Operand& x, const Operand& index) {
+  static constexpr const char* kTypes[] = {"uchar", "ushort", "", "uint", "", "", "", "ulong"};
+  const int64_t bytes = element_bytes(x.dtype());
+  require(bytes > 0, "takes plain types; got {}", dtype_name(x.dtype()));
+  return fmt::format("-DT={} -DINDEX={}", kTypes[bytes == 2 ? 1 : bytes - 1], index_type(index));
+}
+
+std::string number_options(const Operand& x, const Operand& index) {
+  const char* type = x.dtype() == YITI_DTYPE_F32   ? "float"
+                     : x.dtype() == YITI_DTYPE_I32 ? "int"
+                     : x.dtype() == YITI_DTYPE_I64 ? "long"
+                                                   : nullptr;
+  require(type != nullptr, "takes f32, i32 and i64; got {}", dtype_name(x.dtype()));
+  return fmt::format("-DT={} -DINDEX={}", type, index_type(index));
+}
+
+void embedding(Launcher& run, const Call& call) {
+  const Operand ids = call.in(0), weight = call.in(1), y = call.out(0);
+  const int64_t rows = weight.dim(0), width = weight.dim(1);
+  if (is_quantised(weight.dtype())) {
+    const int64_t blocks = width / 32;
+    run.each({"quantised", "embed", quantised_options(weight.dtype(), 1, index_type(ids))},
+             ids.numel() * blocks, pointer(ids), pointer(weight), pointer(y), rows, blocks,
+             Launcher::kFault);
+    return;
+  }
+  const char* reader = weight.dtype() == YITI_DTYPE_F32   ? "-DWEIGHT=float -DVALUE(i)=weight[i]"
+                       : weight.dtype() == YITI_DTYPE_F16 ? "-DWEIGHT=half -DVALUE(i)=vload_half(i,weight)"
+                       : weight.dtype() == YITI_DTYPE_BF16
+                           ? "-DWEIGHT=ushort -DVALUE(i)=from_bf16(weight[i])"
+                           : nullptr;
+  require(reader != nullptr, "takes no weight of {}", dtype_name(weight.dtype()));
+  run.each({"gathers", "embed", fmt::format("{} -DINDEX={}", reader, index_type(ids))}, y.numel(),
+           pointer(ids), pointer(weight), pointer(y), rows, width, Launcher::kFault);
+}
+
+// Rows of dy [N, ...] added to zeros [R, ...] by number: of embedding_backward and
+// index_select_backward.
+void add_rows(Launcher& run, const Call& call) {
+  const Operand dy = call.in(0), index = call.in(1), out = call.out(0);
+  const std::string options = number_options(dy, index);
+  const int64_t width = out.numel(1, out.rank());
+  run.clear(pointer(out).place, out.numel() * element_bytes(out.dtype()));
+  run.each({"gathers", "add_rows", options}, width, pointer(dy), pointer(index), pointer(out),
+           index.numel(), out.dim(0), Launcher::kFault);
+}
+
+void index_select(Launcher& run, const Call& call) {
+  const Operand x = call.in(0), index = call.in(1), y = call.out(0);
+  run.each({"gathers", "select_rows", copy_options(x, index)}, y.numel(), pointer(x),
+           pointer(index), pointer(y), x.dim(0), x.numel(1, x.rank()), Launcher::kFault);
+}
+
+void gather(Launcher& run, const Call& call) {
+  const Operand x = call.in(0), index = call.in(1);
+  const int axis = call.axis("axis", x);
+  run.each({"gathers", "gather", copy_options(x, index)}, index.numel(), pointer(x), pointer(index),
+           pointer(call.out(0)), index.dim(axis), x.dim(axis), x.numel(axis + 1, x.rank()),
+           Launcher::kFault);
+}
+
+void scatter_add(Launcher& run, const Call& call) {
+  const Operand x = call.in(0), index = call.in(1), source = call.in(2), y = call.out(0);
+  const int axis = call.axis("axis", x);
+  const std::string options = number_options(x, index);
+  const int64_t inner = x.numel(axis + 1, x.rank());
+  run.copy(pointer(y).place, pointer(x).place, x.numel() * element_bytes(x.dtype()));
+  run.each({"gathers", "scatter_add", options}, x.numel(0, axis) * inner, pointer(index),
+           pointer(source), pointer(y), index.dim(axis), x.dim(axis), inner, Launcher::kFault);
+}
+
+void one_hot(Launcher& run, const Call& call) {
+  const Operand index = call.in(0), y = call.out(0);
+  run.each({"gathers", "one_hot", fmt::format("-DINDEX={}", index_type(index))}, y.numel(),
+           pointer(index), pointer(y), call.integer("size"), Launcher::kFault);
+}
+
+constexpr OpEntry kOps[] = {
+    {"embedding", embedding},
+    {"embedding_backward", add_rows},
+    {"index_select", index_select},
+    {"index_select_backward", add_rows},
+    {"gather", gather},
+    {"scatter_add", scatter_add},
+    {"one_hot", one_hot},
+};
+
+}  // namespace
+
+std::span<const OpEntry> gather_ops() { return kOps; }
+
+}  // namespace yiti::opencl

@@ -1,0 +1,107 @@
+// Products with weights, and the ops that share them.
+#include <optional>
+
+#include "devices/opencl/ops.h"
+#include "devices/opencl/products.h"
+#include "devices/opencl/walks.h"
+
+namespace yiti::opencl {
+namespace {
+
+void require_floats(const Call& call) {
+  require(call.in(0).is_f32(), "takes f32; got {}", dtype_name(call.in(0).dtype()));
+}
+
+void run_linear(Launcher& run, const Call& call) {
+  require_floats(call);
+  const Operand x = call.in(0);
+  linear(run, pointer(x).place, x.rows(), call.in(1), call.in(2), call.flag("exact_activations"),
+         pointer(call.out(0)).place);
+}
+
+// Quantised weights meet the same codes.
+void linear3(Launcher& run, const Call& call) {
+  require_floats(call);
+  const Operand x = call.in(0);
+  const Place place = pointer(x).place;
+  const bool exact = call.flag("exact_activations");
+  std::optional<QuantisedRows> codes;
+  for (int i = 0; i < 3; ++i) {
+    const Operand weight = call.in(1 + i);
+    const Place y = pointer(call.out(i)).place;
+    if (exact || !is_quantised(weight.dtype())) {
+      linear(run, place, x.rows(), weight, Operand(nullptr), exact, y);
+      continue;
+    }
+    if (!codes) codes.emplace(run, place, x.rows(), x.width());
+    codes->multiply(run, weight, Operand(nullptr), y);
+  }
+}
+
+void linear_swiglu(Launcher& run, const Call& call) {
+  require_floats(call);
+  const Operand x = call.in(0), gate = call.in(1), up = call.in(2), y = call.out(0);
+  const Place gated = run.take_floats(y.numel()), raised = run.take_floats(y.numel());
+  const bool exact = call.flag("exact_activations");
+  linear(run, pointer(x).place, x.rows(), gate, Operand(nullptr), exact, gated);
+  linear(run, pointer(x).place, x.rows(), up, Operand(nullptr), exact, raised);
+  run.each({"elementwise", "swiglu", ""}, y.numel(), floats(gated), floats(raised), pointer(y));
+}
+
+void linear_backward_input(Launcher& run, const Call& call) {
+  require_floats(call);
+  multiply(run, as_rows(call.in(0)), float_weight(run, call.in(1)), pointer(call.out(0)).place);
+}
+
+void linear_backward_weight(Launcher& run, const Call& call) {
+  require_f32(call, 2);
+  multiply(run, as_rows(call.in(0)).transposed(), as_rows(call.in(1)), pointer(call.out(0)).place);
+}
+
+void dequantise(Launcher& run, const Call& call) {
+  const Operand weight = call.in(0);
+  require(is_quantised(weight.dtype()), "takes quantised types; got {}",
+          dtype_name(weight.dtype()));
+  run.each({"quantised", "dequantise", quantised_options(weight.dtype())}, weight.numel() / 32,
+           pointer(weight), pointer(call.out(0)));
+}
+
+// A matrix of x [..., rows, columns] with any strides, of batch `index` of `out`.
+FloatMatrix matrix_at(const Operand& x, const Operand& out, int64_t index) {
+  const int batch_axes = out.rank() - 2;
+  int64_t first = 0;
+  for (int axis = batch_axes - 1; axis >= 0; --axis) {
+    const int own = axis - batch_axes + x.rank() - 2;
+    if (own >= 0 && x.dim(own) != 1) first += index % out.dim(axis) * x.stride(own);
+    index /= out.dim(axis);
+  }
+  return {pointer(x).place.at(first * 4), x.dim(-2), x.dim(-1), x.stride(-2), x.stride(-1),
+          YITI_DTYPE_F32};
+}
+
+void matmul(Launcher& run, const Call& call) {
+  require_f32(call, 2);
+  const Operand y = call.out(0);
+  const int64_t size = y.dim(-2) * y.dim(-1);
+  for (int64_t i = 0; i < y.numel(0, y.rank() - 2); ++i) {
+    const Launcher::Scope scope(run);
+    multiply(run, matrix_at(call.in(0), y, i), matrix_at(call.in(1), y, i),
+             pointer(y).place.at(i * size * 4));
+  }
+}
+
+constexpr OpEntry kOps[] = {
+    {"linear", run_linear},
+    {"linear3", linear3},
+    {"linear_swiglu", linear_swiglu},
+    {"linear_backward_input", linear_backward_input},
+    {"linear_backward_weight", linear_backward_weight},
+    {"dequantise", dequantise},
+    {"matmul", matmul, 3},
+};
+
+}  // namespace
+
+std::span<const OpEntry> linear_ops() { return kOps; }
+
+}  // namespace yiti::opencl

@@ -1,0 +1,65 @@
+// Sums, means, extrema and their places along axes.
+#include "devices/opencl/ops.h"
+#include "devices/opencl/walks.h"
+
+namespace yiti::opencl {
+namespace {
+
+const char* type_options(const Operand& x) {
+  switch (x.dtype()) {
+    case YITI_DTYPE_F32: return "-DT=float -DFLOATS";
+    case YITI_DTYPE_I32: return "-DT=int";
+    case YITI_DTYPE_I64: return "-DT=long";
+    default: require(false, "takes f32, i32 and i64; got {}", dtype_name(x.dtype()));
+  }
+  return "";
+}
+
+// A group for each element that is left when the axes whose bit is set are folded.
+void fold(Launcher& run, const Call& call, unsigned folded_axes) {
+  const Operand x = call.in(0), y = call.out(0);
+  Walk kept, folded;
+  int64_t count = 1;
+  for (int axis = 0; axis < x.rank(); ++axis) {
+    const bool folds = (folded_axes >> axis & 1u) != 0;
+    Walk& walk = folds ? folded : kept;
+    walk.size[static_cast<size_t>(walk.rank)] = x.dim(axis);
+    walk.step[static_cast<size_t>(walk.rank++)] = x.stride(axis);
+    if (folds) count *= x.dim(axis);
+  }
+  const std::string name = fmt::format("{}_walk", call.op());
+  run.rows({"reductions", name.c_str(), type_options(x)}, y.numel(), pointer(x), kept, folded,
+           count, pointer(y));
+}
+
+void reduce(Launcher& run, const Call& call) {
+  unsigned axes = 0;
+  for (const int64_t axis : call.integers("axes")) {
+    axes |= 1u << (axis < 0 ? axis + call.in(0).rank() : axis);
+  }
+  fold(run, call, axes == 0 ? ~0u : axes);
+}
+
+void best(Launcher& run, const Call& call) { fold(run, call, 1u << call.axis("axis", call.in(0))); }
+
+void square_sum(Launcher& run, const Call& call) {
+  constexpr int64_t kChunk = 4096;  // CHUNK in kernels/reductions.cl
+  const Operand x = call.in(0);
+  require_f32(call, 1);
+  require(run.device().has_doubles(), "the device has no f64");
+  const int64_t chunks = (x.numel() + kChunk - 1) / kChunk;
+  const Pointer parts = {run.take(chunks * 8), 8};
+  run.rows({"reductions", "chunk_squares", "-DSQUARES"}, chunks, pointer(x), x.numel(), parts);
+  run.rows({"reductions", "add_parts", "-DSQUARES"}, 1, parts, chunks, pointer(call.out(0)));
+}
+
+constexpr OpEntry kOps[] = {
+    {"sum", reduce, 1},  {"mean", reduce, 1}, {"max", reduce, 1}, {"min", reduce, 1},
+    {"argmax", best, 1}, {"argmin", best, 1}, {"square_sum", square_sum},
+};
+
+}  // namespace
+
+std::span<const OpEntry> reduction_ops() { return kOps; }
+
+}  // namespace yiti::opencl

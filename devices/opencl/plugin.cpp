@@ -1,0 +1,299 @@
+// The C table of the plug-in: OpenCL devices, with every failure as a status and a message.
+#include <algorithm>
+#include <cstring>
+#include <new>
+#include <vector>
+
+#include "devices/opencl/device.h"
+#include "devices/opencl/ops.h"
+
+namespace yiti::opencl {
+namespace {
+
+void say(yiti_message* message, std::string_view text) {
+  const size_t length = std::min(text.size(), sizeof(message->text) - 1);
+  std::memcpy(message->text, text.data(), length);
+  message->text[length] = '\0';
+}
+
+// Runs f and turns what it throws into a status.
+template <class F>
+yiti_status guarded(yiti_message* message, F f) noexcept {
+  try {
+    f();
+    return YITI_STATUS_OK;
+  } catch (const Failure& failure) {
+    say(message, failure.message);
+    return failure.status;
+  } catch (const std::bad_alloc&) {
+    say(message, "no memory on the host");
+    return YITI_STATUS_RESOURCE_EXHAUSTED;
+  } catch (const std::exception& error) {
+    say(message, error.what());
+    return YITI_STATUS_INTERNAL;
+  }
+}
+
+bool runs_opencl_1_2(cl_device_id id) {
+  const std::string version = device_text(id, CL_DEVICE_VERSION);  // "OpenCL 1.2 …"
+  return version.compare(0, 10, "OpenCL 1.2") >= 0 && device_value<cl_bool>(id, CL_DEVICE_AVAILABLE) &&
+         device_value<cl_bool>(id, CL_DEVICE_COMPILER_AVAILABLE) &&
+         device_value<size_t>(id, CL_DEVICE_MAX_WORK_GROUP_SIZE) >= kGroup;
+}
+
+std::vector<cl_device_id> devices() {
+  cl_uint count = 0;
+  // The loader's own code for "no driver" is CL_PLATFORM_NOT_FOUND_KHR (-1001).
+  const cl_int error = clGetPlatformIDs(0, nullptr, &count);
+  if (error != CL_SUCCESS || count == 0) {
+    fail(YITI_STATUS_UNAVAILABLE, "no OpenCL platform: clGetPlatformIDs: {}", error_name(error));
+  }
+  std::vector<cl_platform_id> platforms(count);
+  check(clGetPlatformIDs(count, platforms.data(), nullptr), "clGetPlatformIDs");
+  std::vector<cl_device_id> found;
+  for (const cl_platform_id platform : platforms) {
+    cl_uint some = 0;
+    if (clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 0, nullptr, &some) != CL_SUCCESS) continue;
+    std::vector<cl_device_id> ids(some);
+    check(clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, some, ids.data(), nullptr),
+          "clGetDeviceIDs");
+    std::ranges::copy_if(ids, std::back_inserter(found), runs_opencl_1_2);
+  }
+  return found;
+}
+
+yiti_status count(int32_t* number, yiti_message* message) {
+  return guarded(message, [&] { *number = static_cast<int32_t>(devices().size()); });
+}
+
+yiti_status open(int32_t index, yiti_device** device, yiti_message* message) {
+  return guarded(message, [&] {
+    const std::vector<cl_device_id> ids = devices();
+    if (index < 0 || index >= static_cast<int32_t>(ids.size())) {
+      fail(YITI_STATUS_NOT_FOUND, "no device {}; there are {}", index, ids.size());
+    }
+    *device = new yiti_device(ids[static_cast<size_t>(index)]);
+  });
+}
+
+void close(yiti_device* device) { delete device; }
+
+uint32_t kind_of(cl_device_type type) {
+  if ((type & CL_DEVICE_TYPE_GPU) != 0) return YITI_DEVICE_KIND_GPU;
+  if ((type & CL_DEVICE_TYPE_ACCELERATOR) != 0) return YITI_DEVICE_KIND_ACCELERATOR;
+  return (type & CL_DEVICE_TYPE_CPU) != 0 ? YITI_DEVICE_KIND_CPU : YITI_DEVICE_KIND_OTHER;
+}
+
+template <size_t kSize>
+void put_text(char (&target)[kSize], const std::string& text) {
+  const size_t length = std::min(text.size(), kSize - 1);
+  std::memcpy(target, text.data(), length);
+  target[length] = '\0';
+}
+
+yiti_status query(yiti_device* device, yiti_device_info* info, yiti_message* message) {
+  return guarded(message, [&] {
+    const cl_device_id id = device->id();
+    yiti_device_info told{};
+    told.struct_size = std::min<uint32_t>(info->struct_size, sizeof(told));
+    told.kind = kind_of(device_value<cl_device_type>(id, CL_DEVICE_TYPE));
+    told.flags = YITI_DEVICE_ROW_CONTRACT;
+    told.compute_units = device_value<cl_uint>(id, CL_DEVICE_MAX_COMPUTE_UNITS);
+    told.alignment = device_value<cl_uint>(id, CL_DEVICE_MEM_BASE_ADDR_ALIGN) / 8;
+    told.memory_bytes = device_value<cl_ulong>(id, CL_DEVICE_GLOBAL_MEM_SIZE);
+    put_text(told.name, device_text(id, CL_DEVICE_NAME));
+    put_text(told.driver, device_text(id, CL_DEVICE_VERSION) + " " +
+                              device_text(id, CL_DRIVER_VERSION));
+    std::memcpy(info, &told, told.struct_size);
+  });
+}
+
+yiti_status allocate(yiti_device* device, uint64_t bytes, yiti_memory** memory,
+                     yiti_message* message) {
+  return guarded(message, [&] {
+    cl_int error = CL_SUCCESS;
+    Buffer buffer(clCreateBuffer(device->context(), CL_MEM_READ_WRITE, bytes, nullptr, &error));
+    if (error != CL_SUCCESS) {
+      const bool lacks = error != CL_INVALID_CONTEXT && error != CL_INVALID_VALUE;
+      fail(lacks ? YITI_STATUS_RESOURCE_EXHAUSTED : YITI_STATUS_INTERNAL,
+           "clCreateBuffer of {} bytes: {}", bytes, error_name(error));
+    }
+    *memory = new yiti_memory{std::move(buffer)};
+  });
+}
+
+// OpenCL itself keeps a buffer until the work that uses it is done.
+void free_memory(yiti_device*, yiti_memory* memory) { delete memory; }
+
+yiti_status copy_to_device(yiti_device* device, yiti_stream* stream, yiti_memory* target,
+                           uint64_t offset, const void* source, uint64_t bytes,
+                           yiti_message* message) {
+  return guarded(message, [&] {
+    if (bytes == 0) return;
+    check(clEnqueueWriteBuffer(device->queue(stream), target->buffer.get(), CL_TRUE, offset, bytes,
+                               source, 0, nullptr, nullptr),
+          "clEnqueueWriteBuffer");
+  });
+}
+
+// Throws for a number out of range that an op of the stream has met.
+void report_fault(yiti_device* device, cl_command_queue queue) {
+  cl_int number = 0;
+  check(clEnqueueReadBuffer(queue, device->fault(), CL_TRUE, 0, sizeof(number), &number, 0, nullptr,
+                            nullptr),
+        "clEnqueueReadBuffer");
+  if (number == 0) return;
+  const cl_int none = 0;
+  check(clEnqueueWriteBuffer(queue, device->fault(), CL_TRUE, 0, sizeof(none), &none, 0, nullptr,
+                             nullptr),
+        "clEnqueueWriteBuffer");
+  fail(YITI_STATUS_OUT_OF_RANGE, "{}: an id, label, position, slot or block is out of range",
+       all_ops()[static_cast<size_t>(number - 1)].name);
+}
+
+yiti_status copy_to_host(yiti_device* device, yiti_stream* stream, void* target,
+                         yiti_memory* source, uint64_t offset, uint64_t bytes,
+                         yiti_message* message) {
+  return guarded(message, [&] {
+    const cl_command_queue queue = device->queue(stream);
+    if (bytes > 0) {
+      check(clEnqueueReadBuffer(queue, source->buffer.get(), CL_TRUE, offset, bytes, target, 0,
+                                nullptr, nullptr),
+            "clEnqueueReadBuffer");
+    }
+    report_fault(device, queue);
+  });
+}
+
+yiti_status copy_on_device(yiti_device* device, yiti_stream* stream, yiti_memory* target,
+                           uint64_t target_offset, yiti_memory* source, uint64_t source_offset,
+                           uint64_t bytes, yiti_message* message) {
+  return guarded(message, [&] {
+    if (bytes == 0) return;
+    check(clEnqueueCopyBuffer(device->queue(stream), source->buffer.get(), target->buffer.get(),
+                              source_offset, target_offset, bytes, 0, nullptr, nullptr),
+          "clEnqueueCopyBuffer");
+  });
+}
+
+yiti_status clear(yiti_device* device, yiti_stream* stream, yiti_memory* memory, uint64_t offset,
+                  uint64_t bytes, yiti_message* message) {
+  return guarded(message, [&] {
+    if (bytes == 0) return;
+    const cl_uchar zero = 0;
+    check(clEnqueueFillBuffer(device->queue(stream), memory->buffer.get(), &zero, sizeof(zero),
+                              offset, bytes, 0, nullptr, nullptr),
+          "clEnqueueFillBuffer");
+  });
+}
+
+yiti_status stream_create(yiti_device* device, yiti_stream** stream, yiti_message* message) {
+  return guarded(message, [&] { *stream = new yiti_stream{device->make_queue()}; });
+}
+
+void stream_destroy(yiti_device*, yiti_stream* stream) { delete stream; }
+
+yiti_status stream_synchronise(yiti_device* device, yiti_stream* stream, yiti_message* message) {
+  return guarded(message, [&] {
+    check(clFinish(device->queue(stream)), "clFinish");
+    report_fault(device, device->queue(stream));
+  });
+}
+
+yiti_status event_create(yiti_device*, yiti_event** event, yiti_message* message) {
+  return guarded(message, [&] { *event = new yiti_event; });
+}
+
+void event_destroy(yiti_device*, yiti_event* event) { delete event; }
+
+yiti_status event_record(yiti_device* device, yiti_event* event, yiti_stream* stream,
+                         yiti_message* message) {
+  return guarded(message, [&] {
+    cl_event made = nullptr;
+    check(clEnqueueMarkerWithWaitList(device->queue(stream), 0, nullptr, &made),
+          "clEnqueueMarkerWithWaitList");
+    event->event.reset(made);
+    check(clFlush(device->queue(stream)), "clFlush");
+  });
+}
+
+yiti_status event_wait(yiti_device* device, yiti_event* event, yiti_stream* stream,
+                       yiti_message* message) {
+  return guarded(message, [&] {
+    if (!event->event) return;
+    const cl_event awaited = event->event.get();
+    check(clEnqueueBarrierWithWaitList(device->queue(stream), 1, &awaited, nullptr),
+          "clEnqueueBarrierWithWaitList");
+  });
+}
+
+yiti_status event_synchronise(yiti_device*, yiti_event* event, yiti_message* message) {
+  return guarded(message, [&] {
+    if (!event->event) return;
+    const cl_event awaited = event->event.get();
+    check(clWaitForEvents(1, &awaited), "clWaitForEvents");
+  });
+}
+
+const OpEntry& entry_of(const yiti_op_call& call) {
+  const OpEntry* op = find_op(call.op);
+  require(op != nullptr, "no kernel");
+  return *op;
+}
+
+yiti_status supports_op(yiti_device* device, const yiti_op_call* call, yiti_op_support* support,
+                        yiti_message* message) {
+  return guarded(message, [&] {
+    const OpEntry& op = entry_of(*call);
+    Launcher plan(*device, nullptr, *call, 0);
+    op.run(plan, Call(*call));
+    support->strided_inputs = op.strided_inputs;
+    support->workspace_bytes = plan.most_taken();
+  });
+}
+
+yiti_status run_op(yiti_device* device, yiti_stream* stream, const yiti_op_call* call,
+                   yiti_message* message) {
+  return guarded(message, [&] {
+    const OpEntry& op = entry_of(*call);
+    const std::lock_guard lock(device->mutex());
+    Launcher launcher(*device, device->queue(stream), *call,
+                      static_cast<int>(&op - all_ops().data()) + 1);
+    op.run(launcher, Call(*call));
+  });
+}
+
+constexpr yiti_device_plugin kPlugin = {
+    .abi_version = YITI_DEVICE_ABI_VERSION,
+    .struct_size = sizeof(yiti_device_plugin),
+    .name = "opencl",
+    .count = count,
+    .open = open,
+    .close = close,
+    .query = query,
+    .allocate = allocate,
+    .free = free_memory,
+    .copy_to_device = copy_to_device,
+    .copy_to_host = copy_to_host,
+    .copy_on_device = copy_on_device,
+    .clear = clear,
+    .stream_create = stream_create,
+    .stream_destroy = stream_destroy,
+    .stream_synchronise = stream_synchronise,
+    .event_create = event_create,
+    .event_destroy = event_destroy,
+    .event_record = event_record,
+    .event_wait = event_wait,
+    .event_synchronise = event_synchronise,
+    .supports_op = supports_op,
+    .run_op = run_op,
+    .graphs = nullptr,
+    .collectives = nullptr,
+};
+
+}  // namespace
+}  // namespace yiti::opencl
+
+extern "C" YITI_DEVICE_EXPORT const yiti_device_plugin* yiti_device_plugin_entry() {
+  return &yiti::opencl::kPlugin;
+}

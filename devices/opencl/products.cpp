@@ -1,0 +1,103 @@
+#include "devices/opencl/products.h"
+
+#include <algorithm>
+
+namespace yiti::opencl {
+namespace {
+
+constexpr int64_t kBlock = 32;
+constexpr size_t kLeaves = 8;  // LEAVES of both kernels
+
+size_t ceil_div(int64_t n, int64_t by) { return static_cast<size_t>((n + by - 1) / by); }
+
+// Elements of a leaf of K, a multiple of 32: at most 8 leaves of at least 128.
+int64_t leaf_elements(int64_t k) {
+  const int64_t units = (k + kBlock - 1) / kBlock;
+  return std::max<int64_t>(4, (units + 7) / 8) * kBlock;
+}
+
+const char* factor_options(uint32_t dtype) {
+  switch (dtype) {
+    case YITI_DTYPE_F32: return "-DB_TYPE=float -DB_AT(i)=b[i]";
+    case YITI_DTYPE_F16: return "-DB_TYPE=half -DB_AT(i)=vload_half(i,b)";
+    case YITI_DTYPE_BF16: return "-DB_TYPE=ushort -DB_AT(i)=from_bf16(b[i])";
+    default: require(false, "takes no weight of {}", dtype_name(dtype));
+  }
+  return "";
+}
+
+}  // namespace
+
+FloatMatrix row_major(const Place& place, int64_t rows, int64_t columns) {
+  return {place, rows, columns, columns, 1, YITI_DTYPE_F32};
+}
+
+FloatMatrix as_rows(const Operand& x) {
+  FloatMatrix matrix = row_major(pointer(x).place, x.rows(), x.width());
+  matrix.dtype = x.dtype();
+  return matrix;
+}
+
+void multiply(Launcher& run, const FloatMatrix& a, const FloatMatrix& b, const Place& c,
+              const ProductOptions& options) {
+  constexpr int64_t kRows = 8, kColumns = 32;  // of a tile in kernels/products.cl
+  const int64_t m = a.rows, n = b.columns, k = a.columns;
+  const std::string type = factor_options(b.dtype);
+  require(!options.bias || options.bias.is_f32(), "takes an f32 bias");
+  if (m == 0 || n == 0) return;
+  const size_t row_tiles = ceil_div(m, kRows);
+  const int64_t packed = static_cast<int64_t>(row_tiles) * kRows * k;
+  const Place tiles = run.take_floats(packed);
+  run.each({"products", "pack_rows", type}, packed, floats(a.place), a.row_step, a.column_step, m, k,
+           floats(tiles));
+  run.launch({"products", "multiply", type}, {ceil_div(n, kColumns) * 8, kLeaves, row_tiles},
+             {8, kLeaves, 1}, floats(tiles), Pointer{b.place, element_bytes(b.dtype)}, b.row_step,
+             b.column_step, pointer(options.bias), options.bias ? 1 : 0, floats(c),
+             options.accumulates ? 1 : 0, m, n, k, leaf_elements(k));
+}
+
+std::string quantised_options(uint32_t dtype, int64_t rows, const char* index) {
+  const char* type = dtype == YITI_DTYPE_Q4_0 ? "Q4_0" : dtype == YITI_DTYPE_Q4_1 ? "Q4_1" : "Q8_0";
+  return fmt::format("-D{} -DROWS={} -DINDEX={}", type, rows, index);
+}
+
+QuantisedRows::QuantisedRows(Launcher& run, const Place& x, int64_t rows, int64_t columns)
+    : rows_(rows),
+      blocks_(columns / kBlock),
+      codes_(run.take(rows * columns)),
+      scales_(run.take(rows * blocks_ * 8)) {
+  run.each({"quantised", "quantise_rows", quantised_options(YITI_DTYPE_Q8_0)}, rows_ * blocks_,
+           floats(x), Pointer{codes_, 1}, Pointer{scales_, 8});
+}
+
+void QuantisedRows::multiply(Launcher& run, const Operand& weight, const Operand& bias,
+                             const Place& y) const {
+  const int64_t n = weight.dim(0);
+  if (rows_ == 0 || n == 0) return;
+  const int64_t tile = rows_ == 1 ? 1 : 8;
+  require(!bias || bias.is_f32(), "takes an f32 bias");
+  run.launch({"quantised", "multiply_codes", quantised_options(weight.dtype(), tile)},
+             {ceil_div(n, 8) * 8, kLeaves, ceil_div(rows_, tile)}, {8, kLeaves, 1},
+             Pointer{codes_, 1}, Pointer{scales_, 8}, pointer(weight), pointer(bias), bias ? 1 : 0,
+             floats(y), rows_, n, blocks_, leaf_elements(blocks_ * kBlock) / kBlock);
+}
+
+FloatMatrix float_weight(Launcher& run, const Operand& weight) {
+  if (!is_quantised(weight.dtype())) return as_rows(weight);
+  const Place values = run.take_floats(weight.numel());
+  run.each({"quantised", "dequantise", quantised_options(weight.dtype())}, weight.numel() / kBlock,
+           pointer(weight), floats(values));
+  return row_major(values, weight.dim(0), weight.dim(1));
+}
+
+void linear(Launcher& run, const Place& x, int64_t rows, const Operand& weight, const Operand& bias,
+            bool exact_activations, const Place& y) {
+  const int64_t k = weight.dim(1);
+  if (is_quantised(weight.dtype()) && !exact_activations) {
+    QuantisedRows(run, x, rows, k).multiply(run, weight, bias, y);
+  } else {
+    multiply(run, row_major(x, rows, k), float_weight(run, weight).transposed(), y, {bias});
+  }
+}
+
+}  // namespace yiti::opencl

@@ -1,0 +1,53 @@
+// Matrix products that several ops are made of.
+#pragma once
+
+#include "devices/opencl/launcher.h"
+
+namespace yiti::opencl {
+
+/// A matrix of floats somewhere in memory.
+struct FloatMatrix {
+  Place place;
+  int64_t rows = 0, columns = 0;
+  int64_t row_step = 0, column_step = 1;  ///< in elements
+  uint32_t dtype = YITI_DTYPE_F32;
+
+  FloatMatrix transposed() const {
+    return {place, columns, rows, column_step, row_step, dtype};
+  }
+};
+
+FloatMatrix row_major(const Place& place, int64_t rows, int64_t columns);
+/// A tensor [..., D] as that many rows.
+FloatMatrix as_rows(const Operand& x);
+
+struct ProductOptions {
+  Operand bias{nullptr};  ///< f32 [N], or left out
+  bool accumulates = false;
+};
+
+/// C [M, N] = A [M, K] · B [K, N]; A is f32, B is f32, f16 or bf16.
+void multiply(Launcher& run, const FloatMatrix& a, const FloatMatrix& b, const Place& c,
+              const ProductOptions& options = {});
+
+/// Activations [M, K] as codes, to meet any number of quantised weights.
+class QuantisedRows {
+ public:
+  QuantisedRows(Launcher& run, const Place& x, int64_t rows, int64_t columns);
+  /// Y [M, N] = X · weightᵀ.
+  void multiply(Launcher& run, const Operand& weight, const Operand& bias, const Place& y) const;
+
+ private:
+  int64_t rows_, blocks_;
+  Place codes_, scales_;
+};
+
+/// Y = X · weightᵀ + bias as the op linear defines it: X [rows, K] is f32.
+void linear(Launcher& run, const Place& x, int64_t rows, const Operand& weight, const Operand& bias,
+            bool exact_activations, const Place& y);
+/// A weight as floats: itself, or dequantised in the workspace.
+FloatMatrix float_weight(Launcher& run, const Operand& weight);
+/// Build options of kernels/quantised.cl for a dtype, rows of activations and type of ids.
+std::string quantised_options(uint32_t dtype, int64_t rows = 1, const char* index = "int");
+
+}  // namespace yiti::opencl
