@@ -191,7 +191,7 @@ GuardedRun run_guarded(const Op& op, const Kernel& kernel, std::span<const Tenso
     std::memcpy(run.out[i].raw(), bytes.data(), bytes.size());
     updated = run.out[i];
   }
-  const size_t bytes = kernel.workspace != nullptr ? kernel.workspace(inputs, attrs, *device) : 0;
+  const size_t bytes = kernel.workspace ? kernel.workspace(inputs, attrs, *device) : 0;
   const auto workspace = guarded(device, bytes);
   kernel.run({inputs, run.out, attrs, workspace->data() + kGuard, *device});
   run.damage = damage_of(*workspace, bytes, "around the workspace");
