@@ -16,8 +16,8 @@ yiti_device::yiti_device(cl_device_id id)
   check(error, "clCreateContext");
   queue_ = make_queue();
   cl_int none = 0;
-  fault_.reset(clCreateBuffer(context(), CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR, sizeof(none),
-                              &none, &error));
+  fault_.buffer.reset(clCreateBuffer(context(), CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR,
+                                     sizeof(none), &none, &error));
   check(error, "clCreateBuffer");
   common_options_ = "-cl-std=CL1.2";
   const auto single =

@@ -5,7 +5,8 @@
 #include <mutex>
 #include <string>
 
-#include "devices/opencl/failure.h"
+#include "devices/opencl/backend.h"
+#include "devices/opencl/cl_error.h"
 #include "devices/opencl/handles.h"
 
 struct yiti_memory {
@@ -33,7 +34,7 @@ struct yiti_device {
   yiti::opencl::Queue make_queue() const;
   bool has_doubles() const { return has_doubles_; }
   /// One int: the number of the first op that met a value out of range, or 0.
-  cl_mem fault() const { return fault_.get(); }
+  yiti_memory* fault() { return &fault_; }
 
   /// Held while a kernel gets its arguments and is enqueued: kernel objects are shared.
   std::mutex& mutex() { return mutex_; }
@@ -46,7 +47,7 @@ struct yiti_device {
   cl_device_id id_;
   yiti::opencl::Context context_;
   yiti::opencl::Queue queue_;
-  yiti::opencl::Buffer fault_;
+  yiti_memory fault_;
   bool has_doubles_;
   std::string common_options_;
   std::mutex mutex_;
@@ -64,5 +65,22 @@ T device_value(cl_device_id id, cl_device_info what) {
   check(clGetDeviceInfo(id, what, sizeof(T), &value, nullptr), "clGetDeviceInfo");
   return value;
 }
+
+/// Runs the ops' kernels on a queue of the device.
+class QueueBackend final : public Backend {
+ public:
+  QueueBackend(yiti_device& device, cl_command_queue queue) : device_(device), queue_(queue) {}
+
+  bool has_doubles() const override { return device_.has_doubles(); }
+  yiti_memory* fault() const override { return device_.fault(); }
+  void launch(const KernelId& id, const Extent& global, const Extent& local,
+              std::span<const Argument> arguments) override;
+  void copy(const Place& target, const Place& source, int64_t bytes) override;
+  void clear(const Place& target, int64_t bytes) override;
+
+ private:
+  yiti_device& device_;
+  cl_command_queue queue_;
+};
 
 }  // namespace yiti::opencl

@@ -3,21 +3,9 @@
 
 #include <CL/cl.h>
 
-#include <memory>
-#include <type_traits>
+#include "devices/opencl/handle.h"
 
 namespace yiti::opencl {
-
-template <auto kRelease>
-struct Releaser {
-  template <class T>
-  void operator()(T* object) const {
-    kRelease(object);
-  }
-};
-
-template <class T, auto kRelease>
-using Handle = std::unique_ptr<std::remove_pointer_t<T>, Releaser<kRelease>>;
 
 using Context = Handle<cl_context, &clReleaseContext>;
 using Queue = Handle<cl_command_queue, &clReleaseCommandQueue>;

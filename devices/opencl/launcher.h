@@ -3,20 +3,11 @@
 #pragma once
 
 #include <array>
-#include <string>
+#include <type_traits>
 
-#include "devices/opencl/device.h"
-#include "devices/opencl/operands.h"
+#include "devices/opencl/backend.h"
 
 namespace yiti::opencl {
-
-/// Where elements lie: a memory object and a byte offset.
-struct Place {
-  cl_mem memory = nullptr;
-  uint64_t offset = 0;
-
-  Place at(int64_t bytes) const { return {memory, offset + static_cast<uint64_t>(bytes)}; }
-};
 
 /// A place as a kernel's pair of arguments, pointer and offset in elements.
 struct Pointer {
@@ -39,19 +30,15 @@ static_assert(sizeof(Walk) == 136);
 /// Work-items of a group in kernels that take one; GROUP in kernels/common.cl.
 inline constexpr size_t kGroup = 64;
 
-struct KernelId {
-  const char* file;
-  const char* name;
-  std::string options;
-};
-
 class Launcher {
  public:
-  /// Plans where `queue` is null. `number` names the op in the device's fault word.
-  Launcher(yiti_device& device, cl_command_queue queue, const yiti_op_call& call, int number);
+  enum class Mode { kPlans, kRuns };
 
-  yiti_device& device() const { return device_; }
-  bool plans() const { return queue_ == nullptr; }
+  /// `number` names the op in the device's fault word.
+  Launcher(Backend& backend, Mode mode, const yiti_op_call& call, int number);
+
+  Backend& backend() const { return backend_; }
+  bool plans() const { return mode_ == Mode::kPlans; }
   /// The most bytes of workspace that were taken at once.
   uint64_t most_taken() const { return most_taken_; }
   /// A part of the workspace, on a multiple of 64 bytes.
@@ -84,13 +71,11 @@ class Launcher {
     launch(id, {static_cast<size_t>(count) * kGroup, 1, 1}, {kGroup, 1, 1}, values...);
   }
   template <class... A>
-  void launch(const KernelId& id, std::array<size_t, 3> global, std::array<size_t, 3> local,
-              const A&... values) {
+  void launch(const KernelId& id, const Extent& global, const Extent& local, const A&... values) {
     if (plans()) return;
-    const cl_kernel kernel = device_.kernel(id.file, id.name, id.options);
-    cl_uint index = 0;
-    (set(kernel, index, values), ...);
-    enqueue(kernel, id.name, global, local);
+    Arguments arguments;
+    (add(arguments, values), ...);
+    backend_.launch(id, global, local, arguments.span());
   }
   void copy(const Place& target, const Place& source, int64_t bytes);
   void clear(const Place& target, int64_t bytes);
@@ -101,20 +86,27 @@ class Launcher {
   static constexpr Fault kFault{};
 
  private:
+  // The arguments of one launch, and the offsets among them.
+  struct Arguments {
+    static constexpr size_t kMost = 40;
+    std::array<Argument, kMost> list;
+    std::array<int64_t, kMost> offsets;
+    size_t count = 0;
+
+    std::span<const Argument> span() const { return {list.data(), count}; }
+  };
+
   template <class T>
   requires std::is_arithmetic_v<T> || std::is_same_v<T, Walk>
-  void set(cl_kernel kernel, cl_uint& index, const T& value) {
+  static void add(Arguments& arguments, const T& value) {
     static_assert(!std::is_same_v<T, bool> && !std::is_same_v<T, size_t>);
-    set_bytes(kernel, index, sizeof(value), &value);
+    arguments.list[arguments.count++] = {&value, sizeof(value), nullptr};
   }
-  void set(cl_kernel kernel, cl_uint& index, const Pointer& value);
-  void set(cl_kernel kernel, cl_uint& index, Fault);
-  void set_bytes(cl_kernel kernel, cl_uint& index, size_t bytes, const void* value);
-  void enqueue(cl_kernel kernel, const char* name, std::array<size_t, 3> global,
-               std::array<size_t, 3> local);
+  static void add(Arguments& arguments, const Pointer& value);
+  void add(Arguments& arguments, Fault) const;
 
-  yiti_device& device_;
-  cl_command_queue queue_;
+  Backend& backend_;
+  Mode mode_;
   Place workspace_;
   uint64_t workspace_bytes_;
   int32_t number_;

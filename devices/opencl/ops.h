@@ -30,4 +30,11 @@ std::span<const OpEntry> all_ops();
 /// Null where there is none of that name.
 const OpEntry* find_op(std::string_view name);
 
+/// Whether the device takes the call, and what it wants for it; throws why not.
+void plan_op(Backend& backend, const yiti_op_call& call, yiti_op_support& support);
+/// Gives the call to the backend's stream.
+void run_op(Backend& backend, const yiti_op_call& call);
+/// Throws for what a device's fault word says, unless it is 0.
+void report_fault(int32_t number);
+
 }  // namespace yiti::opencl

@@ -10,33 +10,10 @@
 namespace yiti::opencl {
 namespace {
 
-void say(yiti_message* message, std::string_view text) {
-  const size_t length = std::min(text.size(), sizeof(message->text) - 1);
-  std::memcpy(message->text, text.data(), length);
-  message->text[length] = '\0';
-}
-
-// Runs f and turns what it throws into a status.
-template <class F>
-yiti_status guarded(yiti_message* message, F f) noexcept {
-  try {
-    f();
-    return YITI_STATUS_OK;
-  } catch (const Failure& failure) {
-    say(message, failure.message);
-    return failure.status;
-  } catch (const std::bad_alloc&) {
-    say(message, "no memory on the host");
-    return YITI_STATUS_RESOURCE_EXHAUSTED;
-  } catch (const std::exception& error) {
-    say(message, error.what());
-    return YITI_STATUS_INTERNAL;
-  }
-}
-
 bool runs_opencl_1_2(cl_device_id id) {
   const std::string version = device_text(id, CL_DEVICE_VERSION);  // "OpenCL 1.2 …"
-  return version.compare(0, 10, "OpenCL 1.2") >= 0 && device_value<cl_bool>(id, CL_DEVICE_AVAILABLE) &&
+  return version.compare(0, 10, "OpenCL 1.2") >= 0 &&
+         device_value<cl_bool>(id, CL_DEVICE_AVAILABLE) &&
          device_value<cl_bool>(id, CL_DEVICE_COMPILER_AVAILABLE) &&
          device_value<size_t>(id, CL_DEVICE_MAX_WORK_GROUP_SIZE) >= kGroup;
 }
@@ -84,13 +61,6 @@ uint32_t kind_of(cl_device_type type) {
   return (type & CL_DEVICE_TYPE_CPU) != 0 ? YITI_DEVICE_KIND_CPU : YITI_DEVICE_KIND_OTHER;
 }
 
-template <size_t kSize>
-void put_text(char (&target)[kSize], const std::string& text) {
-  const size_t length = std::min(text.size(), kSize - 1);
-  std::memcpy(target, text.data(), length);
-  target[length] = '\0';
-}
-
 yiti_status query(yiti_device* device, yiti_device_info* info, yiti_message* message) {
   return guarded(message, [&] {
     const cl_device_id id = device->id();
@@ -102,8 +72,8 @@ yiti_status query(yiti_device* device, yiti_device_info* info, yiti_message* mes
     told.alignment = device_value<cl_uint>(id, CL_DEVICE_MEM_BASE_ADDR_ALIGN) / 8;
     told.memory_bytes = device_value<cl_ulong>(id, CL_DEVICE_GLOBAL_MEM_SIZE);
     put_text(told.name, device_text(id, CL_DEVICE_NAME));
-    put_text(told.driver, device_text(id, CL_DEVICE_VERSION) + " " +
-                              device_text(id, CL_DRIVER_VERSION));
+    put_text(told.driver,
+             device_text(id, CL_DEVICE_VERSION) + " " + device_text(id, CL_DRIVER_VERSION));
     std::memcpy(info, &told, told.struct_size);
   });
 }
@@ -137,18 +107,16 @@ yiti_status copy_to_device(yiti_device* device, yiti_stream* stream, yiti_memory
 }
 
 // Throws for a number out of range that an op of the stream has met.
-void report_fault(yiti_device* device, cl_command_queue queue) {
+void look_at_fault(yiti_device* device, cl_command_queue queue) {
+  const cl_mem word = device->fault()->buffer.get();
   cl_int number = 0;
-  check(clEnqueueReadBuffer(queue, device->fault(), CL_TRUE, 0, sizeof(number), &number, 0, nullptr,
-                            nullptr),
+  check(clEnqueueReadBuffer(queue, word, CL_TRUE, 0, sizeof(number), &number, 0, nullptr, nullptr),
         "clEnqueueReadBuffer");
   if (number == 0) return;
   const cl_int none = 0;
-  check(clEnqueueWriteBuffer(queue, device->fault(), CL_TRUE, 0, sizeof(none), &none, 0, nullptr,
-                             nullptr),
+  check(clEnqueueWriteBuffer(queue, word, CL_TRUE, 0, sizeof(none), &none, 0, nullptr, nullptr),
         "clEnqueueWriteBuffer");
-  fail(YITI_STATUS_OUT_OF_RANGE, "{}: an id, label, position, slot or block is out of range",
-       all_ops()[static_cast<size_t>(number - 1)].name);
+  report_fault(number);
 }
 
 yiti_status copy_to_host(yiti_device* device, yiti_stream* stream, void* target,
@@ -161,7 +129,7 @@ yiti_status copy_to_host(yiti_device* device, yiti_stream* stream, void* target,
                                 nullptr, nullptr),
             "clEnqueueReadBuffer");
     }
-    report_fault(device, queue);
+    look_at_fault(device, queue);
   });
 }
 
@@ -196,7 +164,7 @@ void stream_destroy(yiti_device*, yiti_stream* stream) { delete stream; }
 yiti_status stream_synchronise(yiti_device* device, yiti_stream* stream, yiti_message* message) {
   return guarded(message, [&] {
     check(clFinish(device->queue(stream)), "clFinish");
-    report_fault(device, device->queue(stream));
+    look_at_fault(device, device->queue(stream));
   });
 }
 
@@ -235,31 +203,20 @@ yiti_status event_synchronise(yiti_device*, yiti_event* event, yiti_message* mes
   });
 }
 
-const OpEntry& entry_of(const yiti_op_call& call) {
-  const OpEntry* op = find_op(call.op);
-  require(op != nullptr, "no kernel");
-  return *op;
-}
-
-yiti_status supports_op(yiti_device* device, const yiti_op_call* call, yiti_op_support* support,
-                        yiti_message* message) {
+yiti_status supports(yiti_device* device, const yiti_op_call* call, yiti_op_support* support,
+                     yiti_message* message) {
   return guarded(message, [&] {
-    const OpEntry& op = entry_of(*call);
-    Launcher plan(*device, nullptr, *call, 0);
-    op.run(plan, Call(*call));
-    support->strided_inputs = op.strided_inputs;
-    support->workspace_bytes = plan.most_taken();
+    QueueBackend backend(*device, device->queue(nullptr));
+    plan_op(backend, *call, *support);
   });
 }
 
-yiti_status run_op(yiti_device* device, yiti_stream* stream, const yiti_op_call* call,
-                   yiti_message* message) {
+yiti_status run(yiti_device* device, yiti_stream* stream, const yiti_op_call* call,
+                yiti_message* message) {
   return guarded(message, [&] {
-    const OpEntry& op = entry_of(*call);
     const std::lock_guard lock(device->mutex());
-    Launcher launcher(*device, device->queue(stream), *call,
-                      static_cast<int>(&op - all_ops().data()) + 1);
-    op.run(launcher, Call(*call));
+    QueueBackend backend(*device, device->queue(stream));
+    run_op(backend, *call);
   });
 }
 
@@ -285,8 +242,8 @@ constexpr yiti_device_plugin kPlugin = {
     .event_record = event_record,
     .event_wait = event_wait,
     .event_synchronise = event_synchronise,
-    .supports_op = supports_op,
-    .run_op = run_op,
+    .supports_op = supports,
+    .run_op = run,
     .graphs = nullptr,
     .collectives = nullptr,
 };

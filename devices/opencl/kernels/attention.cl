@@ -105,7 +105,7 @@ __kernel ONE_GROUP void attention_paged(IN(float, q), IN(KV, k_pool), IN(KV, v_p
                                         const long sequences, const long table_width,
                                         const long blocks, const long window, const float scale,
                                         FAULT) {
-  __local float query[HEAD_DIM], weights[GROUP], room[GROUP];
+  SHARED float query[HEAD_DIM], weights[GROUP], room[GROUP];
   const long token = get_group_id(0) / heads, head = get_group_id(0) % heads;
   AT(q);
   AT(k_pool);
@@ -156,7 +156,7 @@ __kernel ONE_GROUP void attention(IN(float, q), IN(KV, k), IN(KV, v), IN(float, 
                                   OUT(float, lse), const int keeps, const long heads,
                                   const long kv_heads, const long window, const float scale,
                                   FAULT) {
-  __local float query[HEAD_DIM], weights[GROUP], room[GROUP];
+  SHARED float query[HEAD_DIM], weights[GROUP], room[GROUP];
   const long token = get_group_id(0) / heads, head = get_group_id(0) % heads;
   AT(q);
   AT(k);
@@ -206,8 +206,8 @@ inline float2 code_scale(__global const float *head, long width) {
     top = fmax(top, fabs(head[d]));
     probe += head[d] * 0.0f;
   }
-  if (probe != 0.0f) return (float2)(probe, 0.0f);
-  return top > 1e-35f ? (float2)(top / 127.0f, 127.0f / top) : (float2)(0.0f, 0.0f);
+  if (probe != 0.0f) return PAIR(probe, 0.0f);
+  return top > 1e-35f ? PAIR(top / 127.0f, 127.0f / top) : PAIR(0.0f, 0.0f);
 }
 
 #ifdef KEPT

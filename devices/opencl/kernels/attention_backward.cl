@@ -7,7 +7,7 @@
 
 // The sum over d of out dout, for each token's head.
 __kernel ONE_GROUP void deltas(IN(float, out), IN(float, dout), OUT(float, delta)) {
-  __local float room[GROUP];
+  SHARED float room[GROUP];
   const long row = get_group_id(0);
   AT(out);
   AT(dout);
@@ -36,7 +36,7 @@ __kernel ONE_GROUP void query_gradient(IN(float, q), IN(float, k), IN(float, v),
                                        IN(float, delta), OUT(float, dq), const long heads,
                                        const long kv_heads, const long window, const float scale,
                                        FAULT) {
-  __local float query[HEAD_DIM], slope[HEAD_DIM], factors[GROUP];
+  SHARED float query[HEAD_DIM], slope[HEAD_DIM], factors[GROUP];
   const long row = get_group_id(0), token = row / heads;
   const long kv_head = row % heads / (heads / kv_heads), stride = kv_heads * HEAD_DIM;
   const int lane = get_local_id(0);
@@ -84,8 +84,8 @@ __kernel ONE_GROUP void key_gradient(IN(float, q), IN(float, k), IN(float, v), I
                                      OUT(float, dk), OUT(float, dv), const long tokens,
                                      const long heads, const long kv_heads, const long window,
                                      const float scale) {
-  __local float key[HEAD_DIM], value[HEAD_DIM], weights[GROUP], slopes[GROUP];
-  __local int sees[GROUP];
+  SHARED float key[HEAD_DIM], value[HEAD_DIM], weights[GROUP], slopes[GROUP];
+  SHARED int sees[GROUP];
   const long row = get_group_id(0), token = row / kv_heads, group = heads / kv_heads;
   const int lane = get_local_id(0);
   AT(q);

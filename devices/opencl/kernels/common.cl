@@ -1,7 +1,15 @@
 // What all kernels share.
+//
+// These files are OpenCL C that is CUDA C++, too, after devices/cuda/prelude.cuh: memory that a group
+// shares is declared SHARED, a kernel's group GROUP_OF, and a pair of floats made by PAIR.
+#ifdef __OPENCL_VERSION__
 #pragma OPENCL FP_CONTRACT OFF
 #ifdef cl_khr_fp64
 #pragma OPENCL EXTENSION cl_khr_fp64 : enable
+#endif
+#define SHARED __local
+#define GROUP_OF(x, y, z) __attribute__((reqd_work_group_size(x, y, z)))
+#define PAIR(a, b) (float2)(a, b)
 #endif
 
 // A tensor is a pair of arguments: its memory, and the place of its first element there.
@@ -14,7 +22,7 @@
 
 // Work-items of a group in kernels that give a row to each group.
 #define GROUP 64
-#define ONE_GROUP __attribute__((reqd_work_group_size(GROUP, 1, 1)))
+#define ONE_GROUP GROUP_OF(GROUP, 1, 1)
 
 // Sizes and strides of some axes.
 typedef struct {

@@ -10,7 +10,7 @@ inline float mean_of(float total, long width) { return width == 0 ? 0.0f : total
 __kernel ONE_GROUP void rms_norm(IN(float, x), IN(float, other), IN(float, weight), OUT(float, sum),
                                  OUT(float, y), OUT(float, rstd), const float eps,
                                  const int adds, const int keeps, const long width) {
-  __local float room[GROUP];
+  SHARED float room[GROUP];
   ROW(x);
   ROW(y);
   AT(weight);
@@ -32,7 +32,7 @@ __kernel ONE_GROUP void rms_norm(IN(float, x), IN(float, other), IN(float, weigh
 // dx = rstd (g - xhat mean(g xhat)) with g = dy weight and xhat = x rstd.
 __kernel ONE_GROUP void rms_norm_backward(IN(float, x), IN(float, weight), IN(float, rstd),
                                           IN(float, dy), OUT(float, dx), const long width) {
-  __local float room[GROUP];
+  SHARED float room[GROUP];
   ROW(x);
   ROW(dy);
   ROW(dx);
@@ -48,7 +48,7 @@ __kernel ONE_GROUP void layer_norm(IN(float, x), IN(float, weight), IN(float, bi
                                    OUT(float, mean), OUT(float, rstd), const float eps,
                                    const int has_weight, const int has_bias, const int keeps,
                                    const long width) {
-  __local float room[GROUP];
+  SHARED float room[GROUP];
   ROW(x);
   ROW(y);
   float total = 0, squares = 0;
@@ -70,7 +70,7 @@ __kernel ONE_GROUP void layer_norm(IN(float, x), IN(float, weight), IN(float, bi
 __kernel ONE_GROUP void layer_norm_backward(IN(float, x), IN(float, weight), IN(float, mean),
                                             IN(float, rstd), IN(float, dy), OUT(float, dx),
                                             const int has_weight, const long width) {
-  __local float room[GROUP];
+  SHARED float room[GROUP];
   ROW(x);
   ROW(dy);
   ROW(dx);
@@ -116,7 +116,7 @@ inline float row_top(__global const float *x, long width, __local float *room) {
 }
 
 __kernel ONE_GROUP void softmax(IN(float, x), OUT(float, y), const long width) {
-  __local float room[GROUP];
+  SHARED float room[GROUP];
   ROW(x);
   ROW(y);
   const float top = row_top(x, width, room);
@@ -130,7 +130,7 @@ __kernel ONE_GROUP void softmax(IN(float, x), OUT(float, y), const long width) {
 }
 
 __kernel ONE_GROUP void log_softmax(IN(float, x), OUT(float, y), const long width) {
-  __local float room[GROUP];
+  SHARED float room[GROUP];
   ROW(x);
   ROW(y);
   const float top = row_top(x, width, room);
@@ -142,7 +142,7 @@ __kernel ONE_GROUP void log_softmax(IN(float, x), OUT(float, y), const long widt
 
 __kernel ONE_GROUP void softmax_backward(IN(float, y), IN(float, dy), OUT(float, dx),
                                          const long width) {
-  __local float room[GROUP];
+  SHARED float room[GROUP];
   ROW(y);
   ROW(dy);
   ROW(dx);
@@ -154,7 +154,7 @@ __kernel ONE_GROUP void softmax_backward(IN(float, y), IN(float, dy), OUT(float,
 
 __kernel ONE_GROUP void log_softmax_backward(IN(float, y), IN(float, dy), OUT(float, dx),
                                              const long width) {
-  __local float room[GROUP];
+  SHARED float room[GROUP];
   ROW(y);
   ROW(dy);
   ROW(dx);
@@ -179,7 +179,7 @@ inline int label_of(__global const LABEL *labels, long row, long classes, __glob
 __kernel ONE_GROUP void cross_entropy(IN(float, x), IN(LABEL, labels), OUT(float, loss),
                                       OUT(float, lse), const int keeps, const long first,
                                       const long width, FAULT) {
-  __local float room[GROUP];
+  SHARED float room[GROUP];
   ROW(x);
   AT(labels);
   const long row = first + get_group_id(0);

@@ -22,11 +22,11 @@ __kernel void pack_rows(IN(float, a), const long row_step, const long column_ste
 }
 
 #ifdef B_TYPE
-__kernel __attribute__((reqd_work_group_size(WIDE, LEAVES, 1))) void multiply(
+__kernel GROUP_OF(WIDE, LEAVES, 1) void multiply(
     IN(float, tiles), IN(B_TYPE, b), const long k_step, const long n_step, IN(float, bias),
     const int has_bias, OUT(float, c), const int accumulates, const long m, const long n,
     const long k, const long leaf) {
-  __local float8 sums[LEAVES][WIDE][4];
+  SHARED float8 sums[LEAVES][WIDE][4];
   const int wide = get_local_id(0), l = get_local_id(1);
   const long column = get_global_id(0) * 4, row = get_global_id(2) * ROWS;
   AT(tiles);

@@ -77,14 +77,14 @@ __kernel void quantise_rows(IN(float, x), OUT(char, codes), OUT(float2, scales),
     sum += code;
   }
   const float scale = counts ? top / 127.0f : probe;
-  scales[i] = (float2)(scale, scale * (float)sum);
+  scales[i] = PAIR(scale, scale * (float)sum);
 }
 
 // Work-item (c, l) of a group: leaf l of one column, for ROWS rows of activations.
-__kernel __attribute__((reqd_work_group_size(COLUMNS, LEAVES, 1))) void multiply_codes(
+__kernel GROUP_OF(COLUMNS, LEAVES, 1) void multiply_codes(
     IN(char, codes), IN(float2, scales), IN(uchar, weight), IN(float, bias), const int has_bias,
     OUT(float, y), const long m, const long n, const long blocks, const long leaf) {
-  __local float sums[LEAVES][COLUMNS][ROWS];
+  SHARED float sums[LEAVES][COLUMNS][ROWS];
   const int c = get_local_id(0), l = get_local_id(1);
   const long column = get_global_id(0), row = get_global_id(2) * ROWS;
   AT(codes);

@@ -5,7 +5,7 @@
 #define REDUCTION(name, first, join, finish)                                                     \
   __kernel ONE_GROUP void name##_walk(IN(T, in), const Walk kept, const Walk folded, const long n, \
                                       OUT(T, out)) {                                              \
-    __local T room[GROUP];                                                                        \
+    SHARED T room[GROUP];                                                                        \
     const int lane = get_local_id(0);                                                             \
     AT(in);                                                                                       \
     AT(out);                                                                                      \
@@ -46,8 +46,8 @@ REDUCTION(mean, 0, a + b, a / (T)n)
   }                                                                                              \
   __kernel ONE_GROUP void name##_walk(IN(T, in), const Walk kept, const Walk folded, const long n, \
                                       OUT(long, out)) {                                           \
-    __local T room[GROUP];                                                                        \
-    __local long places[GROUP];                                                                   \
+    SHARED T room[GROUP];                                                                        \
+    SHARED long places[GROUP];                                                                   \
     const int lane = get_local_id(0);                                                             \
     AT(in);                                                                                       \
     AT(out);                                                                                      \
@@ -94,7 +94,7 @@ inline double sum_of_doubles(double x, __local double *room) {
 
 // The sum of squares of each chunk.
 __kernel ONE_GROUP void chunk_squares(IN(float, in), const long n, OUT(double, parts)) {
-  __local double room[GROUP];
+  SHARED double room[GROUP];
   const long start = get_group_id(0) * (long)CHUNK, end = min(n, start + CHUNK);
   AT(in);
   AT(parts);
@@ -107,7 +107,7 @@ __kernel ONE_GROUP void chunk_squares(IN(float, in), const long n, OUT(double, p
 }
 
 __kernel ONE_GROUP void add_parts(IN(double, parts), const long n, OUT(double, out)) {
-  __local double room[GROUP];
+  SHARED double room[GROUP];
   AT(parts);
   AT(out);
   double sum = 0;

@@ -118,7 +118,7 @@ std::string writer(uint32_t from, uint32_t to) {
 void cast(Launcher& run, const Call& call) {
   const Operand x = call.in(0), y = call.out(0);
   const bool doubles = x.dtype() == YITI_DTYPE_F64 || y.dtype() == YITI_DTYPE_F64;
-  require(!doubles || run.device().has_doubles(), "the device has no f64");
+  require(!doubles || run.backend().has_doubles(), "the device has no f64");
   const Reader from = reader(x.dtype());
   const std::string options =
       fmt::format("-DCONVERT -DFROM={} -DTO={} -DVALUE(i)={} -DPUT(i,x)={}", from.type,

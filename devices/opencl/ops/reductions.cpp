@@ -46,7 +46,7 @@ void square_sum(Launcher& run, const Call& call) {
   constexpr int64_t kChunk = 4096;  // CHUNK in kernels/reductions.cl
   const Operand x = call.in(0);
   require_f32(call, 1);
-  require(run.device().has_doubles(), "the device has no f64");
+  require(run.backend().has_doubles(), "the device has no f64");
   const int64_t chunks = (x.numel() + kChunk - 1) / kChunk;
   const Pointer parts = {run.take(chunks * 8), 8};
   run.rows({"reductions", "chunk_squares", "-DSQUARES"}, chunks, pointer(x), x.numel(), parts);
@@ -54,7 +54,7 @@ void square_sum(Launcher& run, const Call& call) {
 }
 
 constexpr OpEntry kOps[] = {
-    {"sum", reduce, 1},  {"mean", reduce, 1}, {"max", reduce, 1}, {"min", reduce, 1},
+    {"sum", reduce, 1},  {"mean", reduce, 1}, {"max", reduce, 1},         {"min", reduce, 1},
     {"argmax", best, 1}, {"argmin", best, 1}, {"square_sum", square_sum},
 };
 

@@ -1,4 +1,4 @@
-#include "devices/opencl/failure.h"
+#include "devices/opencl/cl_error.h"
 
 namespace yiti::opencl {
 namespace {

@@ -1,0 +1,32 @@
+#include "devices/cuda/cuda_error.h"
+
+namespace yiti::opencl::cuda {
+namespace {
+
+yiti_status status_of(cudaError_t error) {
+  switch (error) {
+    case cudaErrorMemoryAllocation:
+    case cudaErrorLaunchOutOfResources: return YITI_STATUS_RESOURCE_EXHAUSTED;
+    case cudaErrorInsufficientDriver:
+    case cudaErrorNoDevice:
+    case cudaErrorDevicesUnavailable:
+    case cudaErrorSystemDriverMismatch:
+    case cudaErrorSystemNotReady:
+    case cudaErrorCompatNotSupportedOnDevice: return YITI_STATUS_UNAVAILABLE;
+    default: return YITI_STATUS_INTERNAL;
+  }
+}
+
+}  // namespace
+
+std::string error_text(cudaError_t error) {
+  return fmt::format("{}: {}", cudaGetErrorName(error), cudaGetErrorString(error));
+}
+
+void check(cudaError_t error, const char* call) {
+  if (error == cudaSuccess) return;
+  static_cast<void>(cudaGetLastError());  // so that no later call is told of it again
+  fail(status_of(error), "{}: {}", call, error_text(error));
+}
+
+}  // namespace yiti::opencl::cuda

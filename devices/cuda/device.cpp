@@ -1,0 +1,137 @@
+#include "devices/cuda/device.h"
+
+using yiti::opencl::fail;
+using yiti::opencl::cuda::check;
+
+namespace {
+
+int capability_of(int index) {
+  int major = 0, minor = 0;
+  check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, index),
+        "cudaDeviceGetAttribute");
+  check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, index),
+        "cudaDeviceGetAttribute");
+  if (major < 8) {
+    fail(YITI_STATUS_UNAVAILABLE, "compute capability {}.{}; wants 8.0 or newer", major, minor);
+  }
+  return 10 * major + minor;
+}
+
+}  // namespace
+
+yiti_device::yiti_device(int index)
+    : index_(index),
+      target_(yiti::opencl::cuda::choose_target(capability_of(index))),
+      cache_(yiti::opencl::cuda::CodeCache::default_folder()) {
+  fault_.pointer = allocate(sizeof(int));
+  check(cudaMemset(fault_.pointer, 0, sizeof(int)), "cudaMemset");
+}
+
+yiti_device::~yiti_device() {
+  static_cast<void>(cudaDeviceSynchronize());
+  static_cast<void>(cudaFree(fault_.pointer));
+}
+
+yiti::opencl::cuda::Library yiti_device::load(const char* file, const std::string& options) const {
+  const std::string text = yiti::opencl::cuda::program_text(file, options);
+  const std::string key =
+      fmt::format("{} {}\n{}", target_.name(), yiti::opencl::cuda::compiler_version(), text);
+  const auto load_code = [](const std::string& code, cudaLibrary_t* library) {
+    return cudaLibraryLoadData(library, code.data(), nullptr, nullptr, 0, nullptr, nullptr, 0);
+  };
+  cudaLibrary_t made = nullptr;
+  if (const auto kept = cache_.find(key); kept && load_code(*kept, &made) == cudaSuccess) {
+    return yiti::opencl::cuda::Library(made);
+  }
+  const std::string code = yiti::opencl::cuda::compile(text, file, target_);
+  check(load_code(code, &made), "cudaLibraryLoadData");
+  yiti::opencl::cuda::Library library(made);
+  cache_.keep(key, code);
+  return library;
+}
+
+cudaLibrary_t yiti_device::library(const char* file, const std::string& options) {
+  yiti::opencl::cuda::Library& found = libraries_[fmt::format("{} {}", file, options)];
+  if (!found) found = load(file, options);
+  return found.get();
+}
+
+cudaKernel_t yiti_device::kernel(const yiti::opencl::KernelId& id) {
+  const std::lock_guard lock(mutex_);
+  const std::string key = fmt::format("{} {} {}", id.file, id.name, id.options);
+  if (const auto found = kernels_.find(key); found != kernels_.end()) return found->second;
+  cudaKernel_t kernel = nullptr;
+  check(cudaLibraryGetKernel(&kernel, library(id.file, id.options), id.name), id.name);
+  return kernels_[key] = kernel;
+}
+
+void yiti_device::add_stream(yiti_stream* stream) {
+  const std::lock_guard lock(mutex_);
+  streams_.insert(stream);
+}
+
+void yiti_device::remove_stream(yiti_stream* stream) {
+  const std::lock_guard lock(mutex_);
+  streams_.erase(stream);
+}
+
+void yiti_device::begin_capture(yiti_stream& stream) {
+  const std::lock_guard lock(mutex_);
+  check(cudaEventRecord(stream.before_capture.get(), stream.stream.get()), "cudaEventRecord");
+  // Relaxed: a kernel may be loaded meanwhile.
+  check(cudaStreamBeginCapture(stream.stream.get(), cudaStreamCaptureModeRelaxed),
+        "cudaStreamBeginCapture");
+  stream.captures = true;
+}
+
+yiti::opencl::cuda::Graph yiti_device::end_capture(yiti_stream& stream) {
+  const std::lock_guard lock(mutex_);
+  stream.captures = false;
+  cudaGraph_t graph = nullptr;
+  check(cudaStreamEndCapture(stream.stream.get(), &graph), "cudaStreamEndCapture");
+  return yiti::opencl::cuda::Graph(graph);
+}
+
+void* yiti_device::allocate(size_t bytes) {
+  void* pointer = nullptr;
+  cudaError_t error = cudaMallocAsync(&pointer, bytes, allocating_.get());
+  if (error == cudaErrorMemoryAllocation) {
+    static_cast<void>(cudaGetLastError());
+    check(cudaStreamSynchronize(freeing_.get()), "cudaStreamSynchronize");
+    error = cudaMallocAsync(&pointer, bytes, allocating_.get());
+  }
+  check(error, fmt::format("cudaMallocAsync of {} bytes", bytes).c_str());
+  check(cudaStreamSynchronize(allocating_.get()), "cudaStreamSynchronize");
+  return pointer;
+}
+
+void yiti_device::free(void* pointer) {
+  const std::lock_guard lock(mutex_);
+  for (const yiti_stream* stream : streams_) {
+    if (!stream->captures) static_cast<void>(cudaEventRecord(moment_.get(), stream->stream.get()));
+    const cudaEvent_t done = (stream->captures ? stream->before_capture : moment_).get();
+    static_cast<void>(cudaStreamWaitEvent(freeing_.get(), done, 0));
+  }
+  static_cast<void>(cudaFreeAsync(pointer, freeing_.get()));
+}
+
+namespace yiti::opencl::cuda {
+
+Stream make_stream() {
+  cudaStream_t made = nullptr;
+  check(cudaStreamCreateWithFlags(&made, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
+  return Stream(made);
+}
+
+Event make_event() {
+  cudaEvent_t made = nullptr;
+  check(cudaEventCreateWithFlags(&made, cudaEventDisableTiming), "cudaEventCreateWithFlags");
+  return Event(made);
+}
+
+OnDevice::OnDevice(int index) {
+  check(cudaGetDevice(&before_), "cudaGetDevice");
+  check(cudaSetDevice(index), "cudaSetDevice");
+}
+
+}  // namespace yiti::opencl::cuda

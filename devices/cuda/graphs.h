@@ -1,0 +1,10 @@
+// Graphs of the C table, by capture of a stream.
+#pragma once
+
+#include "core/plugin/yiti_device.h"
+
+namespace yiti::opencl::cuda {
+
+extern const yiti_graphs kGraphs;
+
+}  // namespace yiti::opencl::cuda

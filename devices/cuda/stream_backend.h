@@ -1,0 +1,37 @@
+// Runs the ops' kernels on a stream.
+#pragma once
+
+#include "devices/cuda/device.h"
+
+namespace yiti::opencl::cuda {
+
+/// Threads of a block and blocks of a grid, as CUDA counts them, for work-items of OpenCL. Throws
+/// YITI_STATUS_OUT_OF_RANGE where a grid cannot have that many.
+struct Grid {
+  Grid(const Extent& global, const Extent& local, const char* kernel);
+  dim3 blocks, threads;
+};
+
+class StreamBackend final : public Backend {
+ public:
+  StreamBackend(yiti_device& device, cudaStream_t stream) : device_(device), stream_(stream) {}
+
+  bool has_doubles() const override { return true; }
+  yiti_memory* fault() const override { return device_.fault(); }
+  void launch(const KernelId& id, const Extent& global, const Extent& local,
+              std::span<const Argument> arguments) override;
+  void copy(const Place& target, const Place& source, int64_t bytes) override;
+  void clear(const Place& target, int64_t bytes) override;
+
+ private:
+  yiti_device& device_;
+  cudaStream_t stream_;
+};
+
+/// The address of a place.
+inline void* address(const yiti_memory* memory, uint64_t offset) {
+  return static_cast<char*>(memory->pointer) + offset;
+}
+inline void* address(const Place& place) { return address(place.memory, place.offset); }
+
+}  // namespace yiti::opencl::cuda

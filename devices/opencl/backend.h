@@ -1,0 +1,59 @@
+// What a plug-in's driver does for the ops: it runs kernels on one stream.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "core/plugin/yiti_device.h"
+#include "devices/opencl/operands.h"
+
+namespace yiti::opencl {
+
+/// Where elements lie: memory and a byte offset.
+struct Place {
+  yiti_memory* memory = nullptr;
+  uint64_t offset = 0;
+
+  Place at(int64_t bytes) const { return {memory, offset + static_cast<uint64_t>(bytes)}; }
+};
+
+/// A function of kernels/`file`.cl, built with `options`.
+struct KernelId {
+  const char* file;
+  const char* name;
+  std::string options;
+};
+
+/// One argument of a kernel: bytes, or, where `value` is null, a memory (which may be null).
+struct Argument {
+  const void* value;
+  size_t bytes;
+  yiti_memory* memory;
+};
+
+/// Work-items, in all or of a group.
+using Extent = std::array<size_t, 3>;
+
+struct LinearProduct;
+struct PagedAttention;
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  virtual bool has_doubles() const = 0;
+  /// One int: the number of the first op that met a value out of range, or 0.
+  virtual yiti_memory* fault() const = 0;
+  virtual void launch(const KernelId& id, const Extent& global, const Extent& local,
+                      std::span<const Argument> arguments) = 0;
+  virtual void copy(const Place& target, const Place& source, int64_t bytes) = 0;
+  virtual void clear(const Place& target, int64_t bytes) = 0;
+
+  /// Runs the same by a kernel of its own, where it has one for these shapes; else returns false.
+  virtual bool multiply(const LinearProduct&) { return false; }
+  virtual bool attend(const PagedAttention&) { return false; }
+};
+
+}  // namespace yiti::opencl
