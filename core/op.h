@@ -39,9 +39,10 @@ struct Kernel {
   std::string device_kind;  ///< which devices run it
   /// Why it cannot run these, or nullopt when it can.
   std::function<std::optional<std::string>(std::span<const Tensor> in, const Attrs&)> refuses;
-  std::function<void(const KernelArgs&)> run;
+  std::function<void(const KernelArgs&)> run = nullptr;
   /// Bytes of workspace for these inputs; null means none. `device` tells threads and ISA.
-  std::function<size_t(std::span<const Tensor> in, const Attrs&, Device& device)> workspace;
+  std::function<size_t(std::span<const Tensor> in, const Attrs&, Device& device)> workspace =
+      nullptr;
   /// Runs on the host, with copies of its operands, for a device that lacks the op.
   bool on_host = false;
 };

@@ -30,6 +30,8 @@ struct Session::Bound {
   std::vector<Tensor> outputs;
   const ParameterVersion* version = nullptr;
   std::string fingerprint;
+  int runs = 0;                        // with this version
+  std::unique_ptr<DeviceGraph> graph;  // all calls, where the device records
 };
 
 Session::Session(Program program, const PassOptions& options) : program_(std::move(program)) {
@@ -170,6 +172,8 @@ void Session::set_parameters(Bound& bound, const ParameterVersion& version) {
   }
   bound.version = &version;
   bound.fingerprint = version.fingerprint();
+  bound.runs = 0;
+  bound.graph = nullptr;
 }
 
 // To a device that does not read the host's memory.
@@ -182,10 +186,7 @@ void Session::send_inputs(const Bound& bound) const {
   }
 }
 
-void Session::run(std::span<const int64_t> sizes, const ParameterVersion* version) {
-  Bound& bound = bind(sizes);
-  if (version != nullptr) set_parameters(bound, *version);
-  send_inputs(bound);
+void Session::run_calls(const Bound& bound) const {
   const Tensor* operands = bound.operands.data();
   for (const Bound::Call& call : bound.calls) {
     call.kernel->run({{operands + call.in, call.in_count},
@@ -194,6 +195,26 @@ void Session::run(std::span<const int64_t> sizes, const ParameterVersion* versio
                       call.workspace,
                       *program_.device});
   }
+}
+
+// What runs a second time is likely to do so again: the device may record it.
+void Session::give(Bound& bound) const {
+  constexpr int kRecordedRun = 2;
+  if (++bound.runs == kRecordedRun) {
+    bound.graph = program_.device->record([&] { run_calls(bound); });
+  }
+  if (bound.graph) {
+    bound.graph->launch();
+  } else {
+    run_calls(bound);
+  }
+}
+
+void Session::run(std::span<const int64_t> sizes, const ParameterVersion* version) {
+  Bound& bound = bind(sizes);
+  if (version != nullptr) set_parameters(bound, *version);
+  send_inputs(bound);
+  give(bound);
   last_ = &bound;
 }
 

@@ -50,6 +50,8 @@ class Session {
   void bind_outputs(Bound& bound, const ProgramNode& node, std::span<const Tensor> in) const;
   void bind_call(Bound& bound, size_t n) const;
   void set_parameters(Bound& bound, const ParameterVersion& version);
+  void run_calls(const Bound& bound) const;
+  void give(Bound& bound) const;
   void send_inputs(const Bound& bound) const;
   std::string explain_copies() const;
 

@@ -78,6 +78,16 @@ std::vector<DeviceListing> list_devices(const std::string& path) {
   return all;
 }
 
+bool keeps_rows(const Device& device) {
+  const auto* plugin = dynamic_cast<const PluginDevice*>(&device);
+  return plugin == nullptr || (plugin->info().flags & YITI_DEVICE_ROW_CONTRACT) != 0;
+}
+
+std::string check_streams(const Device& device) {
+  const auto* plugin = dynamic_cast<const PluginDevice*>(&device);
+  return plugin == nullptr ? "" : plugin->check_streams();
+}
+
 DeviceCounters counters_of(const Device& device) {
   const auto* plugin = dynamic_cast<const PluginDevice*>(&device);
   return plugin == nullptr ? DeviceCounters{} : plugin->counters();

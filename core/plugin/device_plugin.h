@@ -51,6 +51,11 @@ struct DeviceCounters {
   int64_t bytes_to_device = 0, bytes_to_host = 0;  ///< all copies
 };
 
+/// Whether the device says that it keeps the row contract; a CPU does.
+bool keeps_rows(const Device& device);
+/// What is wrong with the streams and events of a plug-in's device; empty: nothing. Throws Error
+/// where a call fails.
+std::string check_streams(const Device& device);
 /// All zero for a device that is no plug-in's.
 DeviceCounters counters_of(const Device& device);
 

@@ -21,6 +21,22 @@ int64_t extent_of(const Tensor& tensor) {
 
 }  // namespace
 
+class PluginDevice::Graph final : public DeviceGraph {
+ public:
+  Graph(PluginDevice& device, yiti_graph* graph)
+      : device_(std::static_pointer_cast<PluginDevice>(device.shared_from_this())), graph_(graph) {}
+  ~Graph() override { device_->table_.graphs->free(device_->device_, graph_); }
+  void launch() override {
+    device_->on_stream("device graph", [&](yiti_message* message) {
+      return device_->table_.graphs->launch(device_->device_, graph_, nullptr, message);
+    });
+  }
+
+ private:
+  std::shared_ptr<PluginDevice> device_;
+  yiti_graph* graph_;
+};
+
 PluginDevice::PluginDevice(std::shared_ptr<const PluginLibrary> library, int32_t index,
                            const DeviceOptions& options)
     : library_(std::move(library)),
@@ -58,7 +74,8 @@ DeviceCounters PluginDevice::counters() const {
 void PluginDevice::copy_from_host(void* target, const void* source, size_t bytes) {
   if (bytes == 0) return;
   const DeviceMemory::Place to = memory_->locate(target);
-  call_plugin(where_of_failure(), table_.name, [&](yiti_message* message) {
+  refuse_in_recording("a copy from the host");
+  on_stream(where_of_failure(), [&](yiti_message* message) {
     return table_.copy_to_device(device_, nullptr, to.memory, to.offset, source, bytes, message);
   });
   to_device_ += static_cast<int64_t>(bytes);
@@ -67,7 +84,8 @@ void PluginDevice::copy_from_host(void* target, const void* source, size_t bytes
 void PluginDevice::copy_to_host(void* target, const void* source, size_t bytes) {
   if (bytes == 0) return;
   const DeviceMemory::Place from = memory_->locate(source);
-  call_plugin(where_of_failure(), table_.name, [&](yiti_message* message) {
+  refuse_in_recording("a copy to the host");
+  on_stream(where_of_failure(), [&](yiti_message* message) {
     return table_.copy_to_host(device_, nullptr, target, from.memory, from.offset, bytes, message);
   });
   to_host_ += static_cast<int64_t>(bytes);
@@ -76,7 +94,7 @@ void PluginDevice::copy_to_host(void* target, const void* source, size_t bytes) 
 void PluginDevice::clear(void* target, size_t bytes) {
   if (bytes == 0) return;
   const DeviceMemory::Place to = memory_->locate(target);
-  call_plugin(where_of_failure(), table_.name, [&](yiti_message* message) {
+  on_stream(where_of_failure(), [&](yiti_message* message) {
     return table_.clear(device_, nullptr, to.memory, to.offset, bytes, message);
   });
 }
@@ -86,7 +104,7 @@ void PluginDevice::copy_elements(void* target, const Tensor& source) {
   const DeviceMemory::Place to = memory_->locate(target);
   if (source.is_contiguous()) {
     const DeviceMemory::Place from = memory_->locate(source.raw());
-    return call_plugin(where_of_failure(), table_.name, [&](yiti_message* message) {
+    return on_stream(where_of_failure(), [&](yiti_message* message) {
       return table_.copy_on_device(device_, nullptr, to.memory, to.offset, from.memory, from.offset,
                                    source.bytes(), message);
     });
@@ -103,6 +121,46 @@ void PluginDevice::copy_elements(void* target, const Tensor& source) {
   const Tensor packed = Tensor::empty(source.shape(), source.dtype(), host_);
   copy_strided(packed.raw(), run.as_strided(source.shape(), source.strides(), 0));
   copy_from_host(target, packed.raw(), packed.bytes());
+}
+
+// Calls f for the stream, between the recordings of others.
+template <class F>
+void PluginDevice::on_stream(std::string_view where, F&& f) {
+  std::shared_lock lock(stream_, std::defer_lock);
+  if (recorder_.load() != std::this_thread::get_id()) lock.lock();
+  call_plugin(where, table_.name, std::forward<F>(f));
+}
+
+void PluginDevice::refuse_in_recording(std::string_view what) {
+  if (recorder_.load() != std::this_thread::get_id()) return;
+  recordable_ = false;
+  fail(Code::kFailedPrecondition, table_.name, "{} cannot be recorded", what);
+}
+
+std::unique_ptr<DeviceGraph> PluginDevice::record(const std::function<void()>& work) {
+  if (table_.graphs == nullptr) return nullptr;
+  const std::unique_lock lock(stream_);
+  call_plugin("device graph", table_.name, [&](yiti_message* message) {
+    return table_.graphs->begin(device_, nullptr, message);
+  });
+  recorder_ = std::this_thread::get_id();
+  recordable_ = true;
+  std::exception_ptr failure;
+  try {
+    work();
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  recorder_ = std::thread::id();
+  yiti_graph* graph = nullptr;
+  yiti_message message{};
+  const yiti_status status = table_.graphs->end(device_, nullptr, &graph, &message);
+  if (failure || status != YITI_STATUS_OK) {
+    if (status == YITI_STATUS_OK) table_.graphs->free(device_, graph);
+    if (failure && recordable_) std::rethrow_exception(failure);
+    return nullptr;
+  }
+  return std::make_unique<Graph>(*this, graph);
 }
 
 void PluginDevice::synchronise() {
@@ -171,7 +229,9 @@ void PluginDevice::run_native(const Op& op, const KernelArgs& args) {
     if (strided) packed.assign(in.begin(), in.end());
     for (size_t i = 0; i < packed.size(); ++i) {
       const bool takes = i < 64 && (answer.support.strided_inputs >> i & 1) != 0;
-      if (!takes && is_strided(packed[i])) packed[i] = packed[i].contiguous();
+      if (takes || !is_strided(packed[i])) continue;
+      refuse_in_recording("a copy that lives for one run");
+      packed[i] = packed[i].contiguous();
     }
     if (strided) in = packed;
     OpCall call(op.name, in, args.out, args.attrs, *memory_);
@@ -184,12 +244,12 @@ void PluginDevice::run_native(const Op& op, const KernelArgs& args) {
 }
 
 void PluginDevice::give(const std::string& op, const OpCall& call) {
-  call_plugin(op, table_.name, [&](yiti_message* message) {
+  on_stream(op, [&](yiti_message* message) {
     return table_.run_op(device_, nullptr, call.get(), message);
   });
   last_op_ = &op;
   ++ops_;
-  if (!synchronous_) return;
+  if (!synchronous_ || recorder_.load() == std::this_thread::get_id()) return;
   call_plugin(op, table_.name, [&](yiti_message* message) {
     return table_.stream_synchronise(device_, nullptr, message);
   });

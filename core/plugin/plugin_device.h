@@ -3,6 +3,8 @@
 
 #include <atomic>
 #include <memory>
+#include <shared_mutex>
+#include <thread>
 #include <unordered_map>
 
 #include "core/op.h"
@@ -10,6 +12,7 @@
 #include "core/plugin/device_plugin.h"
 #include "core/plugin/op_call.h"
 #include "core/plugin/plugin_library.h"
+#include "core/plugin/stream_check.h"
 
 namespace yiti {
 
@@ -34,6 +37,7 @@ class PluginDevice final : public Device {
   const Kernel* own_kernel(const Op& op, std::span<const Tensor> in, const Attrs& attrs,
                            std::string& why) override;
   bool has_own_kernels() const override { return true; }
+  std::unique_ptr<DeviceGraph> record(const std::function<void()>& work) override;
   void synchronise() override;
   ThreadPool& threads() override { return host_->threads(); }
   Isa isa() const override { return host_->isa(); }
@@ -43,6 +47,8 @@ class PluginDevice final : public Device {
 
   yiti_device_info info() const;
   DeviceCounters counters() const;
+  /// What is wrong with streams and events; empty: nothing.
+  std::string check_streams() const { return yiti::check_streams(table_, device_); }
 
  private:
   // The two ways in which an op runs.
@@ -55,6 +61,11 @@ class PluginDevice final : public Device {
     yiti_op_support support;
   };
 
+  class Graph;
+
+  template <class F>
+  void on_stream(std::string_view where, F&& f);
+  void refuse_in_recording(std::string_view what);
   Support support_of(const std::string& op, std::span<const Tensor> in, const Attrs& attrs) const;
   const Kernels& kernels_of(const Op& op);
   void run_native(const Op& op, const KernelArgs& args);
@@ -69,6 +80,9 @@ class PluginDevice final : public Device {
   DevicePtr host_;
   yiti_device* device_ = nullptr;
   std::unique_ptr<DeviceMemory> memory_;
+  std::shared_mutex stream_;  // held alone while work is recorded: nobody else's may get into it
+  std::atomic<std::thread::id> recorder_{};
+  bool recordable_ = true;  // of the work that is being recorded
   std::mutex mutex_;
   std::unordered_map<const Op*, std::unique_ptr<Kernels>> kernels_;
   std::atomic<const std::string*> last_op_{nullptr};  // names live in op declarations

@@ -274,8 +274,10 @@ typedef struct op_entry {
 } op_entry;
 
 static const op_entry kOps[] = {
-    {"add", run_add, 1, 0},       {"mul", run_mul, 1, 0},
-    {"rms_norm", run_rms_norm, 0, 0}, {"linear", run_linear, 0, 0},
+    {"add", run_add, 1, 0},
+    {"mul", run_mul, 1, 0},
+    {"rms_norm", run_rms_norm, 0, 0},
+    {"linear", run_linear, 0, 0},
     {"contiguous", run_contiguous, 0, 1},
 };
 
