@@ -54,6 +54,30 @@ __kernel void swiglu_backward(IN(float, gate), IN(float, up), IN(float, dy), OUT
   dup[i] = dy[i] * (g * s);
   dgate[i] = dy[i] * up[i] * (s * fma(g, 1.0f - s, 1.0f));
 }
+
+// Ten rounds of Philox4x32 (Salmon et al. 2011): the first 64 bits of number `index` of a stream.
+inline uint2 random_bits(ulong index, ulong stream, ulong seed) {
+  uint4 c = (uint4)((uint)index, (uint)(index >> 32), (uint)stream, (uint)(stream >> 32));
+  uint2 key = (uint2)((uint)seed, (uint)(seed >> 32));
+  for (int round = 0; round < 10; ++round) {
+    const ulong a = 0xD2511F53UL * c.x, b = 0xCD9E8D57UL * c.z;
+    c = (uint4)((uint)(b >> 32) ^ c.y ^ key.x, (uint)b, (uint)(a >> 32) ^ c.w ^ key.y, (uint)a);
+    key += (uint2)(0x9E3779B9, 0xBB67AE85);
+  }
+  return c.xy;
+}
+
+// x where a random number of 32 bits reaches the threshold, scaled up; else 0. Two elements share a
+// draw.
+__kernel void dropout(IN(float, x), OUT(float, y), const long seed, const long stream,
+                      const long threshold, const float factor, const long count) {
+  const long i = get_global_id(0);
+  AT(x);
+  AT(y);
+  if (i >= count) return;
+  const uint2 bits = random_bits((ulong)(i / 2), (ulong)stream, (ulong)seed);
+  y[i] = (long)(i % 2 == 0 ? bits.x : bits.y) >= threshold ? x[i] * factor : 0.0f;
+}
 #else
 
 // Operands whose elements repeat after left_count and right_count, or that a Walk describes.
