@@ -15,5 +15,7 @@ void add_serve(CLI::App& app, Action& action);
 void add_inspect(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
 void add_demo(CLI::App& app, Action& action);
+void add_devices(CLI::App& app, Action& action);
+void add_device_test(CLI::App& app, Action& action);
 
 }  // namespace yiti::cli

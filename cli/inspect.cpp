@@ -18,6 +18,7 @@ struct InspectOptions {
   std::string path;
   bool tensors = false;
   bool session = false;
+  DeviceChoice device;
 };
 
 std::string describe(const GgufValue& value) {
@@ -99,6 +100,7 @@ void add_inspect(CLI::App& app, Action& action) {
   command->add_flag("--tensors", options->tensors, "List every tensor");
   command->add_flag("!--no-session", options->session, "Do not prepare a session");
   options->session = true;
+  options->device.add(*command);
   command->callback([&action, options] {
     action = [options] {
       const DevicePtr device = make_cpu_device();
@@ -110,7 +112,9 @@ void add_inspect(CLI::App& app, Action& action) {
       } else {
         inspect_gguf(options->path, device, options->tensors);
       }
-      if (options->session && (folder || !safetensors)) inspect_model(options->path, device);
+      if (options->session && (folder || !safetensors)) {
+        inspect_model(options->path, options->device.open(0));
+      }
       return 0;
     };
   });

@@ -18,6 +18,8 @@ int main(int argc, char** argv) {
   add_inspect(app, action);
   add_bench(app, action);
   add_demo(app, action);
+  add_devices(app, action);
+  add_device_test(app, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

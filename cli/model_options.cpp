@@ -26,6 +26,7 @@ void ModelOptions::add(CLI::App& command) {
                      "For contexts this many times as long as the model's; 1: as its files say");
   command.add_flag("--exact-activations", exact,
                    "Multiply quantised weights by float32 activations: slower, more exact");
+  device.add(command);
 }
 
 LoadedModel ModelOptions::load(bool dequantise) const {
@@ -34,7 +35,7 @@ LoadedModel ModelOptions::load(bool dequantise) const {
   options.exact_activations = exact;
   if (!kv.empty()) options.kv = kv_type(kv, "--kv");
   if (rope.factor != 1) options.rope = rope;
-  LoadedModel loaded = load_model(path, make_cpu_device({.threads = threads}), options).value();
+  LoadedModel loaded = load_model(path, device.open(threads), options).value();
   if (!adapter.empty()) loaded.model = load_peft(*loaded.model, adapter);
   return loaded;
 }

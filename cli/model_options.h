@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <string>
 
+#include "cli/device_options.h"
 #include "inference/language_session.h"
 #include "models/loader.h"
 
@@ -16,8 +17,10 @@ struct ModelOptions {
   std::string kv;  ///< "f32", "f16", "bf16", "i8"; empty: the default
   bool exact = false;
   RopeFactor rope;
+  DeviceChoice device;
 
-  /// Adds MODEL, --adapter, --threads, --kv, --exact-activations, --rope-scaling and --rope-scale.
+  /// Adds MODEL, --adapter, --threads, --kv, --exact-activations, --rope-scaling, --rope-scale and
+  /// those of the device.
   void add(CLI::App& command);
   /// Loads it, with its adapter. Throws Error.
   LoadedModel load(bool dequantise = false) const;

@@ -11,6 +11,7 @@
 #include "core/device.h"
 #include "core/error.h"
 #include "core/page_regions.h"
+#include "core/strided_copy.h"
 
 namespace yiti {
 namespace {
@@ -77,7 +78,14 @@ class CpuDevice final : public Device {
   void copy_to_host(void* target, const void* source, size_t bytes) override {
     if (bytes > 0) std::memcpy(target, source, bytes);
   }
+  void copy_elements(void* target, const Tensor& source) override {
+    copy_strided(static_cast<std::byte*>(target), source);
+  }
+  void clear(void* target, size_t bytes) override {
+    if (bytes > 0) std::memset(target, 0, bytes);
+  }
   bool host_accessible() const override { return true; }
+  DevicePtr host() override { return shared_from_this(); }
   ThreadPool& threads() override { return threads_; }
   Isa isa() const override { return isa_; }
   size_t live_bytes() const override {
@@ -118,6 +126,12 @@ class CpuDevice final : public Device {
 };
 
 }  // namespace
+
+const Kernel* Device::own_kernel(const Op&, std::span<const Tensor>, const Attrs&, std::string&) {
+  return nullptr;
+}
+
+std::unique_ptr<DeviceGraph> Device::record(const std::function<void()>&) { return nullptr; }
 
 DevicePtr make_cpu_device(const CpuOptions& options, Isa isa) {
   if (!is_supported(isa)) {

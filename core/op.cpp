@@ -75,7 +75,7 @@ void run_kernel(const Op& op, const Kernel& kernel, std::span<const Tensor> in, 
                 std::span<const Tensor> out) {
   const DevicePtr& device = device_of(in);
   std::shared_ptr<Storage> workspace;
-  if (kernel.workspace != nullptr) {
+  if (kernel.workspace) {
     const size_t bytes = kernel.workspace(in, attrs, *device);
     if (bytes > 0) workspace = Storage::allocate(device, bytes);
   }
@@ -98,7 +98,7 @@ std::vector<Tensor> compute(const Op& op, std::span<const Tensor> in, const Attr
   std::string why;
   const Kernel* kernel = op.choose_kernel(in, attrs, *device, &why);
   if (kernel == nullptr) {
-    if (!op.reference) {
+    if (!op.reference || device->has_own_kernels()) {
       fail(Code::kUnimplemented, op.name, "no kernel on {} for these inputs: {}", device->kind(),
            why);
     }
@@ -159,6 +159,12 @@ std::vector<Tensor> Op::infer(std::span<const Tensor> in, const Attrs& attrs) co
 
 const Kernel* Op::choose_kernel(std::span<const Tensor> in, const Attrs& attrs, Device& device,
                                 std::string* why) const {
+  if (device.has_own_kernels()) {
+    std::string reason;
+    const Kernel* kernel = device.own_kernel(*this, in, attrs, reason);
+    if (kernel == nullptr && why != nullptr) *why = std::move(reason);
+    return kernel;
+  }
   for (const Kernel& kernel : kernels) {
     std::optional<std::string> reason;
     if (kernel.device_kind != device.kind()) {
@@ -171,6 +177,10 @@ const Kernel* Op::choose_kernel(std::span<const Tensor> in, const Attrs& attrs, 
       *why += fmt::format("{}{}: {}", why->empty() ? "" : "; ", kernel.name, *reason);
   }
   return nullptr;
+}
+
+std::vector<Tensor> Op::evaluate(std::span<const Tensor> in, const Attrs& attrs, bool save) const {
+  return compute(*this, in, attrs, infer(in, attrs), save);
 }
 
 std::vector<Tensor> Op::operator()(std::span<const Tensor> in, const Attrs& attrs) const {

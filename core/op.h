@@ -39,9 +39,12 @@ struct Kernel {
   std::string device_kind;  ///< which devices run it
   /// Why it cannot run these, or nullopt when it can.
   std::function<std::optional<std::string>(std::span<const Tensor> in, const Attrs&)> refuses;
-  void (*run)(const KernelArgs&) = nullptr;
+  std::function<void(const KernelArgs&)> run = nullptr;
   /// Bytes of workspace for these inputs; null means none. `device` tells threads and ISA.
-  size_t (*workspace)(std::span<const Tensor> in, const Attrs&, Device& device) = nullptr;
+  std::function<size_t(std::span<const Tensor> in, const Attrs&, Device& device)> workspace =
+      nullptr;
+  /// Runs on the host, with copies of its operands, for a device that lacks the op.
+  bool on_host = false;
 };
 
 /// What a gradient gets. Inputs and outputs that the op does not save are meta tensors.
@@ -121,10 +124,14 @@ class Op {
   /// kernel allows. Records nothing; throws kFailedPrecondition when an input is traced.
   void run_into(std::span<const Tensor> in, const Attrs& attrs, std::span<const Tensor> out) const;
 
+  /// The outputs of untraced inputs, the saved ones among them where `save`; recorders are not
+  /// told.
+  std::vector<Tensor> evaluate(std::span<const Tensor> in, const Attrs& attrs, bool save) const;
+
   /// Meta tensors of the outputs. Throws kInvalidArgument naming op, input, got and wanted.
   std::vector<Tensor> infer(std::span<const Tensor> in, const Attrs& attrs) const;
   /// The first kernel that runs these on their device; null when none does, with each one's reason
-  /// in `why` where given.
+  /// in `why` where given. Where the device has kernels of its own, the one among them.
   const Kernel* choose_kernel(std::span<const Tensor> in, const Attrs& attrs, Device& device,
                               std::string* why = nullptr) const;
 };

@@ -18,14 +18,8 @@ std::string hash_tensor(std::string_view name, const Tensor& tensor) {
   hasher.add(tensor.rank());
   for (int64_t dim : tensor.shape()) hasher.add(dim);
   if (!tensor.has_storage()) return hasher.digits();
-  if (tensor.device()->host_accessible()) {
-    const Tensor whole = tensor.contiguous();
-    hasher.add(std::span(whole.raw(), whole.bytes()));
-  } else {
-    std::vector<std::byte> host(tensor.bytes());
-    tensor.copy_to_host(host);
-    hasher.add(host);
-  }
+  const Tensor whole = tensor.on(tensor.device()->host()).contiguous();
+  hasher.add(std::span(whole.raw(), whole.bytes()));
   return hasher.digits();
 }
 

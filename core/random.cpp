@@ -15,10 +15,15 @@ template <class F>
 void fill(const Tensor& tensor, F&& draw) {
   check(tensor.is_contiguous(), "random", "got strides {}; wants a contiguous tensor",
         tensor.strides().str());
-  float* data = tensor.data<float>();
-  tensor.device()->threads().parallel_for(tensor.numel(), 1 << 14, [&](int64_t begin, int64_t end) {
+  const DevicePtr& device = tensor.device();
+  const Tensor target = device->host_accessible()
+                            ? tensor
+                            : Tensor::empty(tensor.shape(), tensor.dtype(), device->host());
+  float* data = target.data<float>();
+  device->threads().parallel_for(tensor.numel(), 1 << 14, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) data[i] = draw(static_cast<uint64_t>(i));
   });
+  if (!device->host_accessible()) device->copy_from_host(tensor.raw(), data, tensor.bytes());
 }
 
 }  // namespace

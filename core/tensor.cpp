@@ -8,27 +8,6 @@
 namespace yiti {
 namespace {
 
-// Calls f(byte offset of the element in the strided tensor) for each element in row-major order.
-template <class F>
-void for_each_offset(const Tensor& tensor, size_t element, F&& f) {
-  const int rank = tensor.rank();
-  if (tensor.numel() == 0) return;
-  std::array<int64_t, Shape::kMaxRank> index{};
-  int64_t offset = 0;
-  while (true) {
-    f(static_cast<size_t>(offset) * element);
-    int axis = rank - 1;
-    for (; axis >= 0; --axis) {
-      const size_t a = static_cast<size_t>(axis);
-      offset += tensor.strides()[axis];
-      if (++index[a] < tensor.dim(axis)) break;
-      offset -= tensor.strides()[axis] * tensor.dim(axis);
-      index[a] = 0;
-    }
-    if (axis < 0) return;
-  }
-}
-
 template <class T>
 double read_as(const std::byte* bytes) {
   T value;
@@ -96,12 +75,7 @@ Tensor Tensor::empty(const Shape& shape, DType dtype, DevicePtr device) {
 
 Tensor Tensor::zeros(const Shape& shape, DType dtype, DevicePtr device) {
   Tensor tensor = empty(shape, dtype, std::move(device));
-  if (tensor.device_->host_accessible()) {
-    std::memset(tensor.raw(), 0, tensor.bytes());
-  } else {
-    const std::vector<std::byte> host(tensor.bytes());
-    tensor.device_->copy_from_host(tensor.raw(), host.data(), host.size());
-  }
+  tensor.device_->clear(tensor.raw(), tensor.bytes());
   return tensor;
 }
 
@@ -176,12 +150,8 @@ void Tensor::copy_to_host(std::span<std::byte> target) const {
     device_->copy_to_host(target.data(), raw(), target.size());
     return;
   }
-  const size_t element = static_cast<size_t>(info(dtype_).block_bytes);
-  std::byte* next = target.data();
-  for_each_offset(*this, element, [&](size_t offset) {
-    device_->copy_to_host(next, raw() + offset, element);
-    next += element;
-  });
+  const Tensor packed = copy();
+  device_->copy_to_host(target.data(), packed.raw(), target.size());
 }
 
 double Tensor::item() const {
@@ -233,19 +203,19 @@ Tensor Tensor::contiguous() const { return is_contiguous() ? *this : copy(); }
 
 Tensor Tensor::copy() const {
   const Tensor copy = of_storage(Storage::allocate(device_, bytes()), 0, shape_, dtype_, layout_);
-  const size_t element = static_cast<size_t>(info(dtype_).block_bytes);
-  std::byte* next = copy.raw();
-  if (!device_->host_accessible()) {
-    std::vector<std::byte> host(copy.bytes());
-    copy_to_host(host);
-    device_->copy_from_host(next, host.data(), host.size());
-  } else if (is_contiguous()) {
-    std::memcpy(next, raw(), copy.bytes());
+  device_->copy_elements(copy.raw(), *this);
+  return copy;
+}
+
+Tensor Tensor::on(const DevicePtr& device) const {
+  if (device == device_) return *this;
+  const Tensor copy = of_storage(Storage::allocate(device, bytes()), 0, shape_, dtype_, layout_);
+  if (device->host_accessible()) {
+    copy_to_host({copy.raw(), copy.bytes()});
+  } else if (device_->host_accessible()) {
+    device->copy_from_host(copy.raw(), contiguous().raw(), copy.bytes());
   } else {
-    for_each_offset(*this, element, [&](size_t offset) {
-      std::memcpy(next, raw() + offset, element);
-      next += element;
-    });
+    return on(device_->host()).on(device);
   }
   return copy;
 }

@@ -93,6 +93,8 @@ class Tensor {
   Tensor contiguous() const;
   /// A contiguous copy that shares nothing with this. Not recorded.
   Tensor copy() const;
+  /// Itself where it is on `device`, else a contiguous copy there. Not recorded.
+  Tensor on(const DevicePtr& device) const;
   /// This tensor without its trace: gradients stop here.
   Tensor detached() const;
   /// Shape and dtype without storage and trace.

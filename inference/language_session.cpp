@@ -292,12 +292,14 @@ std::span<const float> LanguageSession::step(std::span<const Feed> feeds) {
   for (const Feed& feed : feeds) {
     append(at(feed.sequence), feed);
   }
-  return {session_->output(0).data<float>(), static_cast<size_t>(rows * vocab_size())};
+  const DevicePtr host = model_->device()->host();
+  logits_ = session_->output(0).on(host);
+  hidden_ = session_->output(1).on(host);
+  return {logits_.data<float>(), static_cast<size_t>(rows * vocab_size())};
 }
 
 std::span<const float> LanguageSession::hidden() const {
-  return {session_->output(1).data<float>(),
-          static_cast<size_t>(hidden_rows_ * model_->config().hidden_size)};
+  return {hidden_.data<float>(), static_cast<size_t>(hidden_rows_ * model_->config().hidden_size)};
 }
 
 std::span<const float> LanguageSession::prefill(SequenceId sequence,

@@ -128,6 +128,7 @@ class LanguageSession {
   std::vector<Sequence> sequences_;
   double token_s_ = 0;  // of a prompt's token, lately; 0: not known
   int64_t hidden_rows_ = 0;
+  Tensor logits_, hidden_;  // of the last step, on the host
 };
 
 /// Captures `model`'s forward as a session runs it, before any pass.

@@ -30,6 +30,8 @@ struct Session::Bound {
   std::vector<Tensor> outputs;
   const ParameterVersion* version = nullptr;
   std::string fingerprint;
+  int runs = 0;                        // with this version
+  std::unique_ptr<DeviceGraph> graph;  // all calls, where the device records
 };
 
 Session::Session(Program program, const PassOptions& options) : program_(std::move(program)) {
@@ -40,7 +42,9 @@ Session::Session(Program program, const PassOptions& options) : program_(std::mo
   arena_ = Storage::allocate(program_.device, std::max<size_t>(plan_.arena_bytes, 64));
   for (int id : program_.inputs) {
     const Tensor& meta = program_.values[static_cast<size_t>(id)].meta;
-    input_memory_.push_back(Tensor::zeros(meta.shape(), meta.dtype(), program_.device));
+    const DevicePtr& device = program_.device;
+    input_memory_.push_back(Tensor::zeros(meta.shape(), meta.dtype(), device->host()));
+    device_inputs_.push_back(input_memory_.back().on(device));
   }
 }
 
@@ -66,7 +70,7 @@ void Session::bind_sources(Bound& bound) const {
       shape.push_back(dim.symbol < 0 ? dim.constant : bound.sizes[static_cast<size_t>(dim.symbol)]);
     }
     bound.values[v] =
-        Tensor::of_storage(input_memory_[i].storage(), 0, shape, input_memory_[i].dtype());
+        Tensor::of_storage(device_inputs_[i].storage(), 0, shape, device_inputs_[i].dtype());
   }
   for (size_t v = 0; v < program_.values.size(); ++v) {
     const ProgramValue& value = program_.values[v];
@@ -168,11 +172,21 @@ void Session::set_parameters(Bound& bound, const ParameterVersion& version) {
   }
   bound.version = &version;
   bound.fingerprint = version.fingerprint();
+  bound.runs = 0;
+  bound.graph = nullptr;
 }
 
-void Session::run(std::span<const int64_t> sizes, const ParameterVersion* version) {
-  Bound& bound = bind(sizes);
-  if (version != nullptr) set_parameters(bound, *version);
+// To a device that does not read the host's memory.
+void Session::send_inputs(const Bound& bound) const {
+  Device& device = *program_.device;
+  if (device.host_accessible()) return;
+  for (size_t i = 0; i < program_.inputs.size(); ++i) {
+    const Tensor& input = bound.values[static_cast<size_t>(program_.inputs[i])];
+    device.copy_from_host(input.raw(), input_memory_[i].raw(), input.bytes());
+  }
+}
+
+void Session::run_calls(const Bound& bound) const {
   const Tensor* operands = bound.operands.data();
   for (const Bound::Call& call : bound.calls) {
     call.kernel->run({{operands + call.in, call.in_count},
@@ -181,12 +195,50 @@ void Session::run(std::span<const int64_t> sizes, const ParameterVersion* versio
                       call.workspace,
                       *program_.device});
   }
+}
+
+// What runs a second time is likely to do so again: the device may record it.
+void Session::give(Bound& bound) const {
+  constexpr int kRecordedRun = 2;
+  if (++bound.runs == kRecordedRun) {
+    bound.graph = program_.device->record([&] { run_calls(bound); });
+  }
+  if (bound.graph) {
+    bound.graph->launch();
+  } else {
+    run_calls(bound);
+  }
+}
+
+void Session::run(std::span<const int64_t> sizes, const ParameterVersion* version) {
+  Bound& bound = bind(sizes);
+  if (version != nullptr) set_parameters(bound, *version);
+  send_inputs(bound);
+  give(bound);
   last_ = &bound;
 }
 
 const Tensor& Session::output(size_t index) const {
   if (last_ == nullptr) fail(Code::kFailedPrecondition, program_.name, "it has not run yet");
   return last_->outputs[index];
+}
+
+// What nodes that the device lacks cost, at the largest sizes.
+std::string Session::explain_copies() const {
+  int count = 0;
+  size_t bytes = 0;
+  for (size_t n = 0; n < program_.nodes.size(); ++n) {
+    if (kernels_[n] == nullptr || !kernels_[n]->on_host) continue;
+    ++count;
+    for (const std::vector<int>* ids : {&program_.nodes[n].in, &program_.nodes[n].out}) {
+      for (int id : *ids) {
+        if (id >= 0) bytes += program_.values[static_cast<size_t>(id)].meta.bytes();
+      }
+    }
+  }
+  if (count == 0) return "";
+  return fmt::format("  {} of {} nodes run on the CPU: a run copies up to {:.2f} MB for them\n",
+                     count, program_.nodes.size(), static_cast<double>(bytes) * 1e-6);
 }
 
 std::string Session::explain() const {
@@ -198,6 +250,7 @@ std::string Session::explain() const {
   text += fmt::format("  arena {:.2f} MB, naive {:.2f} MB\n",
                       static_cast<double>(plan_.arena_bytes) * 1e-6,
                       static_cast<double>(plan_.naive_bytes) * 1e-6);
+  text += explain_copies();
   for (size_t n = 0; n < program_.nodes.size(); ++n) {
     text += fmt::format("  {:4} {}: {}\n", n, program_.nodes[n].op->name,
                         kernels_[n] == nullptr ? "view" : kernels_[n]->name);

@@ -26,8 +26,8 @@ class Session {
   explicit Session(Program program, const PassOptions& options = {});
   ~Session();
 
-  /// Memory for input i of the program, at the bounds of its symbols; the caller fills it before
-  /// run(). Smaller inputs lie at its beginning, contiguous.
+  /// Memory of the host for input i of the program, at the bounds of its symbols; the caller fills
+  /// it before run(). Smaller inputs lie at its beginning, contiguous.
   const Tensor& input(size_t index) const { return input_memory_[index]; }
   /// Runs at these symbol sizes (in the order of the program's symbols, each from 0 to its bound)
   /// with the parameters of `version`; null where the program has none.
@@ -50,12 +50,17 @@ class Session {
   void bind_outputs(Bound& bound, const ProgramNode& node, std::span<const Tensor> in) const;
   void bind_call(Bound& bound, size_t n) const;
   void set_parameters(Bound& bound, const ParameterVersion& version);
+  void run_calls(const Bound& bound) const;
+  void give(Bound& bound) const;
+  void send_inputs(const Bound& bound) const;
+  std::string explain_copies() const;
 
   Program program_;
   std::vector<const Kernel*> kernels_;
   MemoryPlan plan_;
   std::shared_ptr<Storage> arena_;
-  std::vector<Tensor> input_memory_;            // per program input, at its bound
+  std::vector<Tensor> input_memory_;            // per program input, at its bound, on the host
+  std::vector<Tensor> device_inputs_;           // the same on the device: the same, where it can be
   std::vector<std::unique_ptr<Bound>> bounds_;  // most recently used first
   Bound* last_ = nullptr;
 };

@@ -89,9 +89,9 @@ int64_t permuted_heads(const std::string& name, const ModelConfig& config) {
   return 0;
 }
 
-// As the options want it: dequantised, or packed for the kernels, or as it is.
-void prepare(std::span<Tensor> tensors, const LoadOptions& options) {
-  if (!options.dequantise) pack_panels(tensors);
+// As the options want it: dequantised, or packed for the kernels of the host, or as it is.
+void prepare(std::span<Tensor> tensors, const Device& target, const LoadOptions& options) {
+  if (!options.dequantise && target.host_accessible()) pack_panels(tensors);
   for (Tensor& tensor : tensors) {
     if (is_quantised(tensor.dtype())) {
       if (options.dequantise) tensor = ops::dequantise(tensor);
@@ -101,9 +101,11 @@ void prepare(std::span<Tensor> tensors, const LoadOptions& options) {
   }
 }
 
-// In the device's memory, whose pages are huge: decoding reads all weights for each token, and the
-// addresses of a mapped file's small pages cost it a tenth of its speed.
-Tensor off_the_file(const Tensor& tensor, const std::shared_ptr<Storage>& file) {
+// In the device's memory. That of the host has huge pages: decoding reads all weights for each
+// token, and the addresses of a mapped file's small pages cost it a tenth of its speed.
+Tensor off_the_file(const Tensor& tensor, const std::shared_ptr<Storage>& file,
+                    const DevicePtr& target) {
+  if (tensor.device() != target) return tensor.on(target);
   return tensor.storage() == file ? tensor.copy() : tensor;
 }
 
@@ -130,7 +132,7 @@ ModelPtr assemble(const ModelConfig& config, std::vector<Named> tensors,
 // enough that the file's pages and their copies do not add up.
 class GgufGroup {
  public:
-  explicit GgufGroup(const GgufFile& file) : file_(file) {}
+  GgufGroup(const GgufFile& file, DevicePtr target) : file_(file), target_(std::move(target)) {}
 
   void add(const GgufTensorInfo& info, std::string name, const ModelConfig& config) {
     Tensor tensor = file_.get().tensor(info.name);
@@ -147,29 +149,31 @@ class GgufGroup {
   bool is_full() const { return bytes_ >= kBytes; }
 
   void move_to(std::vector<Named>& out, const LoadOptions& options) {
-    prepare(tensors_, options);
+    prepare(tensors_, *target_, options);
     for (size_t i = 0; i < tensors_.size(); ++i) {
       const auto& [info, storage] = mapped_[i];
-      out.push_back({std::move(names_[i]), off_the_file(tensors_[i], storage)});
+      out.push_back({std::move(names_[i]), off_the_file(tensors_[i], storage, target_)});
       file_.get().release_pages(info->name);
     }
-    *this = GgufGroup(file_);
+    *this = GgufGroup(file_, target_);
   }
 
  private:
   static constexpr size_t kBytes = size_t{8} << 20;
 
   std::reference_wrapper<const GgufFile> file_;
+  DevicePtr target_;
   std::vector<std::pair<const GgufTensorInfo*, std::shared_ptr<Storage>>> mapped_;
   std::vector<std::string> names_;
   std::vector<Tensor> tensors_;
   size_t bytes_ = 0;
 };
 
-LoadedModel load_gguf(const GgufFile& file, const std::string& path, const LoadOptions& options) {
+LoadedModel load_gguf(const GgufFile& file, const std::string& path, const DevicePtr& device,
+                      const LoadOptions& options) {
   const ModelConfig config = stretched(config_from_gguf(file), options);
   std::vector<Named> tensors;
-  GgufGroup group(file);
+  GgufGroup group(file, device);
   for (const GgufTensorInfo& info : file.tensors()) {
     std::string name = hugging_face_name(info.name);
     if (name.empty()) continue;
@@ -188,15 +192,15 @@ LoadedModel load_folder(const std::string& path, const DevicePtr& device,
   const std::string config_path = (fs::path(path) / "config.json").string();
   const ModelConfig config = stretched(
       config_from_json(parse_json(read_file(config_path, kMaxConfigBytes), config_path)), options);
-  const Safetensors files = Safetensors::open(path, device);
+  const Safetensors files = Safetensors::open(path, device->host());
   std::vector<Named> tensors;
   for (const std::string& name : files.names()) {
     if (name.ends_with(".rotary_emb.inv_freq")) continue;
     if (name == "lm_head.weight" && config.tied_embeddings) continue;
     const Tensor mapped = files.tensor(name);
     Tensor tensor = mapped;
-    prepare({&tensor, 1}, options);
-    tensors.push_back({name, off_the_file(tensor, mapped.storage())});
+    prepare({&tensor, 1}, *device, options);
+    tensors.push_back({name, off_the_file(tensor, mapped.storage(), device)});
     files.release_pages(name);
   }
   LoadedModel loaded;
@@ -212,13 +216,13 @@ Result<LoadedModel> load_model(const std::string& path, const DevicePtr& device,
   return capture_errors("model", [&] {
     if (!fs::exists(path)) fail(Code::kNotFound, "model", "{} does not exist", path);
     const std::shared_ptr<const GgufFile> file =
-        fs::is_directory(path) ? nullptr : GgufFile::open(path, device);
+        fs::is_directory(path) ? nullptr : GgufFile::open(path, device->host());
     // The tokenizer's tables take one thread about as long as the weights take all of them.
     std::future<Result<TextModel>> reading = std::async(
         device->threads().size() > 1 ? kThreadIfThereIsOne : std::launch::deferred,
         [&] { return file ? text_model_from_gguf(file->metadata()) : load_text_model(path); });
     LoadedModel loaded =
-        file ? load_gguf(*file, path, options) : load_folder(path, device, options);
+        file ? load_gguf(*file, path, device, options) : load_folder(path, device, options);
     Result<TextModel> text = reading.get();
     if (text) {
       loaded.text = std::move(text.value());

@@ -162,7 +162,9 @@ typedef struct yiti_attribute {
  * --ops` prints all). Inputs that were left out and outputs that nobody wants are null pointers. An
  * op whose last input may be repeated has more inputs than the declaration. An output that updates
  * an input in place is given as the same memory and offset. No other output overlaps an input.
- * Outputs are contiguous; inputs are contiguous except where supports_op asked for strides. */
+ * Outputs are contiguous; inputs are contiguous except where supports_op asked for strides.
+ * supports_op sees inputs without memory, contiguous, and no outputs: an op is supported with and
+ * without the outputs that only a gradient reads. */
 typedef struct yiti_op_call {
   uint32_t struct_size;
   uint32_t input_count;

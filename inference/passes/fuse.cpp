@@ -160,7 +160,8 @@ std::optional<ProgramNode> fused_node(const Program& program, const Uses& uses,
   for (int id : node.in) {
     metas.push_back(id < 0 ? Tensor() : program.values[static_cast<size_t>(id)].meta);
   }
-  if (node.op->choose_kernel(metas, node.attrs, *program.device) == nullptr) return std::nullopt;
+  const Kernel* kernel = node.op->choose_kernel(metas, node.attrs, *program.device);
+  if (kernel == nullptr || kernel->on_host) return std::nullopt;
   return node;
 }
 

@@ -86,7 +86,7 @@ MemoryPlan plan_memory(Program& program, const std::vector<const Kernel*>& kerne
                       &plan.offsets[v]});
   }
   for (size_t n = 0; n < kernels.size(); ++n) {
-    if (kernels[n] == nullptr || kernels[n]->workspace == nullptr) continue;
+    if (kernels[n] == nullptr || !kernels[n]->workspace) continue;
     std::vector<Tensor> metas;
     for (int id : program.nodes[n].in) {
       metas.push_back(id < 0 ? Tensor() : program.values[static_cast<size_t>(id)].meta);

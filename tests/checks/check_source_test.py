@@ -53,6 +53,12 @@ class CheckSource(unittest.TestCase):
         self.assert_finds("includes", {"ops/n/k.isa.cpp": '#include "core/tensor.h"\n'},
                           "only such headers of ops/")
 
+    def test_finds_vendors_in_the_library_only(self):
+        self.assert_finds("vendors", {"core/a.h": "// as cudaMalloc does\n"}, "core/a.h:1: cuda")
+        self.assert_finds("vendors", {"serving/a.cpp": "\nint OpenCL;\n"}, "serving/a.cpp:2:")
+        self.assert_passes("vendors", {"devices/cuda/a.cu": "cuda\n", "cli/a.cpp": "// cuda\n",
+                                       "ops/a.cpp": "// in ascending order\n"})
+
     def test_finds_long_files_but_not_generated_ones(self):
         self.assert_finds("lengths", {"core/a.cpp": "\n" * 601}, "601 lines; at most 600")
         self.assert_finds("lengths", {"tests/a.py": "\n" * 801}, "at most 800")

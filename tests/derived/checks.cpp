@@ -8,39 +8,12 @@
 
 #include "autograd/gradcheck.h"
 #include "core/error.h"
+#include "ops/derived/cases.h"
+#include "ops/derived/comparison.h"
 #include "ops/host_values.h"
-#include "tests/derived/cases.h"
 
 namespace yiti::derived {
 namespace {
-
-double epsilon_of(DType dtype) {
-  switch (dtype) {
-    case DType::kF64: return std::numeric_limits<double>::epsilon();
-    case DType::kF32: return std::numeric_limits<float>::epsilon();
-    case DType::kF16: return 0x1p-10;
-    case DType::kBF16: return 0x1p-7;
-    default: return 0;
-  }
-}
-
-// Measured / allowed: above 1 fails. Exact where nothing is allowed.
-double distance(const Tensor& got, const Tensor& wanted, const Accuracy& accuracy) {
-  const std::vector<double> g = to_doubles(got), w = to_doubles(wanted);
-  double largest = 0, worst = 0;
-  for (double value : w)
-    largest = std::isfinite(value) ? std::max(largest, std::fabs(value)) : largest;
-  const double allowed = accuracy.ulps * epsilon_of(wanted.dtype()) *
-                         std::sqrt(static_cast<double>(accuracy.reduced)) * largest;
-  for (size_t i = 0; i < w.size(); ++i) {
-    if (g[i] == w[i] || (std::isnan(g[i]) && std::isnan(w[i]))) continue;
-    const double apart = std::fabs(g[i] - w[i]);
-    worst = std::max(worst, std::isfinite(apart) && allowed > 0
-                                ? apart / allowed
-                                : std::numeric_limits<double>::infinity());
-  }
-  return worst;
-}
 
 std::vector<Tensor> copies(std::span<const Tensor> tensors) {
   std::vector<Tensor> out;
@@ -61,6 +34,18 @@ void for_each_case(const Op& op, const DevicePtr& device, std::span<const DType>
       }
     }
   }
+}
+
+// The devices of all instruction sets that this machine runs.
+std::vector<DevicePtr> devices(int threads) {
+  std::vector<DevicePtr> all;
+  for (Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512}) {
+    if (!is_supported(isa)) continue;
+    CpuOptions options;
+    options.threads = threads;
+    all.push_back(make_cpu_device(options, isa));
+  }
+  return all;
 }
 
 constexpr DType kAllTypes[] = {DType::kF32, DType::kF64, DType::kF16, DType::kBF16, DType::kI32};
@@ -88,19 +73,8 @@ void compare_kernel(const Op& op, const Kernel& kernel, const Case& c, const Dev
   const std::string where = fmt::format("{} on {}, {}", kernel.name, name(device->isa()), c.label);
   GuardedRun run = run_guarded(op, kernel, c.in, c.attrs, device);
   if (!run.damage.empty()) findings.failures.push_back(fmt::format("{}: {}", where, run.damage));
-  for (size_t i = 0; i < wanted.size(); ++i) {
-    if (!(wanted[i].shape() == run.out[i].shape()) || wanted[i].dtype() != run.out[i].dtype()) {
-      findings.failures.push_back(fmt::format(
-          "{}: reference output {} is {} of {}; wants {} of {}", where, i, wanted[i].shape().str(),
-          name(wanted[i].dtype()), run.out[i].shape().str(), name(run.out[i].dtype())));
-      continue;
-    }
-    const double ratio = distance(run.out[i], wanted[i], op.accuracy);
-    findings.worst = std::max(findings.worst, ratio);
-    if (!(ratio <= 1)) {
-      findings.failures.push_back(fmt::format("{}: output {} is {:.3g} times the allowed error off",
-                                              where, op.outputs[i].name, ratio));
-    }
+  for (const std::string& difference : differences(op, run.out, wanted, findings.worst)) {
+    findings.failures.push_back(fmt::format("{}: {}", where, difference));
   }
   const GuardedRun again = run_guarded(op, kernel, c.in, c.attrs, device);
   for (size_t i = 0; i < wanted.size(); ++i) {
@@ -114,22 +88,10 @@ void compare_kernel(const Op& op, const Kernel& kernel, const Case& c, const Dev
   if (first.empty()) first = run.out;
 }
 
-// The rows of a case [begin, begin + 1).
-std::vector<Tensor> row_of(const Op& op, std::span<const Tensor> tensors, int64_t row) {
-  std::vector<Tensor> out(tensors.begin(), tensors.end());
-  for (size_t i = 0; i < out.size(); ++i) {
-    if (!out[i].defined() || !has_rows(op, op.inputs[i].dims, out[i].rank())) continue;
-    Shape shape = out[i].shape();
-    shape.set(0, 1);
-    out[i] = out[i].as_strided(shape, out[i].strides(), row * out[i].strides()[0]);
-  }
-  return out;
-}
-
 void compare_rows(const Op& op, const Case& c, Findings& findings) {
   const std::vector<Tensor> whole = op(c.in, c.attrs);
   for (int64_t row = 0; row < c.in[0].dim(0); row += 5) {
-    const std::vector<Tensor> alone = op(row_of(op, c.in, row), c.attrs);
+    const std::vector<Tensor> alone = op(rows_of(op, c.in, row, row + 1), c.attrs);
     for (size_t i = 0; i < whole.size(); ++i) {
       const Tensor& out = whole[i];
       if (!out.defined() || !has_rows(op, op.outputs[i].dims, out.rank())) continue;

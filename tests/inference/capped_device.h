@@ -26,6 +26,11 @@ class CappedDevice final : public Device {
   void copy_to_host(void* target, const void* source, size_t bytes) override {
     device_->copy_to_host(target, source, bytes);
   }
+  void copy_elements(void* target, const Tensor& source) override {
+    device_->copy_elements(target, source);
+  }
+  void clear(void* target, size_t bytes) override { device_->clear(target, bytes); }
+  DevicePtr host() override { return shared_from_this(); }
   bool host_accessible() const override { return device_->host_accessible(); }
   ThreadPool& threads() override { return device_->threads(); }
   Isa isa() const override { return device_->isa(); }

@@ -7,6 +7,7 @@
 #include "models/lora.h"
 #include "models/peft.h"
 #include "tests/smollm2.h"
+#include "tests/test_device.h"
 #include "tests/training/fixture.h"
 
 namespace yiti {
@@ -53,7 +54,7 @@ class Parity : public testing::TestWithParam<Case> {
   }
 
   static ModelPtr load(int threads, Isa isa = choose_isa()) {
-    const DevicePtr device = make_cpu_device({.threads = threads}, isa);
+    const DevicePtr device = test_device(threads, isa);
     const ModelPtr base = load_model(GetParam().path, device, {.kv = GetParam().kv}).value().model;
     return GetParam().adapter.empty() ? base : load_peft(*base, GetParam().adapter);
   }

@@ -2,6 +2,7 @@
 #include "inference/language_session.h"
 #include "models/lora.h"
 #include "models/peft.h"
+#include "tests/test_device.h"
 #include "tests/training/fixture.h"
 
 namespace yiti {
@@ -12,7 +13,7 @@ class TinyFixture : public testing::TestWithParam<const char*> {
   TinyFixture()
       : folder_(std::string(YITI_TEST_DATA "/tiny/") + GetParam()),
         case_(read_json(folder_ + "/case.json")),
-        device_(make_cpu_device({.threads = 2})),
+        device_(test_device(2)),
         expected_(SafetensorsFile::open(folder_ + "/expected.safetensors", device_)),
         model_(load_model(folder_, device_).value().model),
         batch_(batch_of(expected_->tensor("input_ids"))) {}

@@ -48,13 +48,12 @@ struct GuardedRun {
 GuardedRun run_guarded(const Op& op, const Kernel& kernel, std::span<const Tensor> in,
                        const Attrs& attrs, const DevicePtr& device);
 
-/// Every kernel of the op that accepts the case on the device.
+/// Every kernel of the op that accepts the case on the device; where the device has its own, that.
 std::vector<const Kernel*> accepting(const Op& op, const Case& c, Device& device);
 
-/// The devices of all instruction sets that this machine runs.
-std::vector<DevicePtr> devices(int threads);
+/// Inputs of a case that may have rows, cut to [begin, end) of them.
+std::vector<Tensor> rows_of(const Op& op, std::span<const Tensor> in, int64_t begin, int64_t end);
 
-bool same_bits(const Tensor& a, const Tensor& b);
 bool is_updating(const Op& op);
 
 }  // namespace yiti::derived

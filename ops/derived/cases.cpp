@@ -1,4 +1,4 @@
-#include "tests/derived/cases.h"
+#include "ops/derived/cases.h"
 
 #include <algorithm>
 #include <cstring>
@@ -58,9 +58,11 @@ std::optional<Case> fill(const Op& op, const Sample& sample, size_t index, DType
 
 // Reports bytes around `bytes` at kGuard that are no longer what they were.
 std::string damage_of(const Storage& storage, size_t bytes, const std::string& what) {
-  for (size_t i = 0; i < storage.bytes(); ++i) {
+  std::vector<std::byte> all(storage.bytes());
+  storage.device()->copy_to_host(all.data(), storage.data(), all.size());
+  for (size_t i = 0; i < all.size(); ++i) {
     const bool inside = i >= kGuard && i < kGuard + bytes;
-    if (!inside && storage.data()[i] != kGuardByte) {
+    if (!inside && all[i] != kGuardByte) {
       const auto offset = static_cast<int64_t>(i) - static_cast<int64_t>(kGuard);
       return fmt::format("wrote {} at byte {} of {}", what, offset, bytes);
     }
@@ -68,11 +70,17 @@ std::string damage_of(const Storage& storage, size_t bytes, const std::string& w
   return "";
 }
 
-std::shared_ptr<Storage> guarded(const DevicePtr& device, size_t bytes) {
-  auto storage = Storage::allocate(device, bytes + 2 * kGuard);
-  std::fill_n(storage->data(), storage->bytes(), kGuardByte);
-  std::fill_n(storage->data() + kGuard, bytes, kGarbageByte);
+// Memory between guard bytes that holds `inside`.
+std::shared_ptr<Storage> guarded(const DevicePtr& device, std::span<const std::byte> inside) {
+  auto storage = Storage::allocate(device, inside.size() + 2 * kGuard);
+  std::vector<std::byte> all(storage->bytes(), kGuardByte);
+  std::copy(inside.begin(), inside.end(), all.begin() + kGuard);
+  device->copy_from_host(storage->data(), all.data(), all.size());
   return storage;
+}
+
+std::shared_ptr<Storage> guarded_garbage(const DevicePtr& device, size_t bytes) {
+  return guarded(device, std::vector<std::byte>(bytes, kGarbageByte));
 }
 
 std::string leading(const std::string& dims) {
@@ -132,17 +140,11 @@ std::optional<Case> make_longer(const Op& op, size_t index, int64_t factor, DTyp
   }
 }
 
-Tensor copy_of(const Tensor& tensor) {
-  if (!tensor.defined()) return tensor;
-  const Tensor flat = tensor.contiguous();
-  const auto storage = Storage::allocate(tensor.device(), flat.bytes());
-  std::memcpy(storage->data(), flat.raw(), flat.bytes());
-  return Tensor::of_storage(storage, 0, flat.shape(), flat.dtype(), flat.layout());
-}
+Tensor copy_of(const Tensor& tensor) { return tensor.defined() ? tensor.copy() : tensor; }
 
 Tensor laid_out(const Tensor& tensor, int layout) {
   if (!tensor.defined() || is_quantised(tensor.dtype()) || tensor.rank() == 0) return tensor;
-  Shape memory, strides = tensor.shape();
+  Shape strides = tensor.shape();
   int64_t step = layout == 0 ? 1 : 2;
   if (layout == 0) {
     for (int axis = 0; axis < tensor.rank(); ++axis) {
@@ -156,23 +158,21 @@ Tensor laid_out(const Tensor& tensor, int layout) {
     }
   }
   const auto element = static_cast<size_t>(info(tensor.dtype()).block_bytes);
-  const auto elements = step + 3;
-  const Tensor room =
-      Tensor::of_storage(guarded(tensor.device(), static_cast<size_t>(elements) * element), kGuard,
-                         {elements}, tensor.dtype());
-  const Tensor placed = room.as_strided(tensor.shape(), strides, tensor.numel() == 0 ? 0 : 3);
   std::vector<std::byte> bytes(tensor.bytes());
   tensor.copy_to_host(bytes);
+  const int64_t elements = step + 3, first = tensor.numel() == 0 ? 0 : 3;
+  std::vector<std::byte> room(static_cast<size_t>(elements) * element, kGarbageByte);
   for (int64_t i = 0; i < tensor.numel(); ++i) {
-    int64_t rest = i, offset = 0;
+    int64_t rest = i, offset = first;
     for (int axis = tensor.rank() - 1; axis >= 0; --axis) {
       offset += rest % tensor.dim(axis) * strides[axis];
       rest /= tensor.dim(axis);
     }
-    std::memcpy(placed.raw() + static_cast<size_t>(offset) * element,
+    std::memcpy(room.data() + static_cast<size_t>(offset) * element,
                 bytes.data() + static_cast<size_t>(i) * element, element);
   }
-  return placed;
+  return Tensor::of_storage(guarded(tensor.device(), room), kGuard, {elements}, tensor.dtype())
+      .as_strided(tensor.shape(), strides, first);
 }
 
 GuardedRun run_guarded(const Op& op, const Kernel& kernel, std::span<const Tensor> in,
@@ -181,18 +181,15 @@ GuardedRun run_guarded(const Op& op, const Kernel& kernel, std::span<const Tenso
   std::vector<Tensor> inputs(in.begin(), in.end());
   const std::vector<Tensor> metas = op.infer(inputs, attrs);
   for (size_t i = 0; i < metas.size(); ++i) {
-    const auto storage = guarded(device, metas[i].bytes());
-    run.out.push_back(
-        Tensor::of_storage(storage, kGuard, metas[i].shape(), metas[i].dtype(), metas[i].layout()));
-    if (op.outputs[i].alias < 0) continue;
-    Tensor& updated = inputs[static_cast<size_t>(op.outputs[i].alias)];
-    std::vector<std::byte> bytes(updated.bytes());
-    updated.copy_to_host(bytes);
-    std::memcpy(run.out[i].raw(), bytes.data(), bytes.size());
-    updated = run.out[i];
+    const int alias = op.outputs[i].alias;
+    std::vector<std::byte> inside(metas[i].bytes(), kGarbageByte);
+    if (alias >= 0) inputs[static_cast<size_t>(alias)].copy_to_host(inside);
+    run.out.push_back(Tensor::of_storage(guarded(device, inside), kGuard, metas[i].shape(),
+                                         metas[i].dtype(), metas[i].layout()));
+    if (alias >= 0) inputs[static_cast<size_t>(alias)] = run.out[i];
   }
-  const size_t bytes = kernel.workspace != nullptr ? kernel.workspace(inputs, attrs, *device) : 0;
-  const auto workspace = guarded(device, bytes);
+  const size_t bytes = kernel.workspace ? kernel.workspace(inputs, attrs, *device) : 0;
+  const auto workspace = guarded_garbage(device, bytes);
   kernel.run({inputs, run.out, attrs, workspace->data() + kGuard, *device});
   run.damage = damage_of(*workspace, bytes, "around the workspace");
   for (size_t i = 0; i < metas.size() && run.damage.empty(); ++i) {
@@ -204,6 +201,11 @@ GuardedRun run_guarded(const Op& op, const Kernel& kernel, std::span<const Tenso
 
 std::vector<const Kernel*> accepting(const Op& op, const Case& c, Device& device) {
   std::vector<const Kernel*> found;
+  if (device.has_own_kernels()) {
+    const Kernel* own = op.choose_kernel(c.in, c.attrs, device);
+    if (own != nullptr && !own->on_host) found.push_back(own);
+    return found;
+  }
   for (const Kernel& kernel : op.kernels) {
     if (kernel.device_kind == device.kind() && !(kernel.refuses && kernel.refuses(c.in, c.attrs))) {
       found.push_back(&kernel);
@@ -212,25 +214,15 @@ std::vector<const Kernel*> accepting(const Op& op, const Case& c, Device& device
   return found;
 }
 
-std::vector<DevicePtr> devices(int threads) {
-  std::vector<DevicePtr> all;
-  for (Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512}) {
-    if (is_supported(isa)) {
-      CpuOptions options;
-      options.threads = threads;
-      all.push_back(make_cpu_device(options, isa));
-    }
+std::vector<Tensor> rows_of(const Op& op, std::span<const Tensor> in, int64_t begin, int64_t end) {
+  std::vector<Tensor> out(in.begin(), in.end());
+  for (size_t i = 0; i < out.size(); ++i) {
+    if (!out[i].defined() || !has_rows(op, op.inputs[i].dims, out[i].rank())) continue;
+    Shape shape = out[i].shape();
+    shape.set(0, end - begin);
+    out[i] = out[i].as_strided(shape, out[i].strides(), begin * out[i].strides()[0]);
   }
-  return all;
-}
-
-bool same_bits(const Tensor& a, const Tensor& b) {
-  if (!a.defined() || !b.defined()) return a.defined() == b.defined();
-  if (!(a.shape() == b.shape()) || a.dtype() != b.dtype()) return false;
-  std::vector<std::byte> left(a.bytes()), right(b.bytes());
-  a.copy_to_host(left);
-  b.copy_to_host(right);
-  return left == right;
+  return out;
 }
 
 bool is_updating(const Op& op) {
