@@ -24,8 +24,8 @@ Place Launcher::take(int64_t bytes) {
   taken_ += (static_cast<uint64_t>(bytes) + 63) / 64 * 64;
   most_taken_ = std::max(most_taken_, taken_);
   if (!plans() && taken_ > workspace_bytes_) {
-    fail(YITI_STATUS_INVALID_ARGUMENT, "workspace has {} bytes; wants {} or more",
-         workspace_bytes_, taken_);
+    fail(YITI_STATUS_INVALID_ARGUMENT, "workspace has {} bytes; wants {} or more", workspace_bytes_,
+         taken_);
   }
   return part;
 }

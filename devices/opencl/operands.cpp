@@ -3,7 +3,7 @@
 namespace yiti::opencl {
 
 const char* dtype_name(uint32_t dtype) {
-  static constexpr const char* kNames[] = {"?",   "f64", "f32", "f16",  "bf16", "i64", "i32",
+  static constexpr const char* kNames[] = {"?",   "f64", "f32", "f16",  "bf16", "i64",  "i32",
                                            "i16", "i8",  "u8",  "bool", "q4_0", "q4_1", "q8_0"};
   return dtype < std::size(kNames) ? kNames[dtype] : "?";
 }
@@ -28,9 +28,9 @@ void require_f32(const Call& call, int count) {
   for (int i = 0; i < count; ++i) {
     const Operand x = call.in(i);
     if (!x || x.is_f32()) continue;
-    require(x.dtype() != YITI_DTYPE_F64 && x.dtype() != YITI_DTYPE_F16 &&
-                x.dtype() != YITI_DTYPE_BF16,
-            "takes f32; got {}", dtype_name(x.dtype()));
+    require(
+        x.dtype() != YITI_DTYPE_F64 && x.dtype() != YITI_DTYPE_F16 && x.dtype() != YITI_DTYPE_BF16,
+        "takes f32; got {}", dtype_name(x.dtype()));
   }
 }
 

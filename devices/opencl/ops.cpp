@@ -8,9 +8,9 @@ namespace yiti::opencl {
 std::span<const OpEntry> all_ops() {
   static const std::vector<OpEntry> all = [] {
     std::vector<OpEntry> list;
-    for (const auto family : {elementwise_ops(), copy_ops(), reduction_ops(), norm_ops(),
-                              linear_ops(), gather_ops(), attention_ops(), loss_ops(),
-                              optimiser_ops(), image_ops()}) {
+    for (const auto family :
+         {elementwise_ops(), copy_ops(), reduction_ops(), norm_ops(), linear_ops(), gather_ops(),
+          attention_ops(), loss_ops(), optimiser_ops(), image_ops()}) {
       list.insert(list.end(), family.begin(), family.end());
     }
     return list;

@@ -36,7 +36,8 @@ yiti_status guarded(yiti_message* message, F f) noexcept {
 
 bool runs_opencl_1_2(cl_device_id id) {
   const std::string version = device_text(id, CL_DEVICE_VERSION);  // "OpenCL 1.2 …"
-  return version.compare(0, 10, "OpenCL 1.2") >= 0 && device_value<cl_bool>(id, CL_DEVICE_AVAILABLE) &&
+  return version.compare(0, 10, "OpenCL 1.2") >= 0 &&
+         device_value<cl_bool>(id, CL_DEVICE_AVAILABLE) &&
          device_value<cl_bool>(id, CL_DEVICE_COMPILER_AVAILABLE) &&
          device_value<size_t>(id, CL_DEVICE_MAX_WORK_GROUP_SIZE) >= kGroup;
 }
@@ -102,8 +103,8 @@ yiti_status query(yiti_device* device, yiti_device_info* info, yiti_message* mes
     told.alignment = device_value<cl_uint>(id, CL_DEVICE_MEM_BASE_ADDR_ALIGN) / 8;
     told.memory_bytes = device_value<cl_ulong>(id, CL_DEVICE_GLOBAL_MEM_SIZE);
     put_text(told.name, device_text(id, CL_DEVICE_NAME));
-    put_text(told.driver, device_text(id, CL_DEVICE_VERSION) + " " +
-                              device_text(id, CL_DRIVER_VERSION));
+    put_text(told.driver,
+             device_text(id, CL_DEVICE_VERSION) + " " + device_text(id, CL_DRIVER_VERSION));
     std::memcpy(info, &told, told.struct_size);
   });
 }

@@ -48,8 +48,8 @@ void multiply(Launcher& run, const FloatMatrix& a, const FloatMatrix& b, const P
   const size_t row_tiles = ceil_div(m, kRows);
   const int64_t packed = static_cast<int64_t>(row_tiles) * kRows * k;
   const Place tiles = run.take_floats(packed);
-  run.each({"products", "pack_rows", type}, packed, floats(a.place), a.row_step, a.column_step, m, k,
-           floats(tiles));
+  run.each({"products", "pack_rows", type}, packed, floats(a.place), a.row_step, a.column_step, m,
+           k, floats(tiles));
   run.launch({"products", "multiply", type}, {ceil_div(n, kColumns) * 8, kLeaves, row_tiles},
              {8, kLeaves, 1}, floats(tiles), Pointer{b.place, element_bytes(b.dtype)}, b.row_step,
              b.column_step, pointer(options.bias), options.bias ? 1 : 0, floats(c),

@@ -12,9 +12,7 @@ struct FloatMatrix {
   int64_t row_step = 0, column_step = 1;  ///< in elements
   uint32_t dtype = YITI_DTYPE_F32;
 
-  FloatMatrix transposed() const {
-    return {place, columns, rows, column_step, row_step, dtype};
-  }
+  FloatMatrix transposed() const { return {place, columns, rows, column_step, row_step, dtype}; }
 };
 
 FloatMatrix row_major(const Place& place, int64_t rows, int64_t columns);

@@ -38,8 +38,7 @@ Walk broadcast_walk(const Operand& x, const Operand& out) {
   for (int axis = 0; axis < out.rank(); ++axis) {
     const int own = axis - added;
     walk.size[static_cast<size_t>(axis)] = out.dim(axis);
-    walk.step[static_cast<size_t>(axis)] =
-        own < 0 || x.dim(own) == 1 ? 0 : dense_step(x, own);
+    walk.step[static_cast<size_t>(axis)] = own < 0 || x.dim(own) == 1 ? 0 : dense_step(x, own);
   }
   return joined(walk);
 }

@@ -12,8 +12,8 @@ const char* index_type(const Operand& index) {
 
 void require_heads(const Operand& q) {
   require(q.is_f32(), "takes f32; got {}", dtype_name(q.dtype()));
-  require(q.dim(2) >= 1 && q.dim(2) <= kMaxHeadDim, "heads of {} elements; takes 1 to {}",
-          q.dim(2), kMaxHeadDim);
+  require(q.dim(2) >= 1 && q.dim(2) <= kMaxHeadDim, "heads of {} elements; takes 1 to {}", q.dim(2),
+          kMaxHeadDim);
 }
 
 void rope_table(Launcher& run, const Call& call) {
@@ -29,8 +29,8 @@ void rope(Launcher& run, const Call& call) {
   require_f32(call, 3);
   const Operand x = call.in(0), cosines = call.in(1);
   run.each({"rope", "rope", "-DINDEX=int"}, x.numel(), pointer(x), pointer(cosines),
-           pointer(call.in(2)), pointer(call.out(0)), call.flag("inverse") ? -1.0f : 1.0f,
-           x.dim(1), x.dim(2), cosines.dim(1));
+           pointer(call.in(2)), pointer(call.out(0)), call.flag("inverse") ? -1.0f : 1.0f, x.dim(1),
+           x.dim(2), cosines.dim(1));
 }
 
 // Build options that read, write and round elements of a cache.
@@ -46,7 +46,8 @@ KeptType kept_type(uint32_t dtype) {
       return {"-DKV=float -DKV_AT(p,i)=(p)[i]", "-DPOOL=float -DPUT(p,i,x)=(p)[i]=(x)", ""};
     case YITI_DTYPE_F16:
       return {"-DKV=half -DKV_AT(p,i)=vload_half(i,p)",
-              "-DPOOL=half -DPUT(p,i,x)=vstore_half_rte(x,i,p)", "-DKEPT -DROUNDED(x)=round_half(x)"};
+              "-DPOOL=half -DPUT(p,i,x)=vstore_half_rte(x,i,p)",
+              "-DKEPT -DROUNDED(x)=round_half(x)"};
     case YITI_DTYPE_BF16:
       return {"-DKV=ushort -DKV_AT(p,i)=from_bf16((p)[i])",
               "-DPOOL=ushort -DPUT(p,i,x)=(p)[i]=to_bf16(x)",
@@ -60,8 +61,7 @@ KeptType kept_type(uint32_t dtype) {
 }
 
 uint32_t kept_dtype(std::string_view name) {
-  for (const uint32_t dtype :
-       {YITI_DTYPE_F32, YITI_DTYPE_F16, YITI_DTYPE_BF16, YITI_DTYPE_I8}) {
+  for (const uint32_t dtype : {YITI_DTYPE_F32, YITI_DTYPE_F16, YITI_DTYPE_BF16, YITI_DTYPE_I8}) {
     if (name == dtype_name(dtype)) return dtype;
   }
   fail(YITI_STATUS_INVALID_ARGUMENT, "keys and values in \"{}\"; wants f32, f16, bf16 or i8", name);
@@ -149,9 +149,9 @@ void kv_write(Launcher& run, const Call& call) {
   require_f32(call, 2);
   require(slots.dtype() == YITI_DTYPE_I64, "takes i64 slots; got {}", dtype_name(slots.dtype()));
   const std::string options = fmt::format("-DHEAD_DIM=1 {}", kept_type(k_pool.dtype()).write);
-  run.each({"attention", "kv_write", options}, k.dim(0) * k.dim(1), pointer(k),
-           pointer(call.in(1)), pointer(slots), pointer(k_pool), pointer(call.out(1)), k.dim(1),
-           k.dim(2), k_pool.dim(0), Launcher::kFault);
+  run.each({"attention", "kv_write", options}, k.dim(0) * k.dim(1), pointer(k), pointer(call.in(1)),
+           pointer(slots), pointer(k_pool), pointer(call.out(1)), k.dim(1), k.dim(2), k_pool.dim(0),
+           Launcher::kFault);
 }
 
 constexpr OpEntry kOps[] = {

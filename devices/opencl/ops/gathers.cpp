@@ -35,11 +35,11 @@ void embedding(Launcher& run, const Call& call) {
              Launcher::kFault);
     return;
   }
-  const char* reader = weight.dtype() == YITI_DTYPE_F32   ? "-DWEIGHT=float -DVALUE(i)=weight[i]"
-                       : weight.dtype() == YITI_DTYPE_F16 ? "-DWEIGHT=half -DVALUE(i)=vload_half(i,weight)"
-                       : weight.dtype() == YITI_DTYPE_BF16
-                           ? "-DWEIGHT=ushort -DVALUE(i)=from_bf16(weight[i])"
-                           : nullptr;
+  const char* reader =
+      weight.dtype() == YITI_DTYPE_F32    ? "-DWEIGHT=float -DVALUE(i)=weight[i]"
+      : weight.dtype() == YITI_DTYPE_F16  ? "-DWEIGHT=half -DVALUE(i)=vload_half(i,weight)"
+      : weight.dtype() == YITI_DTYPE_BF16 ? "-DWEIGHT=ushort -DVALUE(i)=from_bf16(weight[i])"
+                                          : nullptr;
   require(reader != nullptr, "takes no weight of {}", dtype_name(weight.dtype()));
   run.each({"gathers", "embed", fmt::format("{} -DINDEX={}", reader, index_type(ids))}, y.numel(),
            pointer(ids), pointer(weight), pointer(y), rows, width, Launcher::kFault);

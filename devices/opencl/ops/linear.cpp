@@ -75,7 +75,11 @@ FloatMatrix matrix_at(const Operand& x, const Operand& out, int64_t index) {
     if (own >= 0 && x.dim(own) != 1) first += index % out.dim(axis) * x.stride(own);
     index /= out.dim(axis);
   }
-  return {pointer(x).place.at(first * 4), x.dim(-2), x.dim(-1), x.stride(-2), x.stride(-1),
+  return {pointer(x).place.at(first * 4),
+          x.dim(-2),
+          x.dim(-1),
+          x.stride(-2),
+          x.stride(-1),
           YITI_DTYPE_F32};
 }
 

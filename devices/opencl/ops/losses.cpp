@@ -15,9 +15,8 @@ std::string label_options(const Operand& labels) {
 void losses(Launcher& run, const Call& call, const Operand& labels, const Place& logits,
             int64_t first, int64_t rows, int64_t classes) {
   const Operand lse = call.out(1);
-  run.rows({"norms", "cross_entropy", label_options(labels)}, rows, floats(logits),
-           pointer(labels), pointer(call.out(0)), pointer(lse), lse ? 1 : 0, first, classes,
-           Launcher::kFault);
+  run.rows({"norms", "cross_entropy", label_options(labels)}, rows, floats(logits), pointer(labels),
+           pointer(call.out(0)), pointer(lse), lse ? 1 : 0, first, classes, Launcher::kFault);
 }
 
 // The gradient for logits, from `lse` and `dloss` on; target may be the logits themselves.
@@ -38,8 +37,8 @@ void cross_entropy(Launcher& run, const Call& call) {
 void cross_entropy_backward(Launcher& run, const Call& call) {
   require_f32(call, 4);
   const Operand logits = call.in(0);
-  slopes(run, call.in(1), call.in(2), call.in(3), pointer(logits).place,
-         pointer(call.out(0)).place, 0, logits.dim(0), logits.dim(1));
+  slopes(run, call.in(1), call.in(2), call.in(3), pointer(logits).place, pointer(call.out(0)).place,
+         0, logits.dim(0), logits.dim(1));
 }
 
 // Calls visit(first row, rows, logits) for a chunk of rows after the other.

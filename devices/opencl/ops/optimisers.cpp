@@ -12,9 +12,9 @@ void adamw_step(Launcher& run, const Call& call) {
   const auto step = static_cast<double>(call.integer("step"));
   const auto f = [](double value) { return static_cast<float>(value); };
   run.each({"optimisers", "adamw_step", ""}, call.out(0).numel(), pointer(call.out(0)),
-           pointer(call.in(1)), pointer(call.out(1)), pointer(call.out(2)),
-           call.real("grad_scale"), f(1 - lr * call.number("weight_decay")), f(1 - beta1),
-           f(beta2), f(1 - beta2), f(std::sqrt(1 - std::pow(beta2, step))), call.real("eps"),
+           pointer(call.in(1)), pointer(call.out(1)), pointer(call.out(2)), call.real("grad_scale"),
+           f(1 - lr * call.number("weight_decay")), f(1 - beta1), f(beta2), f(1 - beta2),
+           f(std::sqrt(1 - std::pow(beta2, step))), call.real("eps"),
            f(lr / (1 - std::pow(beta1, step))));
 }
 

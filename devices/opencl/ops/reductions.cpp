@@ -62,9 +62,8 @@ void top_k(Launcher& run, const Call& call) {
 }
 
 constexpr OpEntry kOps[] = {
-    {"sum", reduce, 1},  {"mean", reduce, 1}, {"max", reduce, 1}, {"min", reduce, 1},
-    {"argmax", best, 1}, {"argmin", best, 1}, {"square_sum", square_sum},
-    {"top_k", top_k},
+    {"sum", reduce, 1},  {"mean", reduce, 1}, {"max", reduce, 1},         {"min", reduce, 1},
+    {"argmax", best, 1}, {"argmin", best, 1}, {"square_sum", square_sum}, {"top_k", top_k},
 };
 
 }  // namespace
