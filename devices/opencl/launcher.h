@@ -27,6 +27,13 @@ struct Walk {
 };
 static_assert(sizeof(Walk) == 136);
 
+/// How windows lie over images: struct Windows in kernels/images.cl.
+struct Windows {
+  int64_t images = 0, channels = 0, outputs = 0, groups = 1;
+  int64_t height = 0, width = 0, kernel_h = 1, kernel_w = 1, out_h = 0, out_w = 0;
+  int64_t stride_h = 1, stride_w = 1, padding_h = 0, padding_w = 0, dilation_h = 1, dilation_w = 1;
+};
+
 /// Work-items of a group in kernels that take one; GROUP in kernels/common.cl.
 inline constexpr size_t kGroup = 64;
 
@@ -97,7 +104,7 @@ class Launcher {
   };
 
   template <class T>
-  requires std::is_arithmetic_v<T> || std::is_same_v<T, Walk>
+  requires std::is_arithmetic_v<T> || std::is_same_v<T, Walk> || std::is_same_v<T, Windows>
   static void add(Arguments& arguments, const T& value) {
     static_assert(!std::is_same_v<T, bool> && !std::is_same_v<T, size_t>);
     arguments.list[arguments.count++] = {&value, sizeof(value), nullptr};

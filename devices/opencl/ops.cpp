@@ -19,7 +19,7 @@ std::span<const OpEntry> all_ops() {
     std::vector<OpEntry> list;
     for (const auto family :
          {elementwise_ops(), copy_ops(), reduction_ops(), norm_ops(), linear_ops(), gather_ops(),
-          attention_ops(), loss_ops(), optimiser_ops()}) {
+          attention_ops(), loss_ops(), optimiser_ops(), image_ops()}) {
       list.insert(list.end(), family.begin(), family.end());
     }
     return list;

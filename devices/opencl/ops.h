@@ -24,6 +24,7 @@ std::span<const OpEntry> gather_ops();
 std::span<const OpEntry> attention_ops();
 std::span<const OpEntry> loss_ops();
 std::span<const OpEntry> optimiser_ops();
+std::span<const OpEntry> image_ops();
 
 /// All of them; an op's number in faults is its place here plus 1.
 std::span<const OpEntry> all_ops();

@@ -86,16 +86,15 @@ inline void start_row(__global const float *q, float scale, __local float *query
   barrier(CLK_LOCAL_MEM_FENCE);
 }
 
+// A row that sees no key is zero.
 inline void put_row(const Gathered *row, __global float *out) {
   EACH_PART(part, d) {
-    if (d < HEAD_DIM) out[d] = row->out[part] / row->total;
+    if (d < HEAD_DIM) out[d] = row->total == 0.0f ? 0.0f : row->out[part] / row->total;
   }
 }
 
-inline void put_zeros(__global float *out) {
-  EACH_PART(part, d) {
-    if (d < HEAD_DIM) out[d] = 0;
-  }
+inline int lowest_key(int position, long window) {
+  return window > 0 && position >= window ? position - (int)window + 1 : 0;
 }
 
 #ifdef PAGED
@@ -114,27 +113,20 @@ __kernel ONE_GROUP void attention_paged(IN(float, q), IN(KV, k_pool), IN(KV, v_p
   AT(out);
   q += get_group_id(0) * (long)HEAD_DIM;
   out += get_group_id(0) * (long)HEAD_DIM;
-  const int own = sequence[sequence_at + token], position = positions[positions_at + token];
-  if (own < 0) {
-    put_zeros(out);
-    return;
-  }
-  const int lowest = window > 0 && position >= window ? position - (int)window + 1 : 0;
-  int fits = own < sequences && position >= 0 && position < table_width * GROUP;
-  if (fits) {
+  const int own = sequence[sequence_at + token], given = positions[positions_at + token];
+  const int lowest = lowest_key(given, window);
+  int fits = own < sequences && given >= 0 && given < table_width * GROUP;
+  if (own >= 0 && fits) {
     tables += own * table_width;
-    for (int b = lowest / GROUP; b <= position / GROUP; ++b) {
+    for (int b = lowest / GROUP; b <= given / GROUP; ++b) {
       fits = fits && tables[b] >= 0 && tables[b] < blocks;
     }
   }
-  if (!fits) {
-    if (get_local_id(0) == 0) REPORT;
-    put_zeros(out);
-    return;
-  }
+  if (own >= 0 && !fits && get_local_id(0) == 0) REPORT;
+  const int position = own >= 0 && fits ? given : -1;
   Gathered row;
   start_row(q, scale, query, &row);
-  for (int b = lowest / GROUP; b <= position / GROUP; ++b) {
+  for (int b = lowest / GROUP; b * GROUP <= position; ++b) {
     const long first = (tables[b] * kv_heads + head / (heads / kv_heads)) * BLOCK_ELEMENTS;
     KeyBlock block;
     block.k = k_pool + first;
@@ -169,16 +161,12 @@ __kernel ONE_GROUP void attention(IN(float, q), IN(KV, k), IN(KV, v), IN(float, 
   out += get_group_id(0) * (long)HEAD_DIM;
   const long given = positions[token];
   const int goes_on = given == 0 || (token > 0 && given == positions[token - 1] + 1);
-  if (!goes_on || given < 0 || given > token) {
-    if (get_local_id(0) == 0) REPORT;
-    put_zeros(out);
-    return;
-  }
-  const int position = (int)given;
-  const int lowest = window > 0 && position >= window ? position - (int)window + 1 : 0;
+  const int fits = goes_on && given >= 0 && given <= token;
+  if (!fits && get_local_id(0) == 0) REPORT;
+  const int position = fits ? (int)given : -1, lowest = lowest_key(position, window);
   Gathered row;
   start_row(q, scale, query, &row);
-  for (int b = lowest / GROUP; b <= position / GROUP; ++b) {
+  for (int b = lowest / GROUP; b * GROUP <= position; ++b) {
     const long first = (token - position + b * GROUP) * kv_heads + head / (heads / kv_heads);
     KeyBlock block;
     block.k = k + first * HEAD_DIM;

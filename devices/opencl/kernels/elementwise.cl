@@ -54,6 +54,34 @@ __kernel void swiglu_backward(IN(float, gate), IN(float, up), IN(float, dy), OUT
   dup[i] = dy[i] * (g * s);
   dgate[i] = dy[i] * up[i] * (s * fma(g, 1.0f - s, 1.0f));
 }
+
+// Ten rounds of Philox4x32 (Salmon et al. 2011): the first 64 bits of number `index` of a stream.
+inline ulong random_bits(ulong index, ulong stream, ulong seed) {
+  uint c0 = (uint)index, c1 = (uint)(index >> 32), c2 = (uint)stream, c3 = (uint)(stream >> 32);
+  uint key0 = (uint)seed, key1 = (uint)(seed >> 32);
+  for (int round = 0; round < 10; ++round) {
+    const ulong a = 0xD2511F53UL * c0, b = 0xCD9E8D57UL * c2;
+    c0 = (uint)(b >> 32) ^ c1 ^ key0;
+    c1 = (uint)b;
+    c2 = (uint)(a >> 32) ^ c3 ^ key1;
+    c3 = (uint)a;
+    key0 += 0x9E3779B9;
+    key1 += 0xBB67AE85;
+  }
+  return (ulong)c1 << 32 | c0;
+}
+
+// x where a random number of 32 bits reaches the threshold, scaled up; else 0. Two elements share a
+// draw.
+__kernel void dropout(IN(float, x), OUT(float, y), const long seed, const long stream,
+                      const long threshold, const float factor, const long count) {
+  const long i = get_global_id(0);
+  AT(x);
+  AT(y);
+  if (i >= count) return;
+  const ulong bits = random_bits((ulong)(i / 2), (ulong)stream, (ulong)seed);
+  y[i] = (long)(i % 2 == 0 ? (uint)bits : bits >> 32) >= threshold ? x[i] * factor : 0.0f;
+}
 #else
 
 // Operands whose elements repeat after left_count and right_count, or that a Walk describes.

@@ -76,6 +76,51 @@ REDUCTION(mean, 0, a + b, a / (T)n)
 
 BEST(argmax, b > a)
 BEST(argmin, b < a)
+
+#ifdef FLOATS
+// The k best of a row in argmax's order: each is the best of those behind the one before.
+__kernel ONE_GROUP void top_k(IN(T, in), OUT(T, values), OUT(long, places), const long k,
+                              const long width) {
+  SHARED T room[GROUP];
+  SHARED long room_places[GROUP];
+  const int lane = get_local_id(0);
+  in += in_at + get_group_id(0) * width;
+  values += values_at + get_group_id(0) * k;
+  places += places_at + get_group_id(0) * k;
+  T last = 0;
+  long last_at = -1;
+  for (long j = 0; j < k; ++j) {
+    T a = 0;
+    long at = -1;
+    for (long i = lane; i < width; i += GROUP) {
+      const int is_behind = last_at < 0 || argmax_wins(last, last_at, in[i], i);
+      if (!is_behind || i == last_at || (at >= 0 && !argmax_wins(in[i], i, a, at))) continue;
+      a = in[i];
+      at = i;
+    }
+    room[lane] = a;
+    room_places[lane] = at;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    for (int half_size = GROUP / 2; half_size > 0; half_size /= 2) {
+      const int other = lane + half_size;
+      if (lane < half_size && room_places[other] >= 0 &&
+          (room_places[lane] < 0 ||
+           argmax_wins(room[other], room_places[other], room[lane], room_places[lane]))) {
+        room[lane] = room[other];
+        room_places[lane] = room_places[other];
+      }
+      barrier(CLK_LOCAL_MEM_FENCE);
+    }
+    last = room[0];
+    last_at = room_places[0];
+    barrier(CLK_LOCAL_MEM_FENCE);
+    if (lane == 0) {
+      values[j] = last;
+      places[j] = last_at;
+    }
+  }
+}
+#endif
 #endif
 
 #ifdef SQUARES

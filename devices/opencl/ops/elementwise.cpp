@@ -1,5 +1,5 @@
 // Ops whose result's elements come from one element of each operand.
-#include <array>
+#include <cmath>
 
 #include "devices/opencl/ops.h"
 #include "devices/opencl/walks.h"
@@ -72,6 +72,14 @@ void swiglu_backward(Launcher& run, const Call& call) {
            pointer(call.in(1)), pointer(call.in(2)), pointer(call.out(0)), pointer(call.out(1)));
 }
 
+void dropout(Launcher& run, const Call& call) {
+  require_f32(call, 1);
+  const double p = call.number("p");
+  run.each({"elementwise", "dropout", ""}, call.out(0).numel(), pointer(call.in(0)),
+           pointer(call.out(0)), call.integer("seed"), call.integer("offset"),
+           static_cast<int64_t>(std::ceil(p * 0x1p32)), static_cast<float>(1 / (1 - p)));
+}
+
 constexpr OpEntry kOps[] = {
     {"neg", plain_unary},
     {"exp", plain_unary},
@@ -102,6 +110,7 @@ constexpr OpEntry kOps[] = {
     {"greater", binary},
     {"swiglu", swiglu},
     {"swiglu_backward", swiglu_backward},
+    {"dropout", dropout},
 };
 
 }  // namespace

@@ -53,9 +53,17 @@ void square_sum(Launcher& run, const Call& call) {
   run.rows({"reductions", "add_parts", "-DSQUARES"}, 1, parts, chunks, pointer(call.out(0)));
 }
 
+void top_k(Launcher& run, const Call& call) {
+  require_f32(call, 1);
+  const Operand x = call.in(0);
+  const int64_t k = call.integer("k");
+  run.rows({"reductions", "top_k", type_options(x)}, k == 0 ? 0 : x.rows(), pointer(x),
+           pointer(call.out(0)), pointer(call.out(1)), k, x.width());
+}
+
 constexpr OpEntry kOps[] = {
     {"sum", reduce, 1},  {"mean", reduce, 1}, {"max", reduce, 1},         {"min", reduce, 1},
-    {"argmax", best, 1}, {"argmin", best, 1}, {"square_sum", square_sum},
+    {"argmax", best, 1}, {"argmin", best, 1}, {"square_sum", square_sum}, {"top_k", top_k},
 };
 
 }  // namespace
