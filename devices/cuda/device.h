@@ -53,10 +53,9 @@ struct yiti_device {
   yiti_device& operator=(const yiti_device&) = delete;
 
   int index() const { return index_; }
-  /// Of a stream, or the default one.
-  cudaStream_t stream(const yiti_stream* given) const {
-    return (given == nullptr ? default_stream_ : *given).stream.get();
-  }
+  /// That one, or the default one.
+  yiti_stream& of(yiti_stream* given) { return given == nullptr ? default_stream_ : *given; }
+  cudaStream_t stream(yiti_stream* given) { return of(given).stream.get(); }
   /// One int: the number of the first op that met a value out of range, or 0.
   yiti_memory* fault() { return &fault_; }
   /// `name` from kernels/`file`.cl, built with `options` at its first use.

@@ -5,27 +5,18 @@
 namespace yiti::opencl::cuda {
 namespace {
 
-// Work of all who name no stream would be captured.
-void require_stream(const yiti_stream* stream) {
-  if (stream == nullptr) {
-    fail(YITI_STATUS_INVALID_ARGUMENT, "the default stream; wants a stream of its own");
-  }
-}
-
 yiti_status begin(yiti_device* device, yiti_stream* stream, yiti_message* message) {
   return guarded(message, [&] {
-    require_stream(stream);
     const OnDevice here(device);
-    device->begin_capture(*stream);
+    device->begin_capture(device->of(stream));
   });
 }
 
 yiti_status end(yiti_device* device, yiti_stream* stream, yiti_graph** graph,
                 yiti_message* message) {
   return guarded(message, [&] {
-    require_stream(stream);
     const OnDevice here(device);
-    const Graph captured = device->end_capture(*stream);
+    const Graph captured = device->end_capture(device->of(stream));
     cudaGraphExec_t made = nullptr;
     check(cudaGraphInstantiate(&made, captured.get(), 0), "cudaGraphInstantiate");
     *graph = new yiti_graph{GraphRun(made)};

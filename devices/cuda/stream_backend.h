@@ -2,6 +2,7 @@
 #pragma once
 
 #include "devices/cuda/device.h"
+#include "devices/opencl/products.h"
 
 namespace yiti::opencl::cuda {
 
@@ -22,6 +23,8 @@ class StreamBackend final : public Backend {
               std::span<const Argument> arguments) override;
   void copy(const Place& target, const Place& source, int64_t bytes) override;
   void clear(const Place& target, int64_t bytes) override;
+  bool multiply(Launcher& run, const FloatProductCall& call) override;
+  bool multiply(Launcher& run, const CodeProductCall& call) override;
 
  private:
   yiti_device& device_;

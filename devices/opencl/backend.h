@@ -36,8 +36,9 @@ struct Argument {
 /// Work-items, in all or of a group.
 using Extent = std::array<size_t, 3>;
 
-struct LinearProduct;
-struct PagedAttention;
+class Launcher;
+struct FloatProductCall;
+struct CodeProductCall;
 
 class Backend {
  public:
@@ -51,9 +52,10 @@ class Backend {
   virtual void copy(const Place& target, const Place& source, int64_t bytes) = 0;
   virtual void clear(const Place& target, int64_t bytes) = 0;
 
-  /// Runs the same by a kernel of its own, where it has one for these shapes; else returns false.
-  virtual bool multiply(const LinearProduct&) { return false; }
-  virtual bool attend(const PagedAttention&) { return false; }
+  /// Plans or runs a product by a kernel of the backend's own, which gives the same bits for each
+  /// row whatever the number of rows; false where it has none for these types and steps.
+  virtual bool multiply(Launcher&, const FloatProductCall&) { return false; }
+  virtual bool multiply(Launcher&, const CodeProductCall&) { return false; }
 };
 
 }  // namespace yiti::opencl

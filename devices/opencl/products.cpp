@@ -45,6 +45,8 @@ void multiply(Launcher& run, const FloatMatrix& a, const FloatMatrix& b, const P
   const std::string type = factor_options(b.dtype);
   require(!options.bias || options.bias.is_f32(), "takes an f32 bias");
   if (m == 0 || n == 0) return;
+  const int64_t leaf = leaf_elements(k);
+  if (run.backend().multiply(run, FloatProductCall{a, b, c, options, leaf})) return;
   const size_t row_tiles = ceil_div(m, kRows);
   const int64_t packed = static_cast<int64_t>(row_tiles) * kRows * k;
   const Place tiles = run.take_floats(packed);
@@ -53,7 +55,7 @@ void multiply(Launcher& run, const FloatMatrix& a, const FloatMatrix& b, const P
   run.launch({"products", "multiply", type}, {ceil_div(n, kColumns) * 8, kLeaves, row_tiles},
              {8, kLeaves, 1}, floats(tiles), Pointer{b.place, element_bytes(b.dtype)}, b.row_step,
              b.column_step, pointer(options.bias), options.bias ? 1 : 0, floats(c),
-             options.accumulates ? 1 : 0, m, n, k, leaf_elements(k));
+             options.accumulates ? 1 : 0, m, n, k, leaf);
 }
 
 std::string quantised_options(uint32_t dtype, int64_t rows, const char* index) {
@@ -75,11 +77,14 @@ void QuantisedRows::multiply(Launcher& run, const Operand& weight, const Operand
   const int64_t n = weight.dim(0);
   if (rows_ == 0 || n == 0) return;
   const int64_t tile = rows_ == 1 ? 1 : 8;
+  const int64_t leaf = leaf_elements(blocks_ * kBlock) / kBlock;
   require(!bias || bias.is_f32(), "takes an f32 bias");
+  const CodeProductCall call{codes_, scales_, weight, bias, y, rows_, blocks_, leaf};
+  if (run.backend().multiply(run, call)) return;
   run.launch({"quantised", "multiply_codes", quantised_options(weight.dtype(), tile)},
              {ceil_div(n, 8) * 8, kLeaves, ceil_div(rows_, tile)}, {8, kLeaves, 1},
              Pointer{codes_, 1}, Pointer{scales_, 8}, pointer(weight), pointer(bias), bias ? 1 : 0,
-             floats(y), rows_, n, blocks_, leaf_elements(blocks_ * kBlock) / kBlock);
+             floats(y), rows_, n, blocks_, leaf);
 }
 
 FloatMatrix float_weight(Launcher& run, const Operand& weight) {

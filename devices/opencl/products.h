@@ -24,6 +24,23 @@ struct ProductOptions {
   bool accumulates = false;
 };
 
+/// A product as a backend gets it; `leaf` counts elements of K.
+struct FloatProductCall {
+  FloatMatrix a, b;
+  Place c;
+  const ProductOptions& options;
+  int64_t leaf;
+};
+
+/// Y [rows, N] = codes [rows, blocks, 32] · weightᵀ + bias; scales are pairs (scale, scale * sum of
+/// the codes) for each block; `leaf` counts blocks.
+struct CodeProductCall {
+  Place codes, scales;
+  const Operand &weight, &bias;
+  Place y;
+  int64_t rows, blocks, leaf;
+};
+
 /// C [M, N] = A [M, K] · B [K, N]; A is f32, B is f32, f16 or bf16.
 void multiply(Launcher& run, const FloatMatrix& a, const FloatMatrix& b, const Place& c,
               const ProductOptions& options = {});

@@ -1,8 +1,9 @@
 // Causal attention. A group of 64 work-items computes one query head of one token: keys are walked in
 // blocks of 64 at absolute positions of the token's sequence or document, a lane a key, then a lane
-// an element of the result. Scores are chains over d, the result is a chain over keys in ascending
-// order, put relative to the running maximum block by block. So a row's bits depend on its position,
-// window and keys alone, and keys in pools and in rows give the same.
+// an element of the result. Scores are chains over d, the result of a segment of 512 keys is a chain
+// over them in ascending order, put relative to the running maximum block by block, and segments are
+// joined in ascending order. So a row's bits depend on its position, window and keys alone, keys in
+// pools and in rows give the same, and groups may share out the segments of a row.
 //
 // Built for HEAD_DIM and for K and V of type KV, whose element i is KV_AT(p, i). With PAGED they lie in
 // pools of blocks: K [HEAD_DIM][64], V [64][HEAD_DIM]. With SCALED they are 8-bit codes: a key's scale
@@ -10,6 +11,41 @@
 #define PARTS ((HEAD_DIM + GROUP - 1) / GROUP)
 #define EACH_PART(part, d) \
   for (int part = 0, d = get_local_id(0); part < PARTS; ++part, d += GROUP)
+#define SEGMENT 8  // blocks
+
+// What a row has gathered of some keys.
+typedef struct {
+  float top, total, out[PARTS];
+} Gathered;
+
+inline void clear(Gathered *row) {
+  for (int part = 0; part < PARTS; ++part) row->out[part] = 0;
+  row->top = -INFINITY;
+  row->total = 0;
+}
+
+// Joins the segment that comes after what `row` has; without keys it changes nothing.
+inline void join(Gathered *row, const Gathered *next) {
+  if (next->total == 0.0f) return;
+  if (row->total == 0.0f) {
+    *row = *next;
+    return;
+  }
+  const float top = larger_of(row->top, next->top);
+  const float kept = exp_of(row->top - top), added = exp_of(next->top - top);
+  row->top = top;
+  row->total = fma(row->total, kept, next->total * added);
+  for (int part = 0; part < PARTS; ++part) {
+    row->out[part] = fma(row->out[part], kept, next->out[part] * added);
+  }
+}
+
+// A row that sees no key is zero.
+inline void put_row(const Gathered *row, __global float *out) {
+  EACH_PART(part, d) {
+    if (d < HEAD_DIM) out[d] = row->total == 0.0f ? 0.0f : row->out[part] / row->total;
+  }
+}
 
 #ifdef KV
 #ifdef SCALED
@@ -41,11 +77,6 @@ inline float value_at(const KeyBlock *block, int key, int d) {
 #endif
 }
 
-// What a row has gathered so far.
-typedef struct {
-  float top, total, out[PARTS];
-} Gathered;
-
 // Adds keys [begin, end) of a block.
 inline void add_block(const KeyBlock *block, int begin, int end, __local const float *query,
                       __local float *weights, __local float *room, Gathered *row) {
@@ -76,21 +107,18 @@ inline void add_block(const KeyBlock *block, int begin, int end, __local const f
   barrier(CLK_LOCAL_MEM_FENCE);
 }
 
-inline void start_row(__global const float *q, float scale, __local float *query, Gathered *row) {
+inline void load_query(__global const float *q, float scale, __local float *query) {
   EACH_PART(part, d) {
-    row->out[part] = 0;
     if (d < HEAD_DIM) query[d] = q[d] * scale;
   }
-  row->top = -INFINITY;
-  row->total = 0;
   barrier(CLK_LOCAL_MEM_FENCE);
 }
 
-// A row that sees no key is zero.
-inline void put_row(const Gathered *row, __global float *out) {
-  EACH_PART(part, d) {
-    if (d < HEAD_DIM) out[d] = row->total == 0.0f ? 0.0f : row->out[part] / row->total;
-  }
+// After block b of a segment: joins it to the row where it was the last one.
+inline void end_block(int b, int position, Gathered *segment, Gathered *row) {
+  if ((b + 1) % SEGMENT != 0 && (b + 1) * GROUP <= position) return;
+  join(row, segment);
+  clear(segment);
 }
 
 inline int lowest_key(int position, long window) {
@@ -98,21 +126,23 @@ inline int lowest_key(int position, long window) {
 }
 
 #ifdef PAGED
+// Of `splits` groups, each gathers one segment of a row into out [rows, splits, 2 + HEAD_DIM]: top, total,
+// and what is to be divided by it; one group alone gathers all, and gives the result.
 __kernel ONE_GROUP void attention_paged(IN(float, q), IN(KV, k_pool), IN(KV, v_pool),
                                         IN(int, tables), IN(int, sequence), IN(int, positions),
-                                        OUT(float, out), const long heads, const long kv_heads,
-                                        const long sequences, const long table_width,
-                                        const long blocks, const long window, const float scale,
-                                        FAULT) {
+                                        OUT(float, out), const long splits, const long heads,
+                                        const long kv_heads, const long sequences,
+                                        const long table_width, const long blocks,
+                                        const long window, const float scale, FAULT) {
   SHARED float query[HEAD_DIM], weights[GROUP], room[GROUP];
-  const long token = get_group_id(0) / heads, head = get_group_id(0) % heads;
+  const long id = get_group_id(0), token = id / splits / heads, head = id / splits % heads;
   AT(q);
   AT(k_pool);
   AT(v_pool);
   AT(tables);
   AT(out);
-  q += get_group_id(0) * (long)HEAD_DIM;
-  out += get_group_id(0) * (long)HEAD_DIM;
+  q += id / splits * HEAD_DIM;
+  out += splits == 1 ? id * HEAD_DIM : id * (HEAD_DIM + 2);
   const int own = sequence[sequence_at + token], given = positions[positions_at + token];
   const int lowest = lowest_key(given, window);
   int fits = own < sequences && given >= 0 && given < table_width * GROUP;
@@ -124,9 +154,17 @@ __kernel ONE_GROUP void attention_paged(IN(float, q), IN(KV, k_pool), IN(KV, v_p
   }
   if (own >= 0 && !fits && get_local_id(0) == 0) REPORT;
   const int position = own >= 0 && fits ? given : -1;
-  Gathered row;
-  start_row(q, scale, query, &row);
-  for (int b = lowest / GROUP; b * GROUP <= position; ++b) {
+  int begin = lowest / GROUP, end = position < 0 ? begin : position / GROUP + 1;
+  if (splits > 1) {
+    const int first_block = (begin / SEGMENT + (int)(id % splits)) * SEGMENT;
+    begin = max(begin, first_block);
+    end = min(end, first_block + SEGMENT);
+  }
+  Gathered row, segment;
+  clear(&row);
+  clear(&segment);
+  load_query(q, scale, query);
+  for (int b = begin; b < end; ++b) {
     const long first = (tables[b] * kv_heads + head / (heads / kv_heads)) * BLOCK_ELEMENTS;
     KeyBlock block;
     block.k = k_pool + first;
@@ -137,9 +175,20 @@ __kernel ONE_GROUP void attention_paged(IN(float, q), IN(KV, k_pool), IN(KV, v_p
     block.scale_stride = 1;
 #endif
     add_block(&block, max(0, lowest - b * GROUP), min(GROUP, position + 1 - b * GROUP), query,
-              weights, room, &row);
+              weights, room, &segment);
+    end_block(b, position, &segment, &row);
   }
-  put_row(&row, out);
+  if (splits == 1) {
+    put_row(&row, out);
+    return;
+  }
+  EACH_PART(part, d) {
+    if (d < HEAD_DIM) out[2 + d] = row.out[part];
+  }
+  if (get_local_id(0) == 0) {
+    out[0] = row.top;
+    out[1] = row.total;
+  }
 }
 #else
 // K and V in rows [T, Hkv, HEAD_DIM] of packed documents; scales, where SCALED, [T, Hkv].
@@ -164,8 +213,10 @@ __kernel ONE_GROUP void attention(IN(float, q), IN(KV, k), IN(KV, v), IN(float, 
   const int fits = goes_on && given >= 0 && given <= token;
   if (!fits && get_local_id(0) == 0) REPORT;
   const int position = fits ? (int)given : -1, lowest = lowest_key(position, window);
-  Gathered row;
-  start_row(q, scale, query, &row);
+  Gathered row, segment;
+  clear(&row);
+  clear(&segment);
+  load_query(q, scale, query);
   for (int b = lowest / GROUP; b * GROUP <= position; ++b) {
     const long first = (token - position + b * GROUP) * kv_heads + head / (heads / kv_heads);
     KeyBlock block;
@@ -178,13 +229,30 @@ __kernel ONE_GROUP void attention(IN(float, q), IN(KV, k), IN(KV, v), IN(float, 
     block.scale_stride = (int)kv_heads;
 #endif
     add_block(&block, max(0, lowest - b * GROUP), min(GROUP, position + 1 - b * GROUP), query,
-              weights, room, &row);
+              weights, room, &segment);
+    end_block(b, position, &segment, &row);
   }
   put_row(&row, out);
   if (keeps && get_local_id(0) == 0) lse[lse_at + get_group_id(0)] = row.top + log(row.total);
 }
 #endif
 #endif
+
+// The rows whose segments attention_paged has gathered.
+__kernel ONE_GROUP void join_segments(IN(float, parts), OUT(float, out), const long splits) {
+  AT(parts);
+  AT(out);
+  parts += get_group_id(0) * splits * (HEAD_DIM + 2);
+  Gathered row, next;
+  clear(&row);
+  for (long i = 0; i < splits; ++i, parts += HEAD_DIM + 2) {
+    next.top = parts[0];
+    next.total = parts[1];
+    EACH_PART(part, d) next.out[part] = d < HEAD_DIM ? parts[2 + d] : 0;
+    join(&row, &next);
+  }
+  put_row(&row, out + get_group_id(0) * (long)HEAD_DIM);
+}
 
 // The scale of a head's 8-bit codes, largest magnitude / 127, and its inverse. A head with a NaN or
 // an infinity gets NaN for its scale; a tiny one counts as zero.

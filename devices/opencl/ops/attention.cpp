@@ -1,10 +1,14 @@
 // Rope, attention over packed documents and over a paged cache, and the cache.
+#include <algorithm>
+
 #include "devices/opencl/ops.h"
 
 namespace yiti::opencl {
 namespace {
 
-constexpr int64_t kMaxHeadDim = 512;  // of local memory and registers
+constexpr int64_t kSegment = 8;        // blocks of keys: SEGMENT in kernels/attention.cl
+constexpr int64_t kMostParts = 16384;  // of rows that are shared out by segments
+constexpr int64_t kMaxHeadDim = 512;   // of local memory and registers
 
 const char* index_type(const Operand& index) {
   return index.dtype() == YITI_DTYPE_I64 ? "long" : "int";
@@ -137,11 +141,20 @@ void attention_paged(Launcher& run, const Call& call) {
   for (int i = 3; i < 6; ++i) {
     require(call.in(i).dtype() == YITI_DTYPE_I32, "takes i32 tables, sequences and positions");
   }
-  run.rows({"attention", "attention_paged", options}, q.dim(0) * q.dim(1), pointer(q),
-           pointer(k_pool), pointer(call.in(2)), pointer(tables), pointer(call.in(4)),
-           pointer(call.in(5)), pointer(call.out(0)), q.dim(1), k_pool.dim(1), tables.dim(0),
-           tables.dim(1), k_pool.dim(0), call.integer("window"), call.real("scale"),
+  const int64_t rows = q.dim(0) * q.dim(1), part = q.dim(2) + 2;
+  const int64_t segments = (tables.dim(1) + kSegment - 1) / kSegment;
+  // Room for as many parts as there can be at any smaller number of rows.
+  const Place parts =
+      run.take_floats(segments > 1 ? std::min(rows * segments, kMostParts) * part : 0);
+  const int64_t splits = rows * segments <= kMostParts ? segments : 1;
+  run.rows({"attention", "attention_paged", options}, rows * splits, pointer(q), pointer(k_pool),
+           pointer(call.in(2)), pointer(tables), pointer(call.in(4)), pointer(call.in(5)),
+           splits > 1 ? floats(parts) : pointer(call.out(0)), splits, q.dim(1), k_pool.dim(1),
+           tables.dim(0), tables.dim(1), k_pool.dim(0), call.integer("window"), call.real("scale"),
            Launcher::kFault);
+  if (splits == 1) return;
+  run.rows({"attention", "join_segments", options}, rows, floats(parts), pointer(call.out(0)),
+           splits);
 }
 
 void kv_write(Launcher& run, const Call& call) {

@@ -1,0 +1,70 @@
+// Matrix products by the plug-in's own kernels: arguments, in device memory, and launches.
+#pragma once
+
+#include <cstdint>
+
+namespace yiti::opencl::cuda {
+
+/// Leaves of K at most.
+inline constexpr int kLeaves = 8;
+
+/// Of a block of 32 codes.
+struct CodeScale {
+  float scale, scaled_sum;
+};
+
+/// Y [rows, columns] = codes · weightᵀ + bias.
+struct CodeProduct {
+  const int8_t* codes;      ///< [rows, depth, 32]
+  const CodeScale* scales;  ///< [rows, depth]
+  const uint8_t* weight;    ///< [columns, depth] in GGUF's layout
+  const float* bias;        ///< [columns] or null
+  float* y;
+  int64_t rows, columns, depth, leaf;  ///< depth and leaf in blocks
+};
+
+/// C [rows, columns] = A [rows, depth] · B [depth, columns] + bias, or C + A · B.
+struct FloatProduct {
+  const float* a;
+  int64_t a_row, a_depth;  ///< steps between elements along an axis
+  const void* b;
+  int64_t b_depth, b_column;
+  const float* bias;  ///< [columns] or null
+  float* c;
+  bool accumulates;
+  int64_t rows, columns, depth;
+  int64_t leaf;  ///< elements of depth, a multiple of 32
+};
+
+/// Y [rows, columns] = X · weightᵀ + bias with X as three bfloat16 whose sum it is.
+struct SplitProduct {
+  const uint16_t* parts;   ///< [3, rows, depth]: the largest parts first
+  const uint16_t* weight;  ///< bfloat16 [columns, depth], at a multiple of 4 bytes
+  const float* bias;       ///< [columns] or null
+  float* y;
+  int64_t rows, columns, depth;  ///< depth is a multiple of 16
+  int64_t leaf;                  ///< elements of depth, a multiple of 32
+};
+
+enum class BlockFormat { kQ4_0, kQ4_1, kQ8_0 };
+enum class FloatFormat { kF32, kF16, kBF16 };
+
+#ifdef __CUDACC__
+using StreamHandle = cudaStream_t;
+#else
+using StreamHandle = struct CUstream_st*;
+#endif
+
+/// Blocks of `each` for `count`.
+inline unsigned blocks_of(int64_t count, int64_t each) {
+  return static_cast<unsigned>((count + each - 1) / each);
+}
+
+/// Each gives its kernel to the stream and returns CUDA's error, as a cudaError_t.
+int launch(const CodeProduct& product, BlockFormat format, StreamHandle stream);
+int launch(const FloatProduct& product, FloatFormat b, StreamHandle stream);
+int launch(const SplitProduct& product, StreamHandle stream);
+/// Fills the three parts of `count` elements of x.
+int launch_split(const float* x, uint16_t* parts, int64_t count, StreamHandle stream);
+
+}  // namespace yiti::opencl::cuda

@@ -1,0 +1,27 @@
+#include "devices/cuda/kernels/quantised_products.cuh"
+
+namespace yiti::opencl::cuda {
+namespace {
+
+template <class Format>
+void launch_format(const CodeProduct& p, cudaStream_t stream) {
+  if (p.rows <= 8) {
+    multiply_few<Codes<Format>><<<blocks_of(p.columns, 16), 256, 0, stream>>>(p);
+  } else {
+    const dim3 grid(blocks_of(p.columns, 64), blocks_of(p.rows, 64));
+    multiply_many<Codes<Format>><<<grid, 128, 0, stream>>>(p);
+  }
+}
+
+}  // namespace
+
+int launch(const CodeProduct& product, BlockFormat format, cudaStream_t stream) {
+  switch (format) {
+    case BlockFormat::kQ4_0: launch_format<Q4_0>(product, stream); break;
+    case BlockFormat::kQ4_1: launch_format<Q4_1>(product, stream); break;
+    case BlockFormat::kQ8_0: launch_format<Q8_0>(product, stream); break;
+  }
+  return cudaGetLastError();
+}
+
+}  // namespace yiti::opencl::cuda

@@ -1,0 +1,92 @@
+// Which products run by the kernels of kernels/*.cu. That is decided by types and shapes but never
+// by the number of rows.
+#include "devices/cuda/kernels/products.h"
+#include "devices/cuda/stream_backend.h"
+
+namespace yiti::opencl::cuda {
+namespace {
+
+template <class T>
+T* elements(const Place& place) {
+  return place.memory == nullptr ? nullptr : static_cast<T*>(address(place));
+}
+
+const float* bias_of(const Operand& bias) {
+  return bias ? elements<const float>(pointer(bias).place) : nullptr;
+}
+
+void check_launch(int error, const char* kernel) { check(static_cast<cudaError_t>(error), kernel); }
+
+bool splits(const FloatProductCall& call) {
+  const FloatMatrix &a = call.a, &b = call.b;
+  const int64_t depth = a.columns;
+  return b.dtype == YITI_DTYPE_BF16 && depth % 16 == 0 && b.row_step == 1 &&
+         b.column_step == depth && b.place.offset % 4 == 0 && a.row_step == depth &&
+         a.column_step == 1 && !call.options.accumulates;
+}
+
+FloatFormat format_of(uint32_t dtype) {
+  return dtype == YITI_DTYPE_F32   ? FloatFormat::kF32
+         : dtype == YITI_DTYPE_F16 ? FloatFormat::kF16
+                                   : FloatFormat::kBF16;
+}
+
+}  // namespace
+
+bool StreamBackend::multiply(Launcher& run, const FloatProductCall& call) {
+  const FloatMatrix &a = call.a, &b = call.b;
+  if (splits(call)) {
+    const int64_t count = a.rows * a.columns;
+    const Place parts = run.take(3 * count * 2);
+    if (run.plans()) return true;
+    auto* split = elements<uint16_t>(parts);
+    check_launch(launch_split(elements<const float>(a.place), split, count, stream_), "split");
+    const SplitProduct product{split,
+                               elements<const uint16_t>(b.place),
+                               bias_of(call.options.bias),
+                               elements<float>(call.c),
+                               a.rows,
+                               b.columns,
+                               a.columns,
+                               call.leaf};
+    check_launch(cuda::launch(product, stream_), "multiply split floats");
+    return true;
+  }
+  if (run.plans()) return true;
+  const FloatProduct product{elements<const float>(a.place),
+                             a.row_step,
+                             a.column_step,
+                             elements<const void>(b.place),
+                             b.row_step,
+                             b.column_step,
+                             bias_of(call.options.bias),
+                             elements<float>(call.c),
+                             call.options.accumulates,
+                             a.rows,
+                             b.columns,
+                             a.columns,
+                             call.leaf};
+  check_launch(cuda::launch(product, format_of(b.dtype), stream_), "multiply floats");
+  return true;
+}
+
+bool StreamBackend::multiply(Launcher& run, const CodeProductCall& call) {
+  if (run.plans()) return true;
+  const CodeProduct product{elements<const int8_t>(call.codes),
+                            elements<const CodeScale>(call.scales),
+                            elements<const uint8_t>(pointer(call.weight).place),
+                            bias_of(call.bias),
+                            elements<float>(call.y),
+                            call.rows,
+                            call.weight.dim(0),
+                            call.blocks,
+                            call.leaf};
+  const uint32_t dtype = call.weight.dtype();
+  const BlockFormat format = dtype == YITI_DTYPE_Q4_0   ? BlockFormat::kQ4_0
+                             : dtype == YITI_DTYPE_Q4_1 ? BlockFormat::kQ4_1
+                                                        : BlockFormat::kQ8_0;
+  check_launch(cuda::launch(product, format, stream_), "multiply codes");
+  return true;
+}
+
+}  // namespace yiti::opencl::cuda

@@ -1,0 +1,135 @@
+// What the CUDA plug-in's host code does where no GPU is.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "core/error.h"
+#include "core/plugin/device_plugin.h"
+#include "devices/cuda/code_cache.h"
+#include "devices/cuda/compiler.h"
+#include "devices/cuda/stream_backend.h"
+
+namespace yiti {
+namespace {
+
+namespace cuda = opencl::cuda;
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+template <class F>
+opencl::Failure failure_of(F f) {
+  try {
+    f();
+  } catch (const opencl::Failure& failure) {
+    return failure;
+  }
+  return {YITI_STATUS_OK, ""};
+}
+
+TEST(CudaTarget, IsMachineCodeOfTheGpusGenerationElsePtx) {
+  const std::vector<int> known = {75, 80, 86, 90, 100};
+  EXPECT_EQ(cuda::choose_target(80, known), (cuda::Target{80, true}));
+  EXPECT_EQ(cuda::choose_target(89, known), (cuda::Target{86, true}));
+  EXPECT_EQ(cuda::choose_target(103, known), (cuda::Target{100, true}));
+  EXPECT_EQ(cuda::choose_target(120, known), (cuda::Target{100, false}));
+  EXPECT_EQ(cuda::choose_target(120, known).name(), "compute_100");
+  const opencl::Failure old = failure_of([&] { cuda::choose_target(70, known); });
+  EXPECT_EQ(old.status, YITI_STATUS_UNAVAILABLE);
+  EXPECT_EQ(old.message, "compute capability 7.0; the compiler knows 7.5 and newer");
+}
+
+TEST(CudaTarget, OfThisCompilerIncludesWhatThePlugInIsBuiltFor) {
+  for (const int gpu : {80, 90, 100}) {
+    EXPECT_EQ(cuda::choose_target(gpu), (cuda::Target{gpu, true}));
+  }
+}
+
+TEST(CudaCompiler, TurnsOptionsIntoDefinitions) {
+  const std::string text = cuda::program_text("norms", "-DLABEL=int -DKEPT -DAT_OF(p,i)=f((p)[i])");
+  EXPECT_THAT(text, testing::StartsWith(
+                        "#define LABEL int\n#define KEPT 1\n#define AT_OF(p,i) f((p)[i])\n"));
+}
+
+TEST(CudaCompiler, TellsWhatItDidNotUnderstand) {
+  const opencl::Failure failure = failure_of([] {
+    cuda::compile("__global__ void f() { unknown(); }", "test", {80, true});
+  });
+  EXPECT_EQ(failure.status, YITI_STATUS_INTERNAL);
+  EXPECT_THAT(failure.message, HasSubstr("nvrtcCompileProgram of test.cl for sm_80"));
+  EXPECT_THAT(failure.message, HasSubstr("\"unknown\" is undefined"));
+}
+
+class CudaCodeCache : public testing::Test {
+ protected:
+  CudaCodeCache() { fs::remove_all(folder_); }
+  ~CudaCodeCache() override { fs::remove_all(folder_); }
+
+  fs::path folder_ = fs::path(testing::TempDir()) / "yiti_cuda_code_cache";
+};
+
+TEST_F(CudaCodeCache, FindsWhatAnotherKept) {
+  const std::string code("binary\0code\n", 12);
+  cuda::CodeCache(folder_ / "new").keep("a", code);
+  const cuda::CodeCache cache(folder_ / "new");
+  EXPECT_EQ(cache.find("a"), code);
+  EXPECT_EQ(cache.find("b"), std::nullopt);
+}
+
+TEST_F(CudaCodeCache, DoesNotTakeADamagedFile) {
+  const cuda::CodeCache cache(folder_);
+  cache.keep("a", "binary code");
+  const fs::path file = fs::directory_iterator(folder_)->path();
+  fs::resize_file(file, fs::file_size(file) - 1);
+  EXPECT_EQ(cache.find("a"), std::nullopt);
+  std::ofstream(file).close();
+  EXPECT_EQ(cache.find("a"), std::nullopt);
+}
+
+TEST_F(CudaCodeCache, IsNoErrorWhereNothingCanBeWritten) {
+  std::ofstream(folder_).close();  // a file where the folder should be
+  const cuda::CodeCache cache(folder_);
+  cache.keep("a", "code");
+  EXPECT_EQ(cache.find("a"), std::nullopt);
+  cuda::CodeCache("").keep("a", "code");
+}
+
+TEST(CudaGrid, CountsBlocks) {
+  const cuda::Grid grid({640, 8, 3}, {64, 8, 1}, "f");
+  EXPECT_EQ(grid.blocks.x, 10u);
+  EXPECT_EQ(grid.blocks.y, 1u);
+  EXPECT_EQ(grid.blocks.z, 3u);
+  EXPECT_EQ(grid.threads.x, 64u);
+  EXPECT_EQ(grid.threads.y, 8u);
+}
+
+TEST(CudaGrid, RefusesMoreBlocksThanAGridHas) {
+  const opencl::Failure failure = failure_of([] {
+    cuda::Grid({64, 1, 65536}, {64, 1, 1}, "multiply");
+  });
+  EXPECT_EQ(failure.status, YITI_STATUS_OUT_OF_RANGE);
+  EXPECT_EQ(failure.message, "multiply: 65536 blocks in axis 2 of a grid; takes 65535 or less");
+}
+
+// Where a driver is, the device tests run instead.
+TEST(CudaPlugIn, LoadsWithoutADriverAndSaysThatThereIsNone) {
+  int devices = 0;
+  if (cudaGetDeviceCount(&devices) == cudaSuccess) GTEST_SKIP() << "there is a CUDA driver";
+  try {
+    open_device("cuda", {.path = YITI_DEVICES});
+    FAIL() << "opened a device";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Code::kUnavailable);
+    EXPECT_THAT(error.what(), HasSubstr("no CUDA driver"));
+  }
+  const auto listings = list_devices(YITI_DEVICES);
+  const auto found = std::find_if(listings.begin(), listings.end(), [](const auto& listing) {
+    return listing.name.find("cuda") != std::string::npos;
+  });
+  ASSERT_NE(found, listings.end());
+  EXPECT_THAT(found->problem, HasSubstr("no CUDA driver"));
+}
+
+}  // namespace
+}  // namespace yiti
