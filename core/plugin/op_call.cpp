@@ -67,6 +67,22 @@ class Collector final : public AttrVisitor {
 
 }  // namespace
 
+yiti_tensor describe_tensor(std::string_view where, const Tensor& tensor, const Shape& strides,
+                            DeviceMemory::Place place) {
+  if (tensor.layout() != Layout::kRows) {
+    fail(Code::kInternal, where, "a plug-in device got a matrix in panels; wants rows");
+  }
+  yiti_tensor description{};
+  description.struct_size = sizeof(description);
+  description.dtype = dtype_code(tensor.dtype());
+  description.rank = static_cast<uint32_t>(tensor.rank());
+  std::copy(tensor.shape().begin(), tensor.shape().end(), description.shape);
+  std::copy(strides.begin(), strides.end(), description.strides);
+  description.memory = place.memory;
+  description.offset = place.offset;
+  return description;
+}
+
 OpCall::OpCall(const std::string& op, std::span<const Tensor> in, const Attrs& attrs) {
   call_.op = op.c_str();
   for (const Tensor& tensor : in) add(tensor, contiguous_strides(tensor.shape()), {});
@@ -90,18 +106,7 @@ OpCall::OpCall(const std::string& op, std::span<const Tensor> in, std::span<cons
 void OpCall::add(const Tensor& tensor, const Shape& strides, DeviceMemory::Place place) {
   pointers_.push_back(nullptr);
   if (!tensor.defined()) return;
-  if (tensor.layout() != Layout::kRows) {
-    fail(Code::kInternal, call_.op, "a plug-in device got a matrix in panels; wants rows");
-  }
-  yiti_tensor& description = tensors_.emplace_back();
-  description.struct_size = sizeof(description);
-  description.dtype = dtype_code(tensor.dtype());
-  description.rank = static_cast<uint32_t>(tensor.rank());
-  std::copy(tensor.shape().begin(), tensor.shape().end(), description.shape);
-  std::copy(strides.begin(), strides.end(), description.strides);
-  description.memory = place.memory;
-  description.offset = place.offset;
-  pointers_.back() = &description;
+  pointers_.back() = &tensors_.emplace_back(describe_tensor(call_.op, tensor, strides, place));
 }
 
 void OpCall::add_output(const Tensor& like, DeviceMemory::Place place) {

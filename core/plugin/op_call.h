@@ -13,6 +13,10 @@
 
 namespace yiti {
 
+/// A tensor with its memory at `place`. Throws kInternal at `where` for a matrix in panels.
+yiti_tensor describe_tensor(std::string_view where, const Tensor& tensor, const Shape& strides,
+                            DeviceMemory::Place place);
+
 /// Descriptors of the tensors and attributes of one call, and what they point to. Tensors that are
 /// not defined become null pointers.
 class OpCall {

@@ -123,14 +123,6 @@ void PluginDevice::copy_elements(void* target, const Tensor& source) {
   copy_from_host(target, packed.raw(), packed.bytes());
 }
 
-// Calls f for the stream, between the recordings of others.
-template <class F>
-void PluginDevice::on_stream(std::string_view where, F&& f) {
-  std::shared_lock lock(stream_, std::defer_lock);
-  if (recorder_.load() != std::this_thread::get_id()) lock.lock();
-  call_plugin(where, table_.name, std::forward<F>(f));
-}
-
 void PluginDevice::refuse_in_recording(std::string_view what) {
   if (recorder_.load() != std::this_thread::get_id()) return;
   recordable_ = false;

@@ -50,6 +50,17 @@ class PluginDevice final : public Device {
   /// What is wrong with streams and events; empty: nothing.
   std::string check_streams() const { return yiti::check_streams(table_, device_); }
 
+  const yiti_device_plugin& table() const { return table_; }
+  yiti_device* handle() const { return device_; }
+  DeviceMemory::Place locate(const Tensor& tensor) const { return memory_->locate(tensor.raw()); }
+  /// Calls f(yiti_message*), which gives work to the stream, between what others record.
+  template <class F>
+  void on_stream(std::string_view where, F&& f) {
+    std::shared_lock lock(stream_, std::defer_lock);
+    if (recorder_.load() != std::this_thread::get_id()) lock.lock();
+    call_plugin(where, table_.name, std::forward<F>(f));
+  }
+
  private:
   // The two ways in which an op runs.
   struct Kernels {
@@ -63,8 +74,6 @@ class PluginDevice final : public Device {
 
   class Graph;
 
-  template <class F>
-  void on_stream(std::string_view where, F&& f);
   void refuse_in_recording(std::string_view what);
   Support support_of(const std::string& op, std::span<const Tensor> in, const Attrs& attrs) const;
   const Kernels& kernels_of(const Op& op);

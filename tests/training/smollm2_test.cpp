@@ -5,6 +5,7 @@
 
 #include "inference/language_session.h"
 #include "models/lora.h"
+#include "tests/test_device.h"
 #include "tests/training/fixture.h"
 
 namespace yiti {
@@ -28,7 +29,7 @@ class SmolLM2 : public testing::Test {
     YITI_SKIP_WITHOUT_SMOLLM2();
     const std::string folder = YITI_TEST_DATA "/smollm2";
     case_ = read_json(folder + "/case.json");
-    device_ = make_cpu_device({.threads = 2});
+    device_ = test_device(2);
     expected_ = SafetensorsFile::open(folder + "/expected.safetensors", device_);
   }
 

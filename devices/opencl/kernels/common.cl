@@ -69,6 +69,16 @@ inline float group_max(float x, __local float *room) {
   return top;
 }
 
+// A row of `width` elements for each group: x moved to it, and a lane's elements of it.
+#define ROW(x) x += x##_at + (long)get_group_id(0) * width
+#define EACH(i) for (long i = get_local_id(0); i < width; i += GROUP)
+
+inline float row_top(__global const float *x, long width, __local float *room) {
+  float top = -INFINITY;
+  EACH(i) top = larger_of(top, x[i]);
+  return group_max(top, room);
+}
+
 // e^x within 2 ulp by plain IEEE operations, so that every compiler gives the same bits: 0 below
 // -87.3, infinity above 88.72. Cody-Waite reduction to |r| <= ln(2)/2, then a polynomial.
 inline float exp_of(float x) {

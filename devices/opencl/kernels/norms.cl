@@ -1,9 +1,6 @@
 // Norms and softmax: a group gives a row of `width` elements. Lane l adds elements l, l + 64, … in
 // order; lanes are added by a tree, so a row's bits depend on the row alone.
 
-#define ROW(x) x += x##_at + (long)get_group_id(0) * width
-#define EACH(i) for (long i = get_local_id(0); i < width; i += GROUP)
-
 inline float mean_of(float total, long width) { return width == 0 ? 0.0f : total / (float)width; }
 
 // y = x * rstd * weight. With `sum`, x + other is normed and stored there.
@@ -109,12 +106,6 @@ __kernel void norm_backward_weight(IN(float, x), IN(float, mean), IN(float, rstd
   if (shifts) dbias[dbias_at + column] = bias_sum;
 }
 
-inline float row_top(__global const float *x, long width, __local float *room) {
-  float top = -INFINITY;
-  EACH(i) top = larger_of(top, x[i]);
-  return group_max(top, room);
-}
-
 __kernel ONE_GROUP void softmax(IN(float, x), OUT(float, y), const long width) {
   SHARED float room[GROUP];
   ROW(x);
@@ -162,49 +153,4 @@ __kernel ONE_GROUP void log_softmax_backward(IN(float, y), IN(float, dy), OUT(fl
   EACH(i) sum += dy[i];
   const float total = group_sum(sum, room);
   EACH(i) dx[i] = fma(-exp_of(y[i]), total, dy[i]);
-}
-
-#define IGNORED_LABEL -100
-
-// A row's label, or -1 where it is ignored or no class.
-inline int label_of(__global const LABEL *labels, long row, long classes, __global int *fault,
-                    int op_number) {
-  const LABEL label = labels[row];
-  const int fits = label >= 0 && label < classes;
-  if (!fits && label != IGNORED_LABEL && get_local_id(0) == 0) REPORT;
-  return fits ? (int)label : -1;
-}
-
-// loss = lse - logit of the label, from row `first` of the labels on.
-__kernel ONE_GROUP void cross_entropy(IN(float, x), IN(LABEL, labels), OUT(float, loss),
-                                      OUT(float, lse), const int keeps, const long first,
-                                      const long width, FAULT) {
-  SHARED float room[GROUP];
-  ROW(x);
-  AT(labels);
-  const long row = first + get_group_id(0);
-  const int label = label_of(labels, row, width, fault, op_number);
-  const float top = row_top(x, width, room);
-  float sum = 0;
-  EACH(i) sum += exp_of(x[i] - top);
-  const float total = top + log(group_sum(sum, room));
-  if (get_local_id(0) != 0) return;
-  loss[loss_at + row] = label < 0 ? 0.0f : total - x[label];
-  if (keeps) lse[lse_at + row] = label < 0 ? 0.0f : total;
-}
-
-// dx = dloss (softmax - one at the label); may be in place.
-__kernel ONE_GROUP void cross_entropy_backward(IN(float, x), IN(LABEL, labels), IN(float, lse),
-                                               IN(float, dloss), OUT(float, dx), const long first,
-                                               const long width, FAULT) {
-  ROW(x);
-  ROW(dx);
-  AT(labels);
-  const long row = first + get_group_id(0);
-  const int label = label_of(labels, row, width, fault, op_number);
-  const float total = lse[lse_at + row], factor = dloss[dloss_at + row];
-  EACH(i) {
-    const float slope = factor * exp_of(x[i] - total);
-    dx[i] = label < 0 ? 0.0f : i == label ? slope - factor : slope;
-  }
 }

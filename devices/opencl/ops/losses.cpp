@@ -15,15 +15,16 @@ std::string label_options(const Operand& labels) {
 void losses(Launcher& run, const Call& call, const Operand& labels, const Place& logits,
             int64_t first, int64_t rows, int64_t classes) {
   const Operand lse = call.out(1);
-  run.rows({"norms", "cross_entropy", label_options(labels)}, rows, floats(logits), pointer(labels),
-           pointer(call.out(0)), pointer(lse), lse ? 1 : 0, first, classes, Launcher::kFault);
+  run.rows({"losses", "cross_entropy", label_options(labels)}, rows, floats(logits),
+           pointer(labels), pointer(call.out(0)), pointer(lse), lse ? 1 : 0, first, classes,
+           Launcher::kFault);
 }
 
 // The gradient for logits, from `lse` and `dloss` on; target may be the logits themselves.
 void slopes(Launcher& run, const Operand& labels, const Operand& lse, const Operand& dloss,
             const Place& logits, const Place& target, int64_t first, int64_t rows,
             int64_t classes) {
-  run.rows({"norms", "cross_entropy_backward", label_options(labels)}, rows, floats(logits),
+  run.rows({"losses", "cross_entropy_backward", label_options(labels)}, rows, floats(logits),
            pointer(labels), pointer(lse), pointer(dloss), floats(target), first, classes,
            Launcher::kFault);
 }

@@ -4,15 +4,12 @@
 namespace yiti::opencl {
 namespace {
 
-// Programs of kernels/norms.cl take labels, too; those that have none are built for one type.
-constexpr const char* kOptions = "-DLABEL=int";
-
 Pointer nothing() { return {{}, 1}; }
 
 void rms_norm(Launcher& run, const Call& call) {
   require_f32(call, 2);
   const Operand x = call.in(0), rstd = call.out(1);
-  run.rows({"norms", "rms_norm", kOptions}, x.rows(), pointer(x), nothing(), pointer(call.in(1)),
+  run.rows({"norms", "rms_norm", ""}, x.rows(), pointer(x), nothing(), pointer(call.in(1)),
            nothing(), pointer(call.out(0)), pointer(rstd), call.real("eps"), 0, rstd ? 1 : 0,
            x.width());
 }
@@ -21,7 +18,7 @@ void add_rms_norm(Launcher& run, const Call& call) {
   require_f32(call, 3);
   const Operand x = call.in(0), y = call.in(1);
   require(x.numel() == y.numel(), "x and y differ in shape");
-  run.rows({"norms", "rms_norm", kOptions}, x.rows(), pointer(x), pointer(y), pointer(call.in(2)),
+  run.rows({"norms", "rms_norm", ""}, x.rows(), pointer(x), pointer(y), pointer(call.in(2)),
            pointer(call.out(0)), pointer(call.out(1)), nothing(), call.real("eps"), 1, 0,
            x.width());
 }
@@ -29,14 +26,14 @@ void add_rms_norm(Launcher& run, const Call& call) {
 void rms_norm_backward_input(Launcher& run, const Call& call) {
   require_f32(call, 4);
   const Operand x = call.in(0);
-  run.rows({"norms", "rms_norm_backward", kOptions}, x.rows(), pointer(x), pointer(call.in(1)),
+  run.rows({"norms", "rms_norm_backward", ""}, x.rows(), pointer(x), pointer(call.in(1)),
            pointer(call.in(2)), pointer(call.in(3)), pointer(call.out(0)), x.width());
 }
 
 void rms_norm_backward_weight(Launcher& run, const Call& call) {
   require_f32(call, 3);
   const Operand x = call.in(0);
-  run.each({"norms", "norm_backward_weight", kOptions}, x.width(), pointer(x), nothing(),
+  run.each({"norms", "norm_backward_weight", ""}, x.width(), pointer(x), nothing(),
            pointer(call.in(1)), pointer(call.in(2)), pointer(call.out(0)), nothing(), 0, x.rows());
 }
 
@@ -44,7 +41,7 @@ void layer_norm(Launcher& run, const Call& call) {
   require_f32(call, 3);
   const Operand x = call.in(0), weight = call.in(1), bias = call.in(2);
   // Mean and rstd are wanted both or not at all: a gradient reads both.
-  run.rows({"norms", "layer_norm", kOptions}, x.rows(), pointer(x), pointer(weight), pointer(bias),
+  run.rows({"norms", "layer_norm", ""}, x.rows(), pointer(x), pointer(weight), pointer(bias),
            pointer(call.out(0)), pointer(call.out(1)), pointer(call.out(2)), call.real("eps"),
            weight ? 1 : 0, bias ? 1 : 0, call.out(1) && call.out(2) ? 1 : 0, x.width());
 }
@@ -52,7 +49,7 @@ void layer_norm(Launcher& run, const Call& call) {
 void layer_norm_backward_input(Launcher& run, const Call& call) {
   require_f32(call, 5);
   const Operand x = call.in(0), weight = call.in(1);
-  run.rows({"norms", "layer_norm_backward", kOptions}, x.rows(), pointer(x), pointer(weight),
+  run.rows({"norms", "layer_norm_backward", ""}, x.rows(), pointer(x), pointer(weight),
            pointer(call.in(2)), pointer(call.in(3)), pointer(call.in(4)), pointer(call.out(0)),
            weight ? 1 : 0, x.width());
 }
@@ -60,7 +57,7 @@ void layer_norm_backward_input(Launcher& run, const Call& call) {
 void layer_norm_backward_weight(Launcher& run, const Call& call) {
   require_f32(call, 4);
   const Operand x = call.in(0);
-  run.each({"norms", "norm_backward_weight", kOptions}, x.width(), pointer(x), pointer(call.in(1)),
+  run.each({"norms", "norm_backward_weight", ""}, x.width(), pointer(x), pointer(call.in(1)),
            pointer(call.in(2)), pointer(call.in(3)), pointer(call.out(0)), pointer(call.out(1)), 1,
            x.rows());
 }
@@ -68,15 +65,15 @@ void layer_norm_backward_weight(Launcher& run, const Call& call) {
 void softmax(Launcher& run, const Call& call) {
   require_f32(call, 1);
   const std::string name(call.op());
-  run.rows({"norms", name.c_str(), kOptions}, call.in(0).rows(), pointer(call.in(0)),
+  run.rows({"norms", name.c_str(), ""}, call.in(0).rows(), pointer(call.in(0)),
            pointer(call.out(0)), call.in(0).width());
 }
 
 void softmax_backward(Launcher& run, const Call& call) {
   require_f32(call, 2);
   const std::string name(call.op());
-  run.rows({"norms", name.c_str(), kOptions}, call.in(0).rows(), pointer(call.in(0)),
-           pointer(call.in(1)), pointer(call.out(0)), call.in(0).width());
+  run.rows({"norms", name.c_str(), ""}, call.in(0).rows(), pointer(call.in(0)), pointer(call.in(1)),
+           pointer(call.out(0)), call.in(0).width());
 }
 
 constexpr OpEntry kOps[] = {

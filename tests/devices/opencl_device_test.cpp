@@ -1,0 +1,43 @@
+// What is the OpenCL plug-in's own: its errors. Its ops are tested as every device's are.
+#include <gtest/gtest.h>
+
+#include "core/plugin/device_plugin.h"
+#include "ops/linear/embedding.h"
+#include "tests/message_of.h"
+
+namespace yiti {
+namespace {
+
+class OpenClDevice : public testing::Test {
+ protected:
+  void SetUp() override {
+    try {
+      device_ = open_device("opencl", {.path = YITI_DEVICES, .fallback = DeviceFallback::kRefuse});
+    } catch (const Error& error) {
+      if (error.code() != Code::kUnavailable) throw;
+      GTEST_SKIP() << error.what();
+    }
+  }
+
+  DevicePtr device_;
+};
+
+TEST_F(OpenClDevice, TellsOfAnIdThatThereIsNotWhenTheResultIsRead) {
+  const Tensor weight = Tensor::from(std::vector<float>{1, 2, 3, 4}, {2, 2}, device_);
+  const Tensor ids = Tensor::from(std::vector<int32_t>{1, 2}, {2}, device_);
+  const Tensor rows = ops::embedding(ids, weight);
+  const std::string message = message_of([&] { rows.to_vector<float>(); }, Code::kOutOfRange);
+  EXPECT_NE(message.find("embedding: an id"), std::string::npos) << message;
+  EXPECT_NE(message.find("out of range"), std::string::npos) << message;
+  // It is told once, and what came before it was computed.
+  EXPECT_EQ(weight.to_vector<float>(), (std::vector<float>{1, 2, 3, 4}));
+}
+
+TEST_F(OpenClDevice, SaysWhichCallFailedWhereMemoryIsShort) {
+  const std::string message = message_of(
+      [&] { Tensor::empty({int64_t{1} << 46}, DType::kF32, device_); }, Code::kResourceExhausted);
+  EXPECT_NE(message.find("clCreateBuffer"), std::string::npos) << message;
+}
+
+}  // namespace
+}  // namespace yiti
