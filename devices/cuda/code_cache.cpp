@@ -10,7 +10,7 @@
 #include <iterator>
 #include <string_view>
 
-namespace yiti::opencl::cuda {
+namespace yiti::devices::cuda {
 namespace {
 
 namespace fs = std::filesystem;
@@ -62,4 +62,4 @@ void CodeCache::keep(const std::string& key, const std::string& code) const {
   if (error) fs::remove(part, error);
 }
 
-}  // namespace yiti::opencl::cuda
+}  // namespace yiti::devices::cuda

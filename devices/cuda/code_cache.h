@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-namespace yiti::opencl::cuda {
+namespace yiti::devices::cuda {
 
 /// Files in a folder, named by a hash of what they were made from. A file that cannot be read or
 /// written is a miss: nothing here fails. Safe for many threads and processes.
@@ -26,4 +26,4 @@ class CodeCache {
   std::string folder_;
 };
 
-}  // namespace yiti::opencl::cuda
+}  // namespace yiti::devices::cuda

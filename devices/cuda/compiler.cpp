@@ -7,10 +7,10 @@
 #include <sstream>
 #include <vector>
 
-#include "devices/opencl/failure.h"
-#include "devices/opencl/kernel_sources.h"
+#include "devices/common/failure.h"
+#include "devices/common/kernel_sources.h"
 
-namespace yiti::opencl::cuda {
+namespace yiti::devices::cuda {
 namespace {
 
 void check(nvrtcResult result, const char* call) {
@@ -109,4 +109,4 @@ std::string compiler_version() {
   return fmt::format("{}.{}", major, minor);
 }
 
-}  // namespace yiti::opencl::cuda
+}  // namespace yiti::devices::cuda

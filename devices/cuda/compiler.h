@@ -4,7 +4,7 @@
 #include <span>
 #include <string>
 
-namespace yiti::opencl::cuda {
+namespace yiti::devices::cuda {
 
 /// What code is made for: a GPU's machine code where `is_binary`, else PTX that its driver
 /// translates.
@@ -33,4 +33,4 @@ std::string compile(const std::string& text, const char* file, const Target& tar
 /// "13.0": compilers of other versions may give other code.
 std::string compiler_version();
 
-}  // namespace yiti::opencl::cuda
+}  // namespace yiti::devices::cuda

@@ -1,6 +1,6 @@
 #include "devices/cuda/cuda_error.h"
 
-namespace yiti::opencl::cuda {
+namespace yiti::devices::cuda {
 namespace {
 
 yiti_status status_of(cudaError_t error) {
@@ -29,4 +29,4 @@ void check(cudaError_t error, const char* call) {
   fail(status_of(error), "{}: {}", call, error_text(error));
 }
 
-}  // namespace yiti::opencl::cuda
+}  // namespace yiti::devices::cuda

@@ -1,7 +1,7 @@
 #include "devices/cuda/device.h"
 
-using yiti::opencl::fail;
-using yiti::opencl::cuda::check;
+using yiti::devices::fail;
+using yiti::devices::cuda::check;
 
 namespace {
 
@@ -21,8 +21,8 @@ int capability_of(int index) {
 
 yiti_device::yiti_device(int index)
     : index_(index),
-      target_(yiti::opencl::cuda::choose_target(capability_of(index))),
-      cache_(yiti::opencl::cuda::CodeCache::default_folder()) {
+      target_(yiti::devices::cuda::choose_target(capability_of(index))),
+      cache_(yiti::devices::cuda::CodeCache::default_folder()) {
   fault_.pointer = allocate(sizeof(int));
   check(cudaMemset(fault_.pointer, 0, sizeof(int)), "cudaMemset");
 }
@@ -32,31 +32,31 @@ yiti_device::~yiti_device() {
   static_cast<void>(cudaFree(fault_.pointer));
 }
 
-yiti::opencl::cuda::Library yiti_device::load(const char* file, const std::string& options) const {
-  const std::string text = yiti::opencl::cuda::program_text(file, options);
+yiti::devices::cuda::Library yiti_device::load(const char* file, const std::string& options) const {
+  const std::string text = yiti::devices::cuda::program_text(file, options);
   const std::string key =
-      fmt::format("{} {}\n{}", target_.name(), yiti::opencl::cuda::compiler_version(), text);
+      fmt::format("{} {}\n{}", target_.name(), yiti::devices::cuda::compiler_version(), text);
   const auto load_code = [](const std::string& code, cudaLibrary_t* library) {
     return cudaLibraryLoadData(library, code.data(), nullptr, nullptr, 0, nullptr, nullptr, 0);
   };
   cudaLibrary_t made = nullptr;
   if (const auto kept = cache_.find(key); kept && load_code(*kept, &made) == cudaSuccess) {
-    return yiti::opencl::cuda::Library(made);
+    return yiti::devices::cuda::Library(made);
   }
-  const std::string code = yiti::opencl::cuda::compile(text, file, target_);
+  const std::string code = yiti::devices::cuda::compile(text, file, target_);
   check(load_code(code, &made), "cudaLibraryLoadData");
-  yiti::opencl::cuda::Library library(made);
+  yiti::devices::cuda::Library library(made);
   cache_.keep(key, code);
   return library;
 }
 
 cudaLibrary_t yiti_device::library(const char* file, const std::string& options) {
-  yiti::opencl::cuda::Library& found = libraries_[fmt::format("{} {}", file, options)];
+  yiti::devices::cuda::Library& found = libraries_[fmt::format("{} {}", file, options)];
   if (!found) found = load(file, options);
   return found.get();
 }
 
-cudaKernel_t yiti_device::kernel(const yiti::opencl::KernelId& id) {
+cudaKernel_t yiti_device::kernel(const yiti::devices::KernelId& id) {
   const std::lock_guard lock(mutex_);
   const std::string key = fmt::format("{} {} {}", id.file, id.name, id.options);
   if (const auto found = kernels_.find(key); found != kernels_.end()) return found->second;
@@ -84,12 +84,12 @@ void yiti_device::begin_capture(yiti_stream& stream) {
   stream.captures = true;
 }
 
-yiti::opencl::cuda::Graph yiti_device::end_capture(yiti_stream& stream) {
+yiti::devices::cuda::Graph yiti_device::end_capture(yiti_stream& stream) {
   const std::lock_guard lock(mutex_);
   stream.captures = false;
   cudaGraph_t graph = nullptr;
   check(cudaStreamEndCapture(stream.stream.get(), &graph), "cudaStreamEndCapture");
-  return yiti::opencl::cuda::Graph(graph);
+  return yiti::devices::cuda::Graph(graph);
 }
 
 void* yiti_device::allocate(size_t bytes) {
@@ -115,7 +115,7 @@ void yiti_device::free(void* pointer) {
   static_cast<void>(cudaFreeAsync(pointer, freeing_.get()));
 }
 
-namespace yiti::opencl::cuda {
+namespace yiti::devices::cuda {
 
 Stream make_stream() {
   cudaStream_t made = nullptr;
@@ -134,4 +134,4 @@ OnDevice::OnDevice(int index) {
   check(cudaSetDevice(index), "cudaSetDevice");
 }
 
-}  // namespace yiti::opencl::cuda
+}  // namespace yiti::devices::cuda

@@ -6,13 +6,13 @@
 #include <set>
 #include <string>
 
+#include "devices/common/backend.h"
+#include "devices/common/handle.h"
 #include "devices/cuda/code_cache.h"
 #include "devices/cuda/compiler.h"
 #include "devices/cuda/cuda_error.h"
-#include "devices/opencl/backend.h"
-#include "devices/opencl/handle.h"
 
-namespace yiti::opencl::cuda {
+namespace yiti::devices::cuda {
 
 using Stream = Handle<cudaStream_t, &cudaStreamDestroy>;
 using Event = Handle<cudaEvent_t, &cudaEventDestroy>;
@@ -23,25 +23,25 @@ using Library = Handle<cudaLibrary_t, &cudaLibraryUnload>;
 Stream make_stream();
 Event make_event();
 
-}  // namespace yiti::opencl::cuda
+}  // namespace yiti::devices::cuda
 
 struct yiti_memory {
   void* pointer;
 };
 
 struct yiti_stream {
-  yiti::opencl::cuda::Stream stream = yiti::opencl::cuda::make_stream();
+  yiti::devices::cuda::Stream stream = yiti::devices::cuda::make_stream();
   /// Happens when the work is done that the stream had before it began to capture.
-  yiti::opencl::cuda::Event before_capture = yiti::opencl::cuda::make_event();
+  yiti::devices::cuda::Event before_capture = yiti::devices::cuda::make_event();
   bool captures = false;
 };
 
 struct yiti_event {
-  yiti::opencl::cuda::Event event = yiti::opencl::cuda::make_event();
+  yiti::devices::cuda::Event event = yiti::devices::cuda::make_event();
 };
 
 struct yiti_graph {
-  yiti::opencl::cuda::GraphRun graph;
+  yiti::devices::cuda::GraphRun graph;
 };
 
 struct yiti_device {
@@ -59,13 +59,13 @@ struct yiti_device {
   /// One int: the number of the first op that met a value out of range, or 0.
   yiti_memory* fault() { return &fault_; }
   /// `name` from kernels/`file`.cl, built with `options` at its first use.
-  cudaKernel_t kernel(const yiti::opencl::KernelId& id);
+  cudaKernel_t kernel(const yiti::devices::KernelId& id);
 
   /// Streams that memory may be used on.
   void add_stream(yiti_stream* stream);
   void remove_stream(yiti_stream* stream);
   void begin_capture(yiti_stream& stream);
-  yiti::opencl::cuda::Graph end_capture(yiti_stream& stream);
+  yiti::devices::cuda::Graph end_capture(yiti_stream& stream);
 
   void* allocate(size_t bytes);
   /// Once all streams have done what they were given.
@@ -73,24 +73,24 @@ struct yiti_device {
 
  private:
   cudaLibrary_t library(const char* file, const std::string& options);
-  yiti::opencl::cuda::Library load(const char* file, const std::string& options) const;
+  yiti::devices::cuda::Library load(const char* file, const std::string& options) const;
 
   int index_;
-  yiti::opencl::cuda::Target target_;
-  yiti::opencl::cuda::CodeCache cache_;
+  yiti::devices::cuda::Target target_;
+  yiti::devices::cuda::CodeCache cache_;
   std::mutex mutex_;
   yiti_stream default_stream_;
   std::set<yiti_stream*> streams_{&default_stream_};
   // Memory is allocated on a stream that has no other work, and freed on one that waits for all.
-  yiti::opencl::cuda::Stream allocating_ = yiti::opencl::cuda::make_stream();
-  yiti::opencl::cuda::Stream freeing_ = yiti::opencl::cuda::make_stream();
-  yiti::opencl::cuda::Event moment_ = yiti::opencl::cuda::make_event();
+  yiti::devices::cuda::Stream allocating_ = yiti::devices::cuda::make_stream();
+  yiti::devices::cuda::Stream freeing_ = yiti::devices::cuda::make_stream();
+  yiti::devices::cuda::Event moment_ = yiti::devices::cuda::make_event();
   yiti_memory fault_{};
-  std::map<std::string, yiti::opencl::cuda::Library> libraries_;
+  std::map<std::string, yiti::devices::cuda::Library> libraries_;
   std::map<std::string, cudaKernel_t> kernels_;
 };
 
-namespace yiti::opencl::cuda {
+namespace yiti::devices::cuda {
 
 /// Makes a device the calling thread's while it lives.
 class OnDevice {
@@ -105,4 +105,4 @@ class OnDevice {
   int before_ = 0;
 };
 
-}  // namespace yiti::opencl::cuda
+}  // namespace yiti::devices::cuda

@@ -2,7 +2,7 @@
 
 #include "devices/cuda/device.h"
 
-namespace yiti::opencl::cuda {
+namespace yiti::devices::cuda {
 namespace {
 
 yiti_status begin(yiti_device* device, yiti_stream* stream, yiti_message* message) {
@@ -44,4 +44,4 @@ const yiti_graphs kGraphs = {
     .free = free_graph,
 };
 
-}  // namespace yiti::opencl::cuda
+}  // namespace yiti::devices::cuda

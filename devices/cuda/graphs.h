@@ -3,8 +3,8 @@
 
 #include "core/plugin/yiti_device.h"
 
-namespace yiti::opencl::cuda {
+namespace yiti::devices::cuda {
 
 extern const yiti_graphs kGraphs;
 
-}  // namespace yiti::opencl::cuda
+}  // namespace yiti::devices::cuda

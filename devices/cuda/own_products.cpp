@@ -3,7 +3,7 @@
 #include "devices/cuda/kernels/products.h"
 #include "devices/cuda/stream_backend.h"
 
-namespace yiti::opencl::cuda {
+namespace yiti::devices::cuda {
 namespace {
 
 template <class T>
@@ -89,4 +89,4 @@ bool StreamBackend::multiply(Launcher& run, const CodeProductCall& call) {
   return true;
 }
 
-}  // namespace yiti::opencl::cuda
+}  // namespace yiti::devices::cuda

@@ -1,9 +1,9 @@
 // The C table of the plug-in: CUDA devices, with every failure as a status and a message.
+#include "devices/common/ops.h"
 #include "devices/cuda/graphs.h"
 #include "devices/cuda/stream_backend.h"
-#include "devices/opencl/ops.h"
 
-namespace yiti::opencl::cuda {
+namespace yiti::devices::cuda {
 namespace {
 
 // Runs f with the device as the thread's, and turns what it throws into a status.
@@ -226,8 +226,8 @@ constexpr yiti_device_plugin kPlugin = {
 };
 
 }  // namespace
-}  // namespace yiti::opencl::cuda
+}  // namespace yiti::devices::cuda
 
 extern "C" YITI_DEVICE_EXPORT const yiti_device_plugin* yiti_device_plugin_entry() {
-  return &yiti::opencl::cuda::kPlugin;
+  return &yiti::devices::cuda::kPlugin;
 }

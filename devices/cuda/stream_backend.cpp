@@ -2,7 +2,7 @@
 
 #include <vector>
 
-namespace yiti::opencl::cuda {
+namespace yiti::devices::cuda {
 
 Grid::Grid(const Extent& global, const Extent& local, const char* kernel) {
   constexpr Extent kMost = {2147483647, 65535, 65535};
@@ -51,4 +51,4 @@ void StreamBackend::clear(const Place& target, int64_t bytes) {
         "cudaMemsetAsync");
 }
 
-}  // namespace yiti::opencl::cuda
+}  // namespace yiti::devices::cuda

@@ -1,10 +1,10 @@
 // Runs the ops' kernels on a stream.
 #pragma once
 
+#include "devices/common/products.h"
 #include "devices/cuda/device.h"
-#include "devices/opencl/products.h"
 
-namespace yiti::opencl::cuda {
+namespace yiti::devices::cuda {
 
 /// Threads of a block and blocks of a grid, as CUDA counts them, for work-items of OpenCL. Throws
 /// YITI_STATUS_OUT_OF_RANGE where a grid cannot have that many.
@@ -37,4 +37,4 @@ inline void* address(const yiti_memory* memory, uint64_t offset) {
 }
 inline void* address(const Place& place) { return address(place.memory, place.offset); }
 
-}  // namespace yiti::opencl::cuda
+}  // namespace yiti::devices::cuda

@@ -1,6 +1,6 @@
 #include "devices/opencl/device.h"
 
-namespace yiti::opencl {
+namespace yiti::devices::opencl {
 
 void QueueBackend::launch(const KernelId& id, const Extent& global, const Extent& local,
                           std::span<const Argument> arguments) {
@@ -36,4 +36,4 @@ void QueueBackend::clear(const Place& target, int64_t bytes) {
         "clEnqueueFillBuffer");
 }
 
-}  // namespace yiti::opencl
+}  // namespace yiti::devices::opencl

@@ -1,6 +1,6 @@
 #include "devices/opencl/cl_error.h"
 
-namespace yiti::opencl {
+namespace yiti::devices::opencl {
 namespace {
 
 const char* known_name(cl_int error) {
@@ -41,4 +41,4 @@ void check(cl_int error, const char* call) {
        call, error_name(error));
 }
 
-}  // namespace yiti::opencl
+}  // namespace yiti::devices::opencl

@@ -3,13 +3,13 @@
 
 #include <CL/cl.h>
 
-#include "devices/opencl/failure.h"
+#include "devices/common/failure.h"
 
-namespace yiti::opencl {
+namespace yiti::devices::opencl {
 
 /// The name of an OpenCL error, such as "CL_INVALID_VALUE (-30)".
 std::string error_name(cl_int error);
 /// Throws, naming `call`, unless `error` is CL_SUCCESS.
 void check(cl_int error, const char* call);
 
-}  // namespace yiti::opencl
+}  // namespace yiti::devices::opencl

@@ -3,14 +3,15 @@
 #include <array>
 #include <vector>
 
-#include "devices/opencl/kernel_sources.h"
+#include "devices/common/kernel_sources.h"
 
-using yiti::opencl::check;
+using yiti::devices::opencl::check;
 
 yiti_device::yiti_device(cl_device_id id)
     : id_(id),
-      has_doubles_(yiti::opencl::device_text(id, CL_DEVICE_EXTENSIONS).find("cl_khr_fp64") !=
-                   std::string::npos) {
+      has_doubles_(
+          yiti::devices::opencl::device_text(id, CL_DEVICE_EXTENSIONS).find("cl_khr_fp64") !=
+          std::string::npos) {
   cl_int error = CL_SUCCESS;
   context_.reset(clCreateContext(nullptr, 1, &id_, nullptr, nullptr, &error));
   check(error, "clCreateContext");
@@ -21,26 +22,26 @@ yiti_device::yiti_device(cl_device_id id)
   check(error, "clCreateBuffer");
   common_options_ = "-cl-std=CL1.2";
   const auto single =
-      yiti::opencl::device_value<cl_device_fp_config>(id, CL_DEVICE_SINGLE_FP_CONFIG);
+      yiti::devices::opencl::device_value<cl_device_fp_config>(id, CL_DEVICE_SINGLE_FP_CONFIG);
   if ((single & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT) != 0) {
     common_options_ += " -cl-fp32-correctly-rounded-divide-sqrt";
   }
 }
 
-yiti::opencl::Queue yiti_device::make_queue() const {
+yiti::devices::opencl::Queue yiti_device::make_queue() const {
   cl_int error = CL_SUCCESS;
-  yiti::opencl::Queue queue(clCreateCommandQueue(context(), id_, 0, &error));
+  yiti::devices::opencl::Queue queue(clCreateCommandQueue(context(), id_, 0, &error));
   check(error, "clCreateCommandQueue");
   return queue;
 }
 
 cl_program yiti_device::program(const char* file, const std::string& options) {
-  yiti::opencl::Program& found = programs_[fmt::format("{} {}", file, options)];
+  yiti::devices::opencl::Program& found = programs_[fmt::format("{} {}", file, options)];
   if (found) return found.get();
-  std::array<const char*, 2> sources = {yiti::opencl::kernel_source("common"),
-                                        yiti::opencl::kernel_source(file)};
+  std::array<const char*, 2> sources = {yiti::devices::kernel_source("common"),
+                                        yiti::devices::kernel_source(file)};
   cl_int error = CL_SUCCESS;
-  yiti::opencl::Program made(
+  yiti::devices::opencl::Program made(
       clCreateProgramWithSource(context(), 2, sources.data(), nullptr, &error));
   check(error, "clCreateProgramWithSource");
   const std::string all = common_options_ + " " + options;
@@ -50,15 +51,15 @@ cl_program yiti_device::program(const char* file, const std::string& options) {
     size_t length = 0;
     clGetProgramBuildInfo(made.get(), id_, CL_PROGRAM_BUILD_LOG, log.size(), log.data(), &length);
     const std::string_view said(log.data(), length > 0 && length <= log.size() ? length - 1 : 0);
-    yiti::opencl::fail(YITI_STATUS_INTERNAL, "clBuildProgram of {}.cl ({}): {}: {}", file, all,
-                       yiti::opencl::error_name(error), said.substr(0, 700));
+    yiti::devices::fail(YITI_STATUS_INTERNAL, "clBuildProgram of {}.cl ({}): {}: {}", file, all,
+                        yiti::devices::opencl::error_name(error), said.substr(0, 700));
   }
   found = std::move(made);
   return found.get();
 }
 
 cl_kernel yiti_device::kernel(const char* file, const char* name, const std::string& options) {
-  yiti::opencl::Kernel& found = kernels_[fmt::format("{} {} {}", file, name, options)];
+  yiti::devices::opencl::Kernel& found = kernels_[fmt::format("{} {} {}", file, name, options)];
   if (found) return found.get();
   cl_int error = CL_SUCCESS;
   found.reset(clCreateKernel(program(file, options), name, &error));
@@ -66,7 +67,7 @@ cl_kernel yiti_device::kernel(const char* file, const char* name, const std::str
   return found.get();
 }
 
-namespace yiti::opencl {
+namespace yiti::devices::opencl {
 
 std::string device_text(cl_device_id id, cl_device_info what) {
   size_t length = 0;
@@ -77,4 +78,4 @@ std::string device_text(cl_device_id id, cl_device_info what) {
   return text;
 }
 
-}  // namespace yiti::opencl
+}  // namespace yiti::devices::opencl

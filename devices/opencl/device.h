@@ -5,20 +5,20 @@
 #include <mutex>
 #include <string>
 
-#include "devices/opencl/backend.h"
+#include "devices/common/backend.h"
 #include "devices/opencl/cl_error.h"
 #include "devices/opencl/handles.h"
 
 struct yiti_memory {
-  yiti::opencl::Buffer buffer;
+  yiti::devices::opencl::Buffer buffer;
 };
 
 struct yiti_stream {
-  yiti::opencl::Queue queue;
+  yiti::devices::opencl::Queue queue;
 };
 
 struct yiti_event {
-  yiti::opencl::Event event;
+  yiti::devices::opencl::Event event;
 };
 
 struct yiti_device {
@@ -31,7 +31,7 @@ struct yiti_device {
   cl_command_queue queue(const yiti_stream* stream) const {
     return stream == nullptr ? queue_.get() : stream->queue.get();
   }
-  yiti::opencl::Queue make_queue() const;
+  yiti::devices::opencl::Queue make_queue() const;
   bool has_doubles() const { return has_doubles_; }
   /// One int: the number of the first op that met a value out of range, or 0.
   yiti_memory* fault() { return &fault_; }
@@ -45,17 +45,17 @@ struct yiti_device {
   cl_program program(const char* file, const std::string& options);
 
   cl_device_id id_;
-  yiti::opencl::Context context_;
-  yiti::opencl::Queue queue_;
+  yiti::devices::opencl::Context context_;
+  yiti::devices::opencl::Queue queue_;
   yiti_memory fault_;
   bool has_doubles_;
   std::string common_options_;
   std::mutex mutex_;
-  std::map<std::string, yiti::opencl::Program> programs_;
-  std::map<std::string, yiti::opencl::Kernel> kernels_;
+  std::map<std::string, yiti::devices::opencl::Program> programs_;
+  std::map<std::string, yiti::devices::opencl::Kernel> kernels_;
 };
 
-namespace yiti::opencl {
+namespace yiti::devices::opencl {
 
 /// A string that a device tells of itself.
 std::string device_text(cl_device_id id, cl_device_info what);
@@ -83,4 +83,4 @@ class QueueBackend final : public Backend {
   cl_command_queue queue_;
 };
 
-}  // namespace yiti::opencl
+}  // namespace yiti::devices::opencl

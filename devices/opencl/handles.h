@@ -3,9 +3,9 @@
 
 #include <CL/cl.h>
 
-#include "devices/opencl/handle.h"
+#include "devices/common/handle.h"
 
-namespace yiti::opencl {
+namespace yiti::devices::opencl {
 
 using Context = Handle<cl_context, &clReleaseContext>;
 using Queue = Handle<cl_command_queue, &clReleaseCommandQueue>;
@@ -14,4 +14,4 @@ using Program = Handle<cl_program, &clReleaseProgram>;
 using Kernel = Handle<cl_kernel, &clReleaseKernel>;
 using Event = Handle<cl_event, &clReleaseEvent>;
 
-}  // namespace yiti::opencl
+}  // namespace yiti::devices::opencl

@@ -4,10 +4,10 @@
 #include <new>
 #include <vector>
 
+#include "devices/common/ops.h"
 #include "devices/opencl/device.h"
-#include "devices/opencl/ops.h"
 
-namespace yiti::opencl {
+namespace yiti::devices::opencl {
 namespace {
 
 bool runs_opencl_1_2(cl_device_id id) {
@@ -249,8 +249,8 @@ constexpr yiti_device_plugin kPlugin = {
 };
 
 }  // namespace
-}  // namespace yiti::opencl
+}  // namespace yiti::devices::opencl
 
 extern "C" YITI_DEVICE_EXPORT const yiti_device_plugin* yiti_device_plugin_entry() {
-  return &yiti::opencl::kPlugin;
+  return &yiti::devices::opencl::kPlugin;
 }

@@ -1,6 +1,6 @@
 #include "devices/cuda/kernels/float_products.cuh"
 
-namespace yiti::opencl::cuda {
+namespace yiti::devices::cuda {
 namespace {
 
 template <class B>
@@ -26,4 +26,4 @@ int launch(const FloatProduct& product, FloatFormat b, cudaStream_t stream) {
   return cudaGetLastError();
 }
 
-}  // namespace yiti::opencl::cuda
+}  // namespace yiti::devices::cuda

@@ -5,7 +5,7 @@
 #include "devices/cuda/kernels/products.h"
 #include "devices/cuda/kernels/warp.cuh"
 
-namespace yiti::opencl::cuda {
+namespace yiti::devices::cuda {
 
 struct F32 {
   using Type = float;
@@ -113,4 +113,4 @@ __global__ void __launch_bounds__(256) multiply_floats_few(const FloatProduct p)
   put_float(p, warp, column, total);
 }
 
-}  // namespace yiti::opencl::cuda
+}  // namespace yiti::devices::cuda

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-namespace yiti::opencl::cuda {
+namespace yiti::devices::cuda {
 
 /// Leaves of K at most.
 inline constexpr int kLeaves = 8;
@@ -67,4 +67,4 @@ int launch(const SplitProduct& product, StreamHandle stream);
 /// Fills the three parts of `count` elements of x.
 int launch_split(const float* x, uint16_t* parts, int64_t count, StreamHandle stream);
 
-}  // namespace yiti::opencl::cuda
+}  // namespace yiti::devices::cuda

@@ -1,6 +1,6 @@
 #include "devices/cuda/kernels/quantised_products.cuh"
 
-namespace yiti::opencl::cuda {
+namespace yiti::devices::cuda {
 namespace {
 
 template <class Format>
@@ -24,4 +24,4 @@ int launch(const CodeProduct& product, BlockFormat format, cudaStream_t stream) 
   return cudaGetLastError();
 }
 
-}  // namespace yiti::opencl::cuda
+}  // namespace yiti::devices::cuda

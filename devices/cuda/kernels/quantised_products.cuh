@@ -5,7 +5,7 @@
 
 #include "devices/cuda/kernels/tiles.cuh"
 
-namespace yiti::opencl::cuda {
+namespace yiti::devices::cuda {
 
 // Blocks begin at even addresses.
 __device__ inline uint32_t load_even(const uint8_t* at) {
@@ -99,4 +99,4 @@ struct Codes {
   using Tile = CodeTile<Format, kTiles>;
 };
 
-}  // namespace yiti::opencl::cuda
+}  // namespace yiti::devices::cuda

@@ -1,6 +1,6 @@
 #include "devices/cuda/kernels/split_products.cuh"
 
-namespace yiti::opencl::cuda {
+namespace yiti::devices::cuda {
 
 int launch(const SplitProduct& p, cudaStream_t stream) {
   if (p.rows <= 8) {
@@ -17,4 +17,4 @@ int launch_split(const float* x, uint16_t* parts, int64_t count, cudaStream_t st
   return cudaGetLastError();
 }
 
-}  // namespace yiti::opencl::cuda
+}  // namespace yiti::devices::cuda

@@ -6,7 +6,7 @@
 
 #include "devices/cuda/kernels/tiles.cuh"
 
-namespace yiti::opencl::cuda {
+namespace yiti::devices::cuda {
 
 inline constexpr int kParts = 3;
 
@@ -63,4 +63,4 @@ struct Split {
   using Tile = SplitTile<kTiles>;
 };
 
-}  // namespace yiti::opencl::cuda
+}  // namespace yiti::devices::cuda

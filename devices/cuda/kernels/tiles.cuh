@@ -10,7 +10,7 @@
 #include "devices/cuda/kernels/products.h"
 #include "devices/cuda/kernels/warp.cuh"
 
-namespace yiti::opencl::cuda {
+namespace yiti::devices::cuda {
 
 // Where a lane is in its warp's tile.
 struct TilePlace {
@@ -72,4 +72,4 @@ __global__ void __launch_bounds__(256) multiply_few(const typename Family::Produ
   put(p, row, place.first_column + column, total);
 }
 
-}  // namespace yiti::opencl::cuda
+}  // namespace yiti::devices::cuda

@@ -14,15 +14,15 @@
 namespace yiti {
 namespace {
 
-namespace cuda = opencl::cuda;
+namespace cuda = devices::cuda;
 namespace fs = std::filesystem;
 using testing::HasSubstr;
 
 template <class F>
-opencl::Failure failure_of(F f) {
+devices::Failure failure_of(F f) {
   try {
     f();
-  } catch (const opencl::Failure& failure) {
+  } catch (const devices::Failure& failure) {
     return failure;
   }
   return {YITI_STATUS_OK, ""};
@@ -35,7 +35,7 @@ TEST(CudaTarget, IsMachineCodeOfTheGpusGenerationElsePtx) {
   EXPECT_EQ(cuda::choose_target(103, known), (cuda::Target{100, true}));
   EXPECT_EQ(cuda::choose_target(120, known), (cuda::Target{100, false}));
   EXPECT_EQ(cuda::choose_target(120, known).name(), "compute_100");
-  const opencl::Failure old = failure_of([&] { cuda::choose_target(70, known); });
+  const devices::Failure old = failure_of([&] { cuda::choose_target(70, known); });
   EXPECT_EQ(old.status, YITI_STATUS_UNAVAILABLE);
   EXPECT_EQ(old.message, "compute capability 7.0; the compiler knows 7.5 and newer");
 }
@@ -53,7 +53,7 @@ TEST(CudaCompiler, TurnsOptionsIntoDefinitions) {
 }
 
 TEST(CudaCompiler, TellsWhatItDidNotUnderstand) {
-  const opencl::Failure failure = failure_of([] {
+  const devices::Failure failure = failure_of([] {
     cuda::compile("__global__ void f() { unknown(); }", "test", {80, true});
   });
   EXPECT_EQ(failure.status, YITI_STATUS_INTERNAL);
@@ -105,7 +105,7 @@ TEST(CudaGrid, CountsBlocks) {
 }
 
 TEST(CudaGrid, RefusesMoreBlocksThanAGridHas) {
-  const opencl::Failure failure = failure_of([] {
+  const devices::Failure failure = failure_of([] {
     cuda::Grid({64, 1, 65536}, {64, 1, 1}, "multiply");
   });
   EXPECT_EQ(failure.status, YITI_STATUS_OUT_OF_RANGE);

@@ -11,7 +11,7 @@
 #include "devices/cuda/kernels/quantised_products.cuh"
 #include "devices/cuda/kernels/split_products.cuh"
 
-namespace yiti::opencl::cuda {
+namespace yiti::devices::cuda {
 namespace {
 
 using Random = std::mt19937;
@@ -324,4 +324,4 @@ TEST(CudaSplitProducts, GiveARowTheSameBitsAloneAndAmongMany) {
 }
 
 }  // namespace
-}  // namespace yiti::opencl::cuda
+}  // namespace yiti::devices::cuda

@@ -5,15 +5,15 @@
 #include <regex>
 
 #include "core/plugin/op_call.h"
+#include "devices/common/ops.h"
 #include "devices/cuda/compiler.h"
-#include "devices/opencl/ops.h"
 #include "ops/derived/cases.h"
 #include "ops/op_list.h"
 
 namespace yiti {
 namespace {
 
-namespace cuda = opencl::cuda;
+namespace cuda = devices::cuda;
 
 using Sizes = std::vector<size_t>;  // of a kernel's arguments, in bytes
 struct Program {
@@ -23,25 +23,25 @@ struct Program {
 using Programs = std::map<Program, std::map<std::string, Sizes>>;
 
 // Runs nothing, and notes which kernels it was given.
-class NotingBackend final : public opencl::Backend {
+class NotingBackend final : public devices::Backend {
  public:
   explicit NotingBackend(Programs& programs) : programs_(programs) {}
 
   bool has_doubles() const override { return true; }
   yiti_memory* fault() const override { return nullptr; }
-  void launch(const opencl::KernelId& id, const opencl::Extent& global, const opencl::Extent& local,
-              std::span<const opencl::Argument> arguments) override {
+  void launch(const devices::KernelId& id, const devices::Extent& global,
+              const devices::Extent& local, std::span<const devices::Argument> arguments) override {
     for (size_t axis = 0; axis < 3; ++axis) EXPECT_EQ(global[axis] % local[axis], 0u) << id.name;
     Sizes sizes;
-    for (const opencl::Argument& argument : arguments) {
+    for (const devices::Argument& argument : arguments) {
       sizes.push_back(argument.value == nullptr ? sizeof(void*) : argument.bytes);
     }
     const auto [known, is_new] =
         programs_[{id.file, id.options}].try_emplace(id.name, std::move(sizes));
     if (!is_new) EXPECT_EQ(known->second.size(), arguments.size()) << id.name;
   }
-  void copy(const opencl::Place&, const opencl::Place&, int64_t) override {}
-  void clear(const opencl::Place&, int64_t) override {}
+  void copy(const devices::Place&, const devices::Place&, int64_t) override {}
+  void clear(const devices::Place&, int64_t) override {}
 
  private:
   Programs& programs_;
@@ -54,11 +54,11 @@ bool note(const Op& op, const std::vector<Tensor>& in, const Attrs& attrs, Progr
   for (const Tensor& out : op.infer(in, attrs)) call.add_output(out, {});
   try {
     yiti_op_support support{};
-    opencl::plan_op(backend, *call.get(), support);
+    devices::plan_op(backend, *call.get(), support);
     call.set_workspace({}, support.workspace_bytes);
-    opencl::run_op(backend, *call.get());
+    devices::run_op(backend, *call.get());
     return true;
-  } catch (const opencl::Failure& failure) {
+  } catch (const devices::Failure& failure) {
     EXPECT_EQ(failure.status, YITI_STATUS_UNIMPLEMENTED) << op.name << ": " << failure.message;
     return false;
   }
@@ -128,7 +128,7 @@ TEST(CudaPrograms, CompileWithoutWarningAndTakeTheArgumentsTheyGet) {
         ASSERT_TRUE(found.contains(name)) << label << ": " << name;
         EXPECT_EQ(found.at(name), sizes) << label << ": " << name;
       }
-    } catch (const opencl::Failure& failure) {
+    } catch (const devices::Failure& failure) {
       ADD_FAILURE() << label << ": " << failure.message;
     }
   }

@@ -1,7 +1,7 @@
 // Convolution and pooling.
-#include "devices/opencl/ops.h"
+#include "devices/common/ops.h"
 
-namespace yiti::opencl {
+namespace yiti::devices {
 namespace {
 
 Windows windows_of(const Call& call, const Operand& x, const Operand& y) {
@@ -86,4 +86,4 @@ constexpr OpEntry kOps[] = {
 
 std::span<const OpEntry> image_ops() { return kOps; }
 
-}  // namespace yiti::opencl
+}  // namespace yiti::devices

@@ -1,10 +1,10 @@
 // Ops whose result's elements come from one element of each operand.
 #include <cmath>
 
-#include "devices/opencl/ops.h"
-#include "devices/opencl/walks.h"
+#include "devices/common/ops.h"
+#include "devices/common/walks.h"
 
-namespace yiti::opencl {
+namespace yiti::devices {
 namespace {
 
 std::string kernel_name(const Call& call, const char* form) {
@@ -117,4 +117,4 @@ constexpr OpEntry kOps[] = {
 
 std::span<const OpEntry> elementwise_ops() { return kOps; }
 
-}  // namespace yiti::opencl
+}  // namespace yiti::devices

@@ -7,9 +7,9 @@
 #include <string>
 
 #include "core/plugin/yiti_device.h"
-#include "devices/opencl/operands.h"
+#include "devices/common/operands.h"
 
-namespace yiti::opencl {
+namespace yiti::devices {
 
 /// Where elements lie: memory and a byte offset.
 struct Place {
@@ -58,4 +58,4 @@ class Backend {
   virtual bool multiply(Launcher&, const CodeProductCall&) { return false; }
 };
 
-}  // namespace yiti::opencl
+}  // namespace yiti::devices

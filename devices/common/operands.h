@@ -5,9 +5,9 @@
 #include <span>
 #include <string_view>
 
-#include "devices/opencl/failure.h"
+#include "devices/common/failure.h"
 
-namespace yiti::opencl {
+namespace yiti::devices {
 
 const char* dtype_name(uint32_t dtype);
 /// Bytes of an element of a plain dtype, 0 for quantised ones.
@@ -83,4 +83,4 @@ class Call {
 /// Refuses unless all floats among the first `count` inputs are f32.
 void require_f32(const Call& call, int count);
 
-}  // namespace yiti::opencl
+}  // namespace yiti::devices

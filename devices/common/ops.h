@@ -3,9 +3,9 @@
 
 #include <span>
 
-#include "devices/opencl/launcher.h"
+#include "devices/common/launcher.h"
 
-namespace yiti::opencl {
+namespace yiti::devices {
 
 struct OpEntry {
   const char* name;
@@ -38,4 +38,4 @@ void run_op(Backend& backend, const yiti_op_call& call);
 /// Throws for what a device's fault word says, unless it is 0.
 void report_fault(int32_t number);
 
-}  // namespace yiti::opencl
+}  // namespace yiti::devices

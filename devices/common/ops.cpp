@@ -1,9 +1,9 @@
-#include "devices/opencl/ops.h"
+#include "devices/common/ops.h"
 
 #include <algorithm>
 #include <vector>
 
-namespace yiti::opencl {
+namespace yiti::devices {
 namespace {
 
 const OpEntry& entry_of(const yiti_op_call& call) {
@@ -54,4 +54,4 @@ void report_fault(int32_t number) {
        all_ops()[static_cast<size_t>(number - 1)].name);
 }
 
-}  // namespace yiti::opencl
+}  // namespace yiti::devices

@@ -1,9 +1,9 @@
 // Rope, attention over packed documents and over a paged cache, and the cache.
 #include <algorithm>
 
-#include "devices/opencl/ops.h"
+#include "devices/common/ops.h"
 
-namespace yiti::opencl {
+namespace yiti::devices {
 namespace {
 
 constexpr int64_t kSegment = 8;        // blocks of keys: SEGMENT in kernels/attention.cl
@@ -180,4 +180,4 @@ constexpr OpEntry kOps[] = {
 
 std::span<const OpEntry> attention_ops() { return kOps; }
 
-}  // namespace yiti::opencl
+}  // namespace yiti::devices

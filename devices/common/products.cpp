@@ -1,8 +1,8 @@
-#include "devices/opencl/products.h"
+#include "devices/common/products.h"
 
 #include <algorithm>
 
-namespace yiti::opencl {
+namespace yiti::devices {
 namespace {
 
 constexpr int64_t kBlock = 32;
@@ -105,4 +105,4 @@ void linear(Launcher& run, const Place& x, int64_t rows, const Operand& weight, 
   }
 }
 
-}  // namespace yiti::opencl
+}  // namespace yiti::devices

@@ -4,13 +4,13 @@ set(entries "")
 foreach(source IN LISTS SOURCES)
   get_filename_component(name ${source} NAME_WE)
   file(READ ${source} text)
-  string(APPEND entries "  if (std::strcmp(file, \"${name}\") == 0) return R\"opencl(${text})opencl\";\n")
+  string(APPEND entries "  if (std::strcmp(file, \"${name}\") == 0) return R\"text(${text})text\";\n")
 endforeach()
-file(WRITE ${OUTPUT} "#include \"devices/opencl/kernel_sources.h\"
+file(WRITE ${OUTPUT} "#include \"devices/common/kernel_sources.h\"
 
 #include <cstring>
 
-const char* yiti::opencl::kernel_source(const char* file) {
+const char* yiti::devices::kernel_source(const char* file) {
 ${entries}  return nullptr;
 }
 ")

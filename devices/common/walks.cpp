@@ -1,6 +1,6 @@
-#include "devices/opencl/walks.h"
+#include "devices/common/walks.h"
 
-namespace yiti::opencl {
+namespace yiti::devices {
 namespace {
 
 // Joins axes that are walked as one: fewer divisions for each element.
@@ -52,4 +52,4 @@ Walk part_walk(const Operand& part, const Operand& whole, int axis, int64_t step
   return joined(walk);
 }
 
-}  // namespace yiti::opencl
+}  // namespace yiti::devices

@@ -1,11 +1,11 @@
 // Products with weights, and the ops that share them.
 #include <optional>
 
-#include "devices/opencl/ops.h"
-#include "devices/opencl/products.h"
-#include "devices/opencl/walks.h"
+#include "devices/common/ops.h"
+#include "devices/common/products.h"
+#include "devices/common/walks.h"
 
-namespace yiti::opencl {
+namespace yiti::devices {
 namespace {
 
 void require_floats(const Call& call) {
@@ -108,4 +108,4 @@ constexpr OpEntry kOps[] = {
 
 std::span<const OpEntry> linear_ops() { return kOps; }
 
-}  // namespace yiti::opencl
+}  // namespace yiti::devices

@@ -1,8 +1,8 @@
-#include "devices/opencl/launcher.h"
+#include "devices/common/launcher.h"
 
 #include <algorithm>
 
-namespace yiti::opencl {
+namespace yiti::devices {
 
 Pointer pointer(const Operand& x) {
   if (!x) return {{}, 1};
@@ -48,4 +48,4 @@ void Launcher::clear(const Place& target, int64_t bytes) {
   if (!plans() && bytes > 0) backend_.clear(target, bytes);
 }
 
-}  // namespace yiti::opencl
+}  // namespace yiti::devices

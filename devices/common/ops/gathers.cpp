@@ -1,8 +1,8 @@
 // Ops that read or add where ids and indices say.
-#include "devices/opencl/ops.h"
-#include "devices/opencl/products.h"
+#include "devices/common/ops.h"
+#include "devices/common/products.h"
 
-namespace yiti::opencl {
+namespace yiti::devices {
 namespace {
 
 const char* index_type(const Operand& index) {
@@ -100,4 +100,4 @@ constexpr OpEntry kOps[] = {
 
 std::span<const OpEntry> gather_ops() { return kOps; }
 
-}  // namespace yiti::opencl
+}  // namespace yiti::devices

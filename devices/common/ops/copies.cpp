@@ -1,10 +1,10 @@
 // Ops that move elements, and casts.
 #include <bit>
 
-#include "devices/opencl/ops.h"
-#include "devices/opencl/walks.h"
+#include "devices/common/ops.h"
+#include "devices/common/walks.h"
 
-namespace yiti::opencl {
+namespace yiti::devices {
 namespace {
 
 const char* width_options(const Operand& x) {
@@ -139,4 +139,4 @@ constexpr OpEntry kOps[] = {
 
 std::span<const OpEntry> copy_ops() { return kOps; }
 
-}  // namespace yiti::opencl
+}  // namespace yiti::devices

@@ -1,9 +1,9 @@
 // How kernels find the elements of tensors whose axes are not adjacent.
 #pragma once
 
-#include "devices/opencl/launcher.h"
+#include "devices/common/launcher.h"
 
-namespace yiti::opencl {
+namespace yiti::devices {
 
 /// The elements of x in row-major order, by its strides.
 Walk strided_walk(const Operand& x);
@@ -14,4 +14,4 @@ Walk part_walk(const Operand& part, const Operand& whole, int axis, int64_t step
 /// The row-major stride of an axis of x's shape.
 inline int64_t dense_step(const Operand& x, int axis) { return x.numel(axis + 1, x.rank()); }
 
-}  // namespace yiti::opencl
+}  // namespace yiti::devices

@@ -4,7 +4,7 @@
 #include <memory>
 #include <type_traits>
 
-namespace yiti::opencl {
+namespace yiti::devices {
 
 template <auto kRelease>
 struct Releaser {
@@ -17,4 +17,4 @@ struct Releaser {
 template <class T, auto kRelease>
 using Handle = std::unique_ptr<std::remove_pointer_t<T>, Releaser<kRelease>>;
 
-}  // namespace yiti::opencl
+}  // namespace yiti::devices

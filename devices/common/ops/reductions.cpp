@@ -1,8 +1,8 @@
 // Sums, means, extrema and their places along axes.
-#include "devices/opencl/ops.h"
-#include "devices/opencl/walks.h"
+#include "devices/common/ops.h"
+#include "devices/common/walks.h"
 
-namespace yiti::opencl {
+namespace yiti::devices {
 namespace {
 
 const char* type_options(const Operand& x) {
@@ -70,4 +70,4 @@ constexpr OpEntry kOps[] = {
 
 std::span<const OpEntry> reduction_ops() { return kOps; }
 
-}  // namespace yiti::opencl
+}  // namespace yiti::devices

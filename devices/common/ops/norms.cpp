@@ -1,7 +1,7 @@
 // Norms and softmax, a group of work-items a row.
-#include "devices/opencl/ops.h"
+#include "devices/common/ops.h"
 
-namespace yiti::opencl {
+namespace yiti::devices {
 namespace {
 
 Pointer nothing() { return {{}, 1}; }
@@ -94,4 +94,4 @@ constexpr OpEntry kOps[] = {
 
 std::span<const OpEntry> norm_ops() { return kOps; }
 
-}  // namespace yiti::opencl
+}  // namespace yiti::devices

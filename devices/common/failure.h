@@ -13,7 +13,7 @@
 
 #include "core/plugin/yiti_device.h"
 
-namespace yiti::opencl {
+namespace yiti::devices {
 
 struct Failure {
   yiti_status status;
@@ -57,4 +57,4 @@ yiti_status guarded(yiti_message* message, F f) noexcept {
   }
 }
 
-}  // namespace yiti::opencl
+}  // namespace yiti::devices

@@ -1,10 +1,10 @@
 // Cross-entropy, of logits and of a linear map whose logits never exist all at once.
 #include <algorithm>
 
-#include "devices/opencl/ops.h"
-#include "devices/opencl/products.h"
+#include "devices/common/ops.h"
+#include "devices/common/products.h"
 
-namespace yiti::opencl {
+namespace yiti::devices {
 namespace {
 
 std::string label_options(const Operand& labels) {
@@ -94,4 +94,4 @@ constexpr OpEntry kOps[] = {
 
 std::span<const OpEntry> loss_ops() { return kOps; }
 
-}  // namespace yiti::opencl
+}  // namespace yiti::devices

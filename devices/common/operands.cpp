@@ -1,6 +1,6 @@
-#include "devices/opencl/operands.h"
+#include "devices/common/operands.h"
 
-namespace yiti::opencl {
+namespace yiti::devices {
 
 const char* dtype_name(uint32_t dtype) {
   static constexpr const char* kNames[] = {"?",   "f64", "f32", "f16",  "bf16", "i64",  "i32",
@@ -34,4 +34,4 @@ void require_f32(const Call& call, int count) {
   }
 }
 
-}  // namespace yiti::opencl
+}  // namespace yiti::devices

@@ -1,9 +1,9 @@
 // Updates of parameters in place.
 #include <cmath>
 
-#include "devices/opencl/ops.h"
+#include "devices/common/ops.h"
 
-namespace yiti::opencl {
+namespace yiti::devices {
 namespace {
 
 void adamw_step(Launcher& run, const Call& call) {
@@ -37,4 +37,4 @@ constexpr OpEntry kOps[] = {
 
 std::span<const OpEntry> optimiser_ops() { return kOps; }
 
-}  // namespace yiti::opencl
+}  // namespace yiti::devices

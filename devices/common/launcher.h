@@ -5,9 +5,9 @@
 #include <array>
 #include <type_traits>
 
-#include "devices/opencl/backend.h"
+#include "devices/common/backend.h"
 
-namespace yiti::opencl {
+namespace yiti::devices {
 
 /// A place as a kernel's pair of arguments, pointer and offset in elements.
 struct Pointer {
@@ -120,4 +120,4 @@ class Launcher {
   uint64_t taken_ = 0, most_taken_ = 0;
 };
 
-}  // namespace yiti::opencl
+}  // namespace yiti::devices

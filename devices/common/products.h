@@ -1,9 +1,9 @@
 // Matrix products that several ops are made of.
 #pragma once
 
-#include "devices/opencl/launcher.h"
+#include "devices/common/launcher.h"
 
-namespace yiti::opencl {
+namespace yiti::devices {
 
 /// A matrix of floats somewhere in memory.
 struct FloatMatrix {
@@ -65,4 +65,4 @@ FloatMatrix float_weight(Launcher& run, const Operand& weight);
 /// Build options of kernels/quantised.cl for a dtype, rows of activations and type of ids.
 std::string quantised_options(uint32_t dtype, int64_t rows = 1, const char* index = "int");
 
-}  // namespace yiti::opencl
+}  // namespace yiti::devices
