@@ -4,6 +4,7 @@
 #include <numbers>
 
 #include "core/error.h"
+#include "core/shape_text.h"
 
 namespace yiti {
 namespace {
@@ -14,7 +15,7 @@ constexpr uint32_t high_half(uint64_t x) { return static_cast<uint32_t>(x >> 32)
 template <class F>
 void fill(const Tensor& tensor, F&& draw) {
   check(tensor.is_contiguous(), "random", "got strides {}; wants a contiguous tensor",
-        tensor.strides().str());
+        tensor.strides());
   float* data = tensor.data<float>();
   tensor.device()->threads().parallel_for(tensor.numel(), 1 << 14, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) data[i] = draw(static_cast<uint64_t>(i));
