@@ -4,6 +4,7 @@
 
 #include "autograd/tape.h"
 #include "core/error.h"
+#include "core/shape_text.h"
 #include "ops/elementwise/binary.h"
 #include "ops/host_values.h"
 #include "ops/reduce/reduce.h"
@@ -59,7 +60,7 @@ std::vector<double> by_tape(const std::string& name, const Function& f,
   if (!grad.defined()) return std::vector<double>(static_cast<size_t>(inputs[which].numel()));
   if (!(grad.shape() == inputs[which].shape()) || grad.dtype() != DType::kF64) {
     fail(Code::kInternal, name, "the gradient of input {} is {} of {}; wants {} of f64", which,
-         grad.shape().str(), yiti::name(grad.dtype()), inputs[which].shape().str());
+         grad.shape(), yiti::name(grad.dtype()), inputs[which].shape());
   }
   return to_doubles(grad);
 }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/shape_text.h"
 #include "ops/elementwise/binary.h"
 
 namespace yiti {
@@ -268,7 +269,7 @@ void Tape::run_node(Node node) {
     }
     if (!(grads[i].shape() == node.in[i].shape())) {
       fail(Code::kInternal, node.name, "its gradient of input {} is {}; wants {}", i,
-           grads[i].shape().str(), node.in[i].shape().str());
+           grads[i].shape(), node.in[i].shape());
     }
     accumulate(node.in_ids[i], std::move(grads[i]));
   }
@@ -306,16 +307,16 @@ void Tape::backward(const Tensor& output, Tensor seed) {
   if (id < 0) {
     fail(Code::kFailedPrecondition, "autograd",
          "the output {} depends on no watched tensor: there is nothing to differentiate",
-         output.shape().str());
+         output.shape());
   }
   if (!seed.defined()) {
     check(output.numel() == 1, "autograd", "a seed is needed for an output of shape {}",
-          output.shape().str());
+          output.shape());
     seed = Tensor::full(output.shape(), 1.0, output.dtype(), output.device());
   }
   check(seed.shape() == output.shape() && seed.dtype() == output.dtype(), "autograd",
-        "the seed is {} of {}; wants {} of {}", seed.shape().str(), name(seed.dtype()),
-        output.shape().str(), name(output.dtype()));
+        "the seed is {} of {}; wants {} of {}", seed.shape(), name(seed.dtype()), output.shape(),
+        name(output.dtype()));
   check(!running_, "autograd", "gradients of gradients are not there");
   check_whole(id);
   const Scoped running(running_, true);
@@ -350,8 +351,8 @@ void Tape::set_grad(const Tensor& watched, Tensor grad) {
   grads_.erase(id);
   if (!grad.defined()) return;
   check(grad.shape() == watched.shape() && grad.dtype() == watched.dtype(), "autograd",
-        "the gradient is {} of {}; wants {} of {}", grad.shape().str(), name(grad.dtype()),
-        watched.shape().str(), name(watched.dtype()));
+        "the gradient is {} of {}; wants {} of {}", grad.shape(), name(grad.dtype()),
+        watched.shape(), name(watched.dtype()));
   grads_.emplace(id, grad.detached());
 }
 

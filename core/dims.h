@@ -1,16 +1,17 @@
 // The dimension strings of op schemas, such as "[..., D]".
 #pragma once
 
-#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/shape.h"
 
 namespace yiti {
 
-/// The sizes that the names of a schema's dimension strings stand for, gathered input by input.
+/// The sizes that the names of a schema's dimension strings stand for, gathered input by input. The
+/// strings and shapes that it matches must outlive it.
 class DimBindings {
  public:
   /// Matches `shape` with `dims` ("*" matches any). Nullopt when it fits, else what was wanted,
@@ -22,13 +23,19 @@ class DimBindings {
   Shape resolve(std::string_view dims) const;
 
  private:
+  // What an input bound a name to.
   struct Bound {
+    std::string_view name;
     int64_t size;
-    std::string from;
+    std::string_view input;
+    const Shape* shape;
+    std::string from() const;
   };
-  std::map<std::string, Bound, std::less<>> names_;
+  const Bound* find(std::string_view name) const;
+
+  std::vector<Bound> names_;
   std::optional<Shape> ellipsis_;
-  std::string ellipsis_from_;
+  Bound ellipsis_from_{};
 };
 
 }  // namespace yiti

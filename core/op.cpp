@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/op_text.h"
 #include "core/recorder.h"
+#include "core/shape_text.h"
 
 namespace yiti {
 namespace {
@@ -49,6 +50,21 @@ void check_inputs(const Op& op, std::span<const Tensor> in) {
   check(device != nullptr, op.name, "no input given");
 }
 
+// Checks the inputs and gives what their dimensions stand for.
+DimBindings bind(const Op& op, std::span<const Tensor> in) {
+  check_inputs(op, in);
+  DimBindings bindings;
+  for (size_t i = 0; i < in.size(); ++i) {
+    if (!in[i].defined()) continue;
+    const Op::Input& spec = spec_of(op, i);
+    if (const auto wanted = bindings.match(spec.dims, in[i].shape(), spec.name)) {
+      fail(Code::kInvalidArgument, op.name, "{} is {}; wants {}", spec.name, in[i].shape(),
+           *wanted);
+    }
+  }
+  return bindings;
+}
+
 const DevicePtr& device_of(std::span<const Tensor> in) {
   return std::find_if(in.begin(), in.end(), [](const Tensor& t) { return t.defined(); })->device();
 }
@@ -63,6 +79,10 @@ Recorder* recorder_of(const Op& op, std::span<const Tensor> in) {
     found = recorder;
   }
   return found;
+}
+
+bool is_traced(std::span<const Tensor> in) {
+  return std::any_of(in.begin(), in.end(), [](const Tensor& tensor) { return tensor.trace(); });
 }
 
 std::vector<Tensor> detached(std::span<const Tensor> in) {
@@ -93,12 +113,12 @@ void run_kernel(const Op& op, const Kernel& kernel, std::span<const Tensor> in, 
 // The outputs of `op` from untraced inputs; saved ones only where `save`.
 std::vector<Tensor> compute(const Op& op, std::span<const Tensor> in, const Attrs& attrs,
                             std::vector<Tensor> metas, bool save) {
-  if (op.view) return {op.view(in[0], attrs)};
   const DevicePtr& device = device_of(in);
-  std::string why;
-  const Kernel* kernel = op.choose_kernel(in, attrs, *device, &why);
+  const Kernel* kernel = op.choose_kernel(in, attrs, *device);
   if (kernel == nullptr) {
     if (!op.reference || device->has_own_kernels()) {
+      std::string why;
+      op.choose_kernel(in, attrs, *device, &why);
       fail(Code::kUnimplemented, op.name, "no kernel on {} for these inputs: {}", device->kind(),
            why);
     }
@@ -137,16 +157,7 @@ std::string_view describe(Kind kind) {
 }
 
 std::vector<Tensor> Op::infer(std::span<const Tensor> in, const Attrs& attrs) const {
-  check_inputs(*this, in);
-  DimBindings bindings;
-  for (size_t i = 0; i < in.size(); ++i) {
-    if (!in[i].defined()) continue;
-    const Input& spec = spec_of(*this, i);
-    if (const auto wanted = bindings.match(spec.dims, in[i].shape(), spec.name)) {
-      fail(Code::kInvalidArgument, name, "{} is {}; wants {}", spec.name, in[i].shape().str(),
-           *wanted);
-    }
-  }
+  const DimBindings bindings = bind(*this, in);
   if (shape_rule) return shape_rule(in, attrs, *this);
   std::vector<Tensor> out;
   for (const Output& spec : outputs) {
@@ -180,21 +191,33 @@ const Kernel* Op::choose_kernel(std::span<const Tensor> in, const Attrs& attrs, 
 }
 
 std::vector<Tensor> Op::evaluate(std::span<const Tensor> in, const Attrs& attrs, bool save) const {
+  if (view) return {view(in[0], attrs)};
   return compute(*this, in, attrs, infer(in, attrs), save);
 }
 
 std::vector<Tensor> Op::operator()(std::span<const Tensor> in, const Attrs& attrs) const {
-  std::vector<Tensor> metas = infer(in, attrs);
   Recorder* recorder = recorder_of(*this, in);
-  if (recorder == nullptr) return compute(*this, detached(in), attrs, std::move(metas), false);
-  if (recorder->shape_only()) {
-    recorder->record(*this, in, attrs, metas);
-    return metas;
+  const bool shape_only = recorder != nullptr && recorder->shape_only();
+  std::vector<Tensor> out;
+  if (view && !shape_only) {
+    bind(*this, in);
+    out.push_back(view(in[0].detached(), attrs));
+  } else {
+    out = infer(in, attrs);
   }
-  if (differentiable && !gradient && reference) return reference(in, attrs);  // derived gradient
-  std::vector<Tensor> out =
-      compute(*this, detached(in), attrs, std::move(metas), gradient != nullptr);
-  recorder->record(*this, in, attrs, out);
+  if (shape_only) {
+    recorder->record(*this, in, attrs, out);
+    return out;
+  }
+  // Without a gradient of its own, that of the reference.
+  if (recorder != nullptr && differentiable && !gradient && reference) return reference(in, attrs);
+  if (!view) {
+    std::vector<Tensor> plain;
+    if (is_traced(in)) plain = detached(in);
+    const bool save = recorder != nullptr && gradient != nullptr;
+    out = compute(*this, plain.empty() ? in : plain, attrs, std::move(out), save);
+  }
+  if (recorder != nullptr) recorder->record(*this, in, attrs, out);
   return out;
 }
 
@@ -210,7 +233,7 @@ void Op::run_into(std::span<const Tensor> in, const Attrs& attrs,
     check(out[i].shape() == metas[i].shape() && out[i].dtype() == metas[i].dtype() &&
               out[i].is_contiguous(),
           name, "output {} is {} of {}; wants {} of {}, contiguous", outputs[i].name,
-          out[i].shape().str(), yiti::name(out[i].dtype()), metas[i].shape().str(),
+          out[i].shape(), yiti::name(out[i].dtype()), metas[i].shape(),
           yiti::name(metas[i].dtype()));
   }
   std::string why;

@@ -4,6 +4,7 @@
 #include <numbers>
 
 #include "core/error.h"
+#include "core/shape_text.h"
 
 namespace yiti {
 namespace {
@@ -14,7 +15,7 @@ constexpr uint32_t high_half(uint64_t x) { return static_cast<uint32_t>(x >> 32)
 template <class F>
 void fill(const Tensor& tensor, F&& draw) {
   check(tensor.is_contiguous(), "random", "got strides {}; wants a contiguous tensor",
-        tensor.strides().str());
+        tensor.strides());
   const DevicePtr& device = tensor.device();
   const Tensor target = device->host_accessible()
                             ? tensor

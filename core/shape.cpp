@@ -1,6 +1,7 @@
 #include "core/shape.h"
 
 #include "core/error.h"
+#include "core/shape_text.h"
 
 namespace yiti {
 
@@ -17,7 +18,7 @@ void Shape::push_back(int64_t value) {
 int Shape::index(int axis) const {
   const int wrapped = axis < 0 ? axis + rank_ : axis;
   if (wrapped < 0 || wrapped >= rank_) {
-    fail(Code::kOutOfRange, "shape", "axis {} of {}, which has {} axes", axis, str(), rank_);
+    fail(Code::kOutOfRange, "shape", "axis {} of {}, which has {} axes", axis, *this, rank_);
   }
   return wrapped;
 }
@@ -26,7 +27,7 @@ int64_t Shape::numel() const {
   int64_t count = 1;
   for (int64_t dim : dims()) {
     if (__builtin_mul_overflow(count, dim, &count)) {
-      fail(Code::kInvalidArgument, "shape", "{} has more elements than fit in 64 bits", str());
+      fail(Code::kInvalidArgument, "shape", "{} has more elements than fit in 64 bits", *this);
     }
   }
   return count;
@@ -49,8 +50,7 @@ Shape broadcast_shapes(const Shape& a, const Shape& b, std::string_view where) {
   for (int i = 1; i <= out.rank(); ++i) {
     const int64_t da = i <= a.rank() ? a[-i] : 1;
     const int64_t db = i <= b.rank() ? b[-i] : 1;
-    check(da == db || da == 1 || db == 1, where, "shapes {} and {} do not broadcast", a.str(),
-          b.str());
+    check(da == db || da == 1 || db == 1, where, "shapes {} and {} do not broadcast", a, b);
     out.set(-i, da == 1 ? db : da);
   }
   return out;

@@ -1,6 +1,7 @@
 #include "ops/host_values.h"
 
 #include "core/error.h"
+#include "core/shape_text.h"
 
 namespace yiti {
 namespace {
@@ -82,11 +83,11 @@ Tensor broadcast_view(const Tensor& tensor, const Shape& shape) {
   for (int axis = 1; axis <= shape.rank(); ++axis) {
     const bool repeated = axis > tensor.rank() || tensor.dim(-axis) != shape[-axis];
     check(axis > tensor.rank() || tensor.dim(-axis) == shape[-axis] || tensor.dim(-axis) == 1,
-          "broadcast", "{} does not broadcast to {}", tensor.shape().str(), shape.str());
+          "broadcast", "{} does not broadcast to {}", tensor.shape(), shape);
     strides.set(-axis, repeated ? 0 : tensor.strides()[-axis]);
   }
-  check(tensor.rank() <= shape.rank(), "broadcast", "{} does not broadcast to {}",
-        tensor.shape().str(), shape.str());
+  check(tensor.rank() <= shape.rank(), "broadcast", "{} does not broadcast to {}", tensor.shape(),
+        shape);
   return tensor.as_strided(shape, strides, 0);
 }
 

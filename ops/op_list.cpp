@@ -73,6 +73,8 @@ std::span<const Op* const> all_ops() {
       &relu_op(),
       &silu_op(),
       &gelu_op(),
+      &relu_backward_op(),
+      &gelu_backward_op(),
       &gelu_tanh_op(),
       &sin_op(),
       &cos_op(),

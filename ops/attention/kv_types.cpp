@@ -4,6 +4,7 @@
 #include <array>
 
 #include "core/error.h"
+#include "core/shape_text.h"
 
 namespace yiti {
 namespace {
@@ -47,8 +48,8 @@ void check_pools(const Tensor& k_pool, const Tensor& v_pool, int64_t head_dim,
   const Shape keys = key_pool_shape(blocks, heads, head_dim, dtype);
   const Shape values = value_pool_shape(blocks, heads, head_dim, dtype);
   check(k_pool.shape() == keys && v_pool.shape() == values, where,
-        "pools of {} and {}; wants {} and {} for heads of {} in {}", k_pool.shape().str(),
-        v_pool.shape().str(), keys.str(), values.str(), head_dim, name(dtype));
+        "pools of {} and {}; wants {} and {} for heads of {} in {}", k_pool.shape(), v_pool.shape(),
+        keys.str(), values.str(), head_dim, name(dtype));
 }
 
 }  // namespace yiti

@@ -132,6 +132,7 @@ const Op& conv2d_backward_input_op() {
           .input("weight", "[O, Cg, Kh, Kw]")
           .output("dx", "[B, C, H, W]")
           .shape_rule(&infer_backward_input)
+          .kernel(cpu::mirrored_conv2d_backward_input())
           .kernel(cpu_kernel("cpu.gemm", DType::kF32, &cpu::run_conv2d_backward_input,
                              &cpu::conv2d_backward_input_workspace))
           .reference(&conv2d_backward_input_reference)

@@ -80,16 +80,17 @@ struct Lanes {
 // A block of images under way.
 class Block {
  public:
-  Block(const Plan& plan, const KernelArgs& args, const Tensor& x, const Tensor& weight, bool bias)
+  Block(const Plan& plan, Device& device, const float* x, const float* weight, bool bias, float* y,
+        std::byte* workspace)
       : plan_(plan),
         s_(plan.s),
-        device_(args.device),
+        device_(device),
         segments_(plan_leaves(s_.taps()), 0, s_.taps()),
-        x_(x.data<float>()),
-        weight_(weight.data<float>()),
+        x_(x),
+        weight_(weight),
         has_bias_(bias),
-        y_(args.out[0].data<float>()),
-        frames_(reinterpret_cast<float*>(args.workspace)) {}
+        y_(y),
+        frames_(reinterpret_cast<float*>(workspace)) {}
 
   void run(int64_t first, int64_t count) {
     first_ = first;
@@ -239,23 +240,32 @@ void fill_planes(const Tensor& bias, const Conv2dShape& s, float* y) {
 
 }  // namespace
 
-size_t conv2d_workspace(std::span<const Tensor> in, const Attrs& attrs, Device& device) {
-  const Plan plan(conv2d_forward_shape(in, attrs), device);
+size_t convolution_workspace(const Conv2dShape& shape, Device& device) {
+  const Plan plan(shape, device);
   return static_cast<size_t>(plan.frame_floats() + plan.grid.count() * plan.task_floats()) *
          sizeof(float);
 }
 
-void run_conv2d(const KernelArgs& args) {
-  const Plan plan(conv2d_forward_shape(args.in, args.attrs), args.device);
-  if (args.out[0].numel() == 0) return;
-  const Tensor x = ops::contiguous(args.in[0]), weight = ops::contiguous(args.in[1]);
-  const bool bias = args.in[2].defined();
-  if (bias || plan.s.taps() == 0) fill_planes(args.in[2], plan.s, args.out[0].data<float>());
+void convolve(const Conv2dShape& shape, const Tensor& x, const Tensor& weight, const Tensor& bias,
+              float* y, Device& device, std::byte* workspace) {
+  const Plan plan(shape, device);
+  if (bias.defined() || plan.s.taps() == 0) fill_planes(bias, plan.s, y);
   if (plan.s.taps() == 0) return;
-  Block block(plan, args, x, weight, bias);
+  Block block(plan, device, x.data<float>(), weight.data<float>(), bias.defined(), y, workspace);
   for (int64_t first = 0; first < plan.s.images; first += plan.images) {
     block.run(first, std::min(plan.images, plan.s.images - first));
   }
+}
+
+size_t conv2d_workspace(std::span<const Tensor> in, const Attrs& attrs, Device& device) {
+  return convolution_workspace(conv2d_forward_shape(in, attrs), device);
+}
+
+void run_conv2d(const KernelArgs& args) {
+  if (args.out[0].numel() == 0) return;
+  convolve(conv2d_forward_shape(args.in, args.attrs), ops::contiguous(args.in[0]),
+           ops::contiguous(args.in[1]), args.in[2], args.out[0].data<float>(), args.device,
+           args.workspace);
 }
 
 }  // namespace yiti::cpu

@@ -1,23 +1,19 @@
 #include "ops/conv/conv2d_shape.h"
 
 #include "core/error.h"
+#include "core/shape_text.h"
 
 namespace yiti {
 namespace {
 
 Conv2dShape shape_of(const Shape& x, const Shape& weight, const Conv2dAttrs& attrs,
                      std::string_view op) {
-  // A message is made only where it is needed: kernels come here, too.
-  if (x.rank() != 4 || weight.rank() != 4) {
-    fail(Code::kInvalidArgument, op, "x is {}, weight {}; wants four axes each", x.str(),
-         weight.str());
-  }
-  if (attrs.groups < 1 || x[1] % attrs.groups != 0 || weight[0] % attrs.groups != 0 ||
-      weight[1] != x[1] / attrs.groups) {
-    fail(Code::kInvalidArgument, op,
-         "x is {}, weight {}; wants [O, C/groups, kh, kw] with {} groups", x.str(), weight.str(),
-         attrs.groups);
-  }
+  check(x.rank() == 4 && weight.rank() == 4, op, "x is {}, weight {}; wants four axes each", x,
+        weight);
+  check(attrs.groups >= 1 && x[1] % attrs.groups == 0 && weight[0] % attrs.groups == 0 &&
+            weight[1] == x[1] / attrs.groups,
+        op, "x is {}, weight {}; wants [O, C/groups, kh, kw] with {} groups", x, weight,
+        attrs.groups);
   return {x[0], x[1], weight[0], attrs.groups,
           windows_of(x[2], x[3], weight[2], weight[3], attrs, op)};
 }
@@ -26,7 +22,7 @@ Conv2dShape shape_of(const Shape& x, const Shape& weight, const Conv2dAttrs& att
 Conv2dShape backward_shape(const Shape& dy, const Shape& x, const Shape& weight,
                            const Conv2dBackwardAttrs& attrs, std::string_view op) {
   const Conv2dShape shape = shape_of(x, weight, attrs, op);
-  check(shape.y() == dy, op, "dy is {}; wants {}", dy.str(), shape.y().str());
+  check(shape.y() == dy, op, "dy is {}; wants {}", dy, shape.y());
   return shape;
 }
 

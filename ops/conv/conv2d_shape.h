@@ -47,8 +47,18 @@ Tensor conv2d_backward_weight(const Tensor& dy, const Tensor& x, const Conv2dBac
 namespace cpu {
 
 // f32 by matrix products; see conv2d_forward.cpp and conv2d_backward.cpp.
+
+/// y from contiguous x and weight; y holds an element at least. The workspace is as long as
+/// convolution_workspace says.
+void convolve(const Conv2dShape& shape, const Tensor& x, const Tensor& weight, const Tensor& bias,
+              float* y, Device& device, std::byte* workspace);
+size_t convolution_workspace(const Conv2dShape& shape, Device& device);
+
 void run_conv2d(const KernelArgs& args);
 void run_conv2d_backward_input(const KernelArgs& args);
+/// The same as a convolution of dy with the mirrored weights, for windows of stride 1 that are
+/// padded by less than themselves: conv2d_mirrored.cpp.
+Kernel mirrored_conv2d_backward_input();
 void run_conv2d_backward_weight(const KernelArgs& args);
 size_t conv2d_workspace(std::span<const Tensor> in, const Attrs& attrs, Device& device);
 size_t conv2d_backward_input_workspace(std::span<const Tensor> in, const Attrs& attrs,

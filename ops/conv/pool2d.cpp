@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "core/error.h"
+#include "core/shape_text.h"
 #include "ops/host_values.h"
 #include "ops/shape/contiguous.h"
 #include "ops/shape/gather.h"
@@ -81,7 +82,7 @@ std::vector<Tensor> infer_max(std::span<const Tensor> in, const Attrs& attrs, co
   const Windows w = windows_for(in[0], attrs, op.name);
   check(every_window_meets(w.height, w.kernel_h, w.a.stride_h, w.a.padding_h, w.a.dilation_h) &&
             every_window_meets(w.width, w.kernel_w, w.a.stride_w, w.a.padding_w, w.a.dilation_w),
-        op.name, "x is {}; a window would hold no element", in[0].shape().str());
+        op.name, "x is {}; a window would hold no element", in[0].shape());
   const Shape shape = pooled(in[0], w);
   return {Tensor::meta(shape, in[0].dtype(), in[0].device()),
           Tensor::meta(shape, DType::kI64, in[0].device())};
@@ -100,15 +101,17 @@ void run_max(const KernelArgs& args) {
     for (int64_t row = 0; row < w.out_h; ++row) {
       for (int64_t column = 0; column < w.out_w; ++column, ++at) {
         T largest = -std::numeric_limits<T>::infinity();
+        int64_t best = -1;
         bool numbers = true;
         w.for_window(row, column, [&](int64_t, int64_t place) {
           const T other = image[place];
-          largest = other > largest ? other : largest;
+          const bool wins = other > largest;
+          largest = wins ? other : largest;
+          best = wins ? place : best;
           numbers &= other == other;
         });
-        const bool alone = numbers && index == nullptr;
-        const int64_t best = alone ? 0 : winner(image, w, row, column);
-        y[at] = alone ? largest : image[best];
+        if (best < 0 || !numbers) best = winner(image, w, row, column);
+        y[at] = image[best];
         if (index != nullptr) index[at] = best;
       }
     }
@@ -197,7 +200,7 @@ std::vector<Tensor> infer_avg_backward(std::span<const Tensor> in, const Attrs& 
                                        const Op& op) {
   const Windows w = backward_windows(attrs, op.name);
   check(in[0].dim(2) == w.out_h && in[0].dim(3) == w.out_w, op.name,
-        "dy is {}; wants [B, C, {}, {}]", in[0].shape().str(), w.out_h, w.out_w);
+        "dy is {}; wants [B, C, {}, {}]", in[0].shape(), w.out_h, w.out_w);
   return {
       Tensor::meta({in[0].dim(0), in[0].dim(1), w.height, w.width}, in[0].dtype(), in[0].device())};
 }

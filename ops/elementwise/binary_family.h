@@ -43,7 +43,7 @@ void run_binary_scalar_as(const KernelArgs& args) {
 template <BinaryFn F>
 void run_binary_scalar(const KernelArgs& args) {
   cpu::visit_number(args.in[0].dtype(), [&]<class T>() {
-    if constexpr ((F != BinaryFn::kDiv && F != BinaryFn::kPow) || !std::is_integral_v<T>) {
+    if constexpr (!for_floats(F) || !std::is_integral_v<T>) {
       run_binary_scalar_as<F, T>(args);
     }
   });
@@ -62,7 +62,6 @@ std::vector<Tensor> binary_reference(std::span<const Tensor> in, const Attrs&) {
 /// An op with everything but documentation and gradient.
 template <BinaryFn F>
 OpBuilder binary(std::string name) {
-  constexpr bool kFloats = F == BinaryFn::kDiv || F == BinaryFn::kPow;
   OpBuilder builder(std::move(name));
   builder.input("a", "*", Kind::kAny).input("b", "*", Kind::kAny);
   if constexpr (kIsComparison<F>) {
@@ -71,7 +70,7 @@ OpBuilder binary(std::string name) {
     builder.output("y", "*");
   }
   builder.shape_rule([](std::span<const Tensor> in, const Attrs&, const Op& op) {
-    return infer_binary(in, op, kFloats);
+    return infer_binary(in, op, for_floats(F));
   });
   if constexpr (static_cast<int>(F) < cpu::kBinaryRows) {
     builder.kernel({.name = "cpu.rows",

@@ -12,7 +12,13 @@ namespace yiti {
 using cpu::BinaryFn;
 using cpu::UnaryFn;
 
-/// Integers wrap around; division and pow are for floats.
+/// Those that integers have no use for.
+inline constexpr bool for_floats(BinaryFn f) {
+  return f == BinaryFn::kDiv || f == BinaryFn::kPow || f == BinaryFn::kReluBackward ||
+         f == BinaryFn::kGeluBackward;
+}
+
+/// Integers wrap around.
 template <BinaryFn F, class T>
 auto apply(T a, T b) {
   if constexpr (F == BinaryFn::kEqual) {
@@ -29,6 +35,14 @@ auto apply(T a, T b) {
     return a / b;
   } else if constexpr (F == BinaryFn::kPow) {
     return std::pow(a, b);
+  } else if constexpr (F == BinaryFn::kReluBackward) {
+    return b > 0 ? a : T{0};
+  } else if constexpr (F == BinaryFn::kGeluBackward) {
+    constexpr double kInverseSqrt2 = 0.70710678118654752440, kInverseSqrt2Pi = 0.39894228040143268;
+    const double x = static_cast<double>(b);
+    const double slope =
+        0.5 * (1 + std::erf(x * kInverseSqrt2)) + x * kInverseSqrt2Pi * std::exp(-0.5 * x * x);
+    return static_cast<T>(static_cast<double>(a) * slope);
   } else if constexpr (std::is_integral_v<T>) {
     using U = std::make_unsigned_t<T>;
     const U x = static_cast<U>(a), y = static_cast<U>(b);

@@ -1,5 +1,6 @@
 #include "ops/elementwise/unary.h"
 
+#include "ops/elementwise/binary_family.h"
 #include "ops/elementwise/compare.h"
 #include "ops/elementwise/operators.h"
 #include "ops/elementwise/unary_family.h"
@@ -23,16 +24,6 @@ Op::Gradient by(F slope) {
 // x * s(x)' + s(x) for a gate s with derivative `ds`.
 Tensor gated(const Tensor& x, const Tensor& s, const Tensor& ds, const Tensor& dy) {
   return dy * (s + x * ds);
-}
-
-Tensor gelu_slope(const Tensor& x, const Tensor& dy) {
-  constexpr double kInverseSqrt2Pi = 0.39894228040143267794;
-  const Tensor density = ops::scale(ops::exp(ops::square(x) * -0.5), kInverseSqrt2Pi);
-  // Phi(x) = gelu(x) / x is 0/0 at 0, so it comes from the unit step response instead.
-  const Tensor safe = ops::where(ops::equal(x, constant(x, 0)), constant(x, 1), x);
-  const Tensor phi =
-      ops::where(ops::equal(x, constant(x, 0)), constant(x, 0.5), ops::gelu(safe) / safe);
-  return gated(x, phi, density, dy);
 }
 
 Tensor gelu_tanh_slope(const Tensor& x, const Tensor& dy) {
@@ -151,8 +142,7 @@ const Op& relu_op() {
                            .doc("max(x, 0); the gradient at 0 is 0.")
                            .source("Nair & Hinton 2010")
                            .gradient(by([](auto&, const Tensor& y, const Tensor& dy) {
-                                       const Tensor zero = constant(y, 0);
-                                       return ops::where(ops::greater(y, zero), dy, zero);
+                                       return relu_backward_op()({dy, y})[0];
                                      }),
                                      {}, {0})
                            .build();
@@ -173,12 +163,35 @@ const Op& silu_op() {
 }
 
 const Op& gelu_op() {
+  static const Op op = unary<UnaryFn::kGelu>("gelu")
+                           .doc("x * Phi(x) = x (1 + erf(x / sqrt 2)) / 2.")
+                           .source("Hendrycks & Gimpel 2016")
+                           .gradient(by([](const Tensor& x, auto&, const Tensor& dy) {
+                                       return gelu_backward_op()({dy, x})[0];
+                                     }),
+                                     {0})
+                           .build();
+  return op;
+}
+
+const Op& relu_backward_op() {
+  static const Op op = binary<BinaryFn::kReluBackward>("relu_backward")
+                           .doc(
+                               "The gradient of relu: a, that of its output, where b, the output, "
+                               "is above 0; else 0.")
+                           .source("Nair & Hinton 2010")
+                           .not_differentiable()
+                           .build();
+  return op;
+}
+
+const Op& gelu_backward_op() {
   static const Op op =
-      unary<UnaryFn::kGelu>("gelu")
-          .doc("x * Phi(x) = x (1 + erf(x / sqrt 2)) / 2.")
+      binary<BinaryFn::kGeluBackward>("gelu_backward")
+          .doc("The gradient of gelu: a, that of its output, by Phi(b) + b phi(b) of its input b.")
           .source("Hendrycks & Gimpel 2016")
-          .gradient(by([](const Tensor& x, auto&, const Tensor& dy) { return gelu_slope(x, dy); }),
-                    {0})
+          .not_differentiable()
+          .accuracy(4)
           .build();
   return op;
 }

@@ -20,6 +20,8 @@ const Op& gelu_op();
 const Op& gelu_tanh_op();
 const Op& sin_op();
 const Op& cos_op();
+const Op& relu_backward_op();
+const Op& gelu_backward_op();
 
 namespace ops {
 

@@ -1,6 +1,7 @@
 #include "ops/linear/matmul.h"
 
 #include "core/error.h"
+#include "core/shape_text.h"
 #include "ops/linear/gemm.h"
 #include "ops/reduce/sum_to.h"
 #include "ops/shape/permute.h"
@@ -15,9 +16,9 @@ Shape batch_of(const Tensor& x) {
 std::vector<Tensor> infer(std::span<const Tensor> in, const Attrs&, const Op& op) {
   const Tensor &a = in[0], &b = in[1];
   check(a.rank() >= 2 && b.rank() >= 2, op.name, "a is {}, b is {}; wants two axes or more",
-        a.shape().str(), b.shape().str());
-  check(a.dim(-1) == b.dim(-2), op.name, "b is {}; wants [..., K, N], K={} from a {}",
-        b.shape().str(), a.dim(-1), a.shape().str());
+        a.shape(), b.shape());
+  check(a.dim(-1) == b.dim(-2), op.name, "b is {}; wants [..., K, N], K={} from a {}", b.shape(),
+        a.dim(-1), a.shape());
   check(a.dtype() == b.dtype(), op.name, "b is {}; wants {} as a", name(b.dtype()),
         name(a.dtype()));
   Shape shape = broadcast_shapes(batch_of(a), batch_of(b), op.name);

@@ -1,4 +1,5 @@
 #include "core/error.h"
+#include "core/shape_text.h"
 #include "ops/linear/gemm.h"
 
 namespace yiti {
@@ -31,7 +32,7 @@ MatrixView MatrixView::row_range(int64_t begin, int64_t end) const {
 
 MatrixView matrix(const Tensor& tensor) {
   if (tensor.rank() != 2) {  // kernels come here: a message is made only where it is needed
-    fail(Code::kInvalidArgument, "matrix", "got {}; wants two axes", tensor.shape().str());
+    fail(Code::kInvalidArgument, "matrix", "got {}; wants two axes", tensor.shape());
   }
   const bool quantised = is_quantised(tensor.dtype());
   return {.data = tensor.numel() == 0 || !tensor.has_storage() ? nullptr : tensor.raw(),
@@ -55,8 +56,8 @@ MatrixView row_major(const float* data, int64_t rows, int64_t cols) {
 MatrixView as_rows(const Tensor& tensor, Tensor& keep) {
   const int rank = tensor.rank();
   if (rank < 1 || is_quantised(tensor.dtype())) {
-    fail(Code::kInvalidArgument, "matrix", "got {} of {}; wants rows of floats",
-         tensor.shape().str(), name(tensor.dtype()));
+    fail(Code::kInvalidArgument, "matrix", "got {} of {}; wants rows of floats", tensor.shape(),
+         name(tensor.dtype()));
   }
   keep = tensor;
   const int64_t cols = tensor.dim(-1);

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/error.h"
+#include "core/shape_text.h"
 #include "ops/kernels/cpu/quant.h"
 
 namespace yiti {
@@ -71,7 +72,7 @@ struct Packing {
 
 void check_quantised(const Tensor& tensor, std::string_view where) {
   check(is_quantised(tensor.dtype()) && tensor.rank() == 2, where,
-        "got {} of {}; wants a quantised matrix", tensor.shape().str(), name(tensor.dtype()));
+        "got {} of {}; wants a quantised matrix", tensor.shape(), name(tensor.dtype()));
 }
 
 }  // namespace

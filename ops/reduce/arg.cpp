@@ -1,6 +1,7 @@
 #include "ops/reduce/arg.h"
 
 #include "core/error.h"
+#include "core/shape_text.h"
 #include "ops/host_values.h"
 #include "ops/kernels/cpu/visit_dtype.h"
 #include "ops/reduce/axes.h"
@@ -21,7 +22,7 @@ struct ArgAttrs {
 std::vector<Tensor> infer(std::span<const Tensor> in, const Attrs& attrs, const Op& op) {
   const auto& a = attrs.as<ArgAttrs>();
   const int axis = axis_of(in[0].shape(), a.axis, op.name);
-  check(in[0].dim(axis) > 0, op.name, "x is {}; axis {} is empty", in[0].shape().str(), axis);
+  check(in[0].dim(axis) > 0, op.name, "x is {}; axis {} is empty", in[0].shape(), axis);
   return {Tensor::meta(reduced_shape(in[0].shape(), 1u << axis, a.keepdim), DType::kI64,
                        in[0].device())};
 }

@@ -1,6 +1,7 @@
 #include "ops/reduce/axes.h"
 
 #include "core/error.h"
+#include "core/shape_text.h"
 #include "ops/shape/contiguous.h"
 
 namespace yiti {
@@ -24,8 +25,7 @@ bool adjacent(const Shape& shape, unsigned axes) {
 unsigned reduced_axes(const ReduceAttrs& attrs, const Shape& shape, std::string_view where) {
   unsigned axes = 0;
   for (int64_t given : attrs.axes) {
-    check(given >= -shape.rank() && given < shape.rank(), where, "axis {} of x {}", given,
-          shape.str());
+    check(given >= -shape.rank() && given < shape.rank(), where, "axis {} of x {}", given, shape);
     const int axis = shape.index(static_cast<int>(given));
     check((axes >> axis & 1u) == 0, where, "axis {} is named twice", given);
     axes |= 1u << axis;

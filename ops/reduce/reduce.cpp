@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "core/error.h"
+#include "core/shape_text.h"
 #include "ops/elementwise/compare.h"
 #include "ops/elementwise/operators.h"
 #include "ops/host_values.h"
@@ -38,7 +39,7 @@ std::vector<Tensor> infer(std::span<const Tensor> in, const Attrs& attrs, const 
         name(in[0].dtype()));
   const ReduceView sizes = reduce_sizes(in[0].shape(), axes);
   check(fold_of(R) == Fold::kSum || sizes.reduced > 0 || sizes.outer * sizes.inner == 0, op.name,
-        "x is {}; the extremum of nothing", in[0].shape().str());
+        "x is {}; the extremum of nothing", in[0].shape());
   return {Tensor::meta(reduced_shape(in[0].shape(), axes, attrs.as<ReduceAttrs>().keepdim),
                        in[0].dtype(), in[0].device())};
 }

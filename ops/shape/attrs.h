@@ -3,6 +3,7 @@
 
 #include "core/attrs.h"
 #include "core/shape.h"
+#include "core/shape_text.h"
 
 namespace yiti {
 
@@ -19,7 +20,7 @@ struct SizesAttrs {
 /// The non-negative form of an op's axis. Throws kInvalidArgument naming the op.
 inline int axis_of(const Shape& shape, int64_t axis, std::string_view op) {
   check(axis >= -shape.rank() && axis < shape.rank(), op, "axis {} of {}, which has {} axes", axis,
-        shape.str(), shape.rank());
+        shape, shape.rank());
   return static_cast<int>(axis < 0 ? axis + shape.rank() : axis);
 }
 

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "core/error.h"
+#include "core/shape_text.h"
 #include "ops/shape/attrs.h"
 #include "ops/shape/contiguous.h"
 #include "ops/shape/slice.h"
@@ -23,8 +24,8 @@ std::vector<Tensor> infer(std::span<const Tensor> in, const Attrs& attrs, const 
           "a part is {}; wants one plain type, {}", name(part.dtype()), name(in[0].dtype()));
     bool fits = part.rank() == shape.rank();
     for (int i = 0; fits && i < shape.rank(); ++i) fits = i == axis || part.dim(i) == shape[i];
-    check(fits, op.name, "a part is {}; wants {} but for axis {}", part.shape().str(),
-          in[0].shape().str(), axis);
+    check(fits, op.name, "a part is {}; wants {} but for axis {}", part.shape(), in[0].shape(),
+          axis);
     total += part.dim(axis);
   }
   shape.set(axis, total);

@@ -1,6 +1,7 @@
 #include "ops/shape/expand.h"
 
 #include "core/error.h"
+#include "core/shape_text.h"
 #include "ops/host_values.h"
 #include "ops/reduce/sum_to.h"
 #include "ops/shape/attrs.h"
@@ -11,7 +12,7 @@ namespace {
 Tensor view(const Tensor& x, const Attrs& attrs) {
   const auto& sizes = attrs.as<SizesAttrs>().sizes;
   const int added = static_cast<int>(sizes.size()) - x.rank();
-  check(added >= 0, "expand", "x is {}; cannot have {} axes", x.shape().str(), sizes.size());
+  check(added >= 0, "expand", "x is {}; cannot have {} axes", x.shape(), sizes.size());
   Shape shape;
   for (size_t i = 0; i < sizes.size(); ++i) {
     const int own = static_cast<int>(i) - added;
@@ -19,7 +20,7 @@ Tensor view(const Tensor& x, const Attrs& attrs) {
           i);
     shape.push_back(sizes[i] == -1 ? x.dim(own) : sizes[i]);
     check(own < 0 || x.dim(own) == 1 || x.dim(own) == shape[-1], "expand",
-          "x is {}; cannot become [{}]", x.shape().str(), fmt::join(sizes, ", "));
+          "x is {}; cannot become [{}]", x.shape(), fmt::join(sizes, ", "));
   }
   return broadcast_view(x, shape);
 }

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "core/error.h"
+#include "core/shape_text.h"
 #include "ops/host_values.h"
 #include "ops/kernels/cpu/visit_dtype.h"
 #include "ops/shape/attrs.h"
@@ -35,8 +36,8 @@ int gather_axis(const Attrs& attrs, const Tensor& x, std::string_view where) {
 void check_index(const Tensor& x, const Tensor& index, int axis, const Op& op) {
   bool fits = x.rank() == index.rank();
   for (int i = 0; fits && i < x.rank(); ++i) fits = i == axis || x.dim(i) == index.dim(i);
-  check(fits, op.name, "index is {}; wants {} as x but for axis {}", index.shape().str(),
-        x.shape().str(), axis);
+  check(fits, op.name, "index is {}; wants {} as x but for axis {}", index.shape(), x.shape(),
+        axis);
 }
 
 std::vector<Tensor> infer_gather(std::span<const Tensor> in, const Attrs& attrs, const Op& op) {
@@ -74,8 +75,8 @@ std::vector<Tensor> gather_reference(std::span<const Tensor> in, const Attrs& at
 std::vector<Tensor> infer_scatter(std::span<const Tensor> in, const Attrs& attrs, const Op& op) {
   check_index(in[0], in[1], gather_axis(attrs, in[0], op.name), op);
   check(in[2].shape() == in[1].shape() && in[2].dtype() == in[0].dtype(), op.name,
-        "source is {} of {}; wants {} of {}", in[2].shape().str(), name(in[2].dtype()),
-        in[1].shape().str(), name(in[0].dtype()));
+        "source is {} of {}; wants {} of {}", in[2].shape(), name(in[2].dtype()), in[1].shape(),
+        name(in[0].dtype()));
   return {in[0].as_meta()};
 }
 

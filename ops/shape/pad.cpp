@@ -1,6 +1,7 @@
 #include "ops/shape/pad.h"
 
 #include "core/error.h"
+#include "core/shape_text.h"
 #include "ops/host_values.h"
 #include "ops/kernels/cpu/visit_dtype.h"
 #include "ops/shape/contiguous.h"
@@ -25,7 +26,7 @@ std::vector<Tensor> infer(std::span<const Tensor> in, const Attrs& attrs, const 
   Shape shape = in[0].shape();
   check(!is_quantised(in[0].dtype()), op.name, "x is {}; wants a plain type", name(in[0].dtype()));
   check(a.widths.size() == 2 * static_cast<size_t>(shape.rank()), op.name,
-        "x is {}; got {} widths, wants two an axis", shape.str(), a.widths.size());
+        "x is {}; got {} widths, wants two an axis", shape, a.widths.size());
   constexpr int64_t kMost = int64_t{1} << 40;
   for (int axis = 0; axis < shape.rank(); ++axis) {
     check(a.before(axis) >= 0 && a.behind(axis) >= 0 && a.before(axis) < kMost &&

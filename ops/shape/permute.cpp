@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "core/error.h"
+#include "core/shape_text.h"
 #include "ops/shape/attrs.h"
 
 namespace yiti {
@@ -16,7 +17,7 @@ struct PermuteAttrs {
 Tensor view(const Tensor& x, const Attrs& attrs) {
   const auto& order = attrs.as<PermuteAttrs>().order;
   check(order.size() == static_cast<size_t>(x.rank()), "permute", "x is {}; order names {} axes",
-        x.shape().str(), order.size());
+        x.shape(), order.size());
   Shape shape, strides;
   unsigned seen = 0;
   for (int64_t from : order) {

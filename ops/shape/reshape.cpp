@@ -1,6 +1,7 @@
 #include "ops/shape/reshape.h"
 
 #include "core/error.h"
+#include "core/shape_text.h"
 #include "ops/shape/attrs.h"
 #include "ops/shape/contiguous.h"
 
@@ -20,7 +21,7 @@ Shape resolve(const Shape& from, const std::vector<int64_t>& sizes) {
   known = shape.numel();
   if (open >= 0 && known > 0) shape.set(open, from.numel() / known);
   check(shape.numel() == from.numel() && (open < 0 || known > 0), "reshape",
-        "got {}; wants {} elements as [{}] has", from.str(), known, fmt::join(sizes, ", "));
+        "got {}; wants {} elements as [{}] has", from, known, fmt::join(sizes, ", "));
   return shape;
 }
 
@@ -61,7 +62,7 @@ std::vector<Tensor> reshape_back(const GradArgs& args) {
 
 Tensor without_axis(const Tensor& x, const Attrs& attrs) {
   const int axis = axis_of(x.shape(), attrs.as<AxisAttrs>().axis, "squeeze");
-  check(x.dim(axis) == 1, "squeeze", "x is {}; wants size 1 at axis {}", x.shape().str(), axis);
+  check(x.dim(axis) == 1, "squeeze", "x is {}; wants size 1 at axis {}", x.shape(), axis);
   Shape shape, strides;
   for (int i = 0; i < x.rank(); ++i) {
     if (i == axis) continue;
@@ -74,7 +75,7 @@ Tensor without_axis(const Tensor& x, const Attrs& attrs) {
 Tensor with_axis(const Tensor& x, const Attrs& attrs) {
   const int64_t given = attrs.as<AxisAttrs>().axis;
   const int64_t axis = given < 0 ? given + x.rank() + 1 : given;
-  check(axis >= 0 && axis <= x.rank(), "unsqueeze", "axis {} of {}", given, x.shape().str());
+  check(axis >= 0 && axis <= x.rank(), "unsqueeze", "axis {} of {}", given, x.shape());
   Shape shape, strides;
   for (int i = 0; i <= x.rank(); ++i) {
     if (i == axis) {

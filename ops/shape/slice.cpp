@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "core/error.h"
+#include "core/shape_text.h"
 #include "ops/shape/attrs.h"
 #include "ops/shape/contiguous.h"
 
@@ -77,8 +78,8 @@ std::vector<Tensor> infer_backward(std::span<const Tensor> in, const Attrs& attr
   check(a.step >= 1 && a.start >= 0 && a.size >= 0 && a.size < int64_t{1} << 48 &&
             (shape[axis] == 0 || (shape[axis] <= a.size && a.start < a.size &&
                                   shape[axis] - 1 <= (a.size - 1 - a.start) / a.step)),
-        op.name, "dy is {}; does not fit in {} from {} by {} on axis {}", shape.str(), a.size,
-        a.start, a.step, axis);
+        op.name, "dy is {}; does not fit in {} from {} by {} on axis {}", shape, a.size, a.start,
+        a.step, axis);
   shape.set(axis, a.size);
   return {Tensor::meta(shape, in[0].dtype(), in[0].device())};
 }
@@ -168,8 +169,8 @@ std::vector<Tensor> split(const Tensor& x, const std::vector<int64_t>& sizes, in
   const int64_t total = std::accumulate(sizes.begin(), sizes.end(), int64_t{0});
   check(total == x.dim(axis) &&
             std::all_of(sizes.begin(), sizes.end(), [](int64_t s) { return s >= 0; }),
-        "split", "x is {}; sizes [{}] do not add up to axis {}", x.shape().str(),
-        fmt::join(sizes, ", "), axis);
+        "split", "x is {}; sizes [{}] do not add up to axis {}", x.shape(), fmt::join(sizes, ", "),
+        axis);
   std::vector<Tensor> pieces;
   int64_t start = 0;
   for (int64_t size : sizes) {

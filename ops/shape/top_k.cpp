@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "core/error.h"
+#include "core/shape_text.h"
 #include "ops/host_values.h"
 #include "ops/kernels/cpu/visit_dtype.h"
 #include "ops/shape/contiguous.h"
@@ -26,7 +27,7 @@ Shape shape_of(const Shape& x, int64_t k) {
 std::vector<Tensor> infer(std::span<const Tensor> in, const Attrs& attrs, const Op& op) {
   const int64_t k = attrs.as<TopKAttrs>().k;
   check(k >= 0 && k <= in[0].dim(-1), op.name, "k is {}; wants at most {} of x {}", k,
-        in[0].dim(-1), in[0].shape().str());
+        in[0].dim(-1), in[0].shape());
   const Shape shape = shape_of(in[0].shape(), k);
   return {Tensor::meta(shape, in[0].dtype(), in[0].device()),
           Tensor::meta(shape, DType::kI64, in[0].device())};

@@ -9,6 +9,10 @@ import yiti
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "long: takes minutes; ctest runs it under the label long")
+
+
 @pytest.fixture(scope="session")
 def tiny_chat():
     """A tiny model with a tokenizer and a chat template."""

@@ -3,6 +3,7 @@ import asyncio
 import json
 import os
 import signal
+import struct
 import sys
 import threading
 import time
@@ -138,6 +139,55 @@ def test_fine_tuning_beside_serving(tiny_chat, tmp_path):
     model.save_adapter(tmp_path / "kept")
     kept = tiny_chat.add_adapter(tmp_path / "kept")
     assert kept.generate("hello", max_tokens=8, temperature=0) == text
+
+
+def get(server, path):
+    with urllib.request.urlopen(server.url + path, timeout=60) as reply:
+        return json.load(reply)
+
+
+def test_a_trainers_run_is_a_job_of_the_server(tiny_chat, tmp_path):
+    model = tiny_chat.add_adapter(rank=2)
+    data = write_chats(tmp_path / "train.jsonl")
+    trainer = yiti.Trainer(model, data, max_steps=3, lr=0.01, publish_every=1, batch_tokens=64)
+    with yiti.serve({"base": tiny_chat, "tuned": model}, trainer=trainer) as server:
+        result = trainer.wait()
+        (job,) = get(server, "/fine_tuning/jobs")["data"]
+        assert (job["status"], job["model"], job["training_file"]) == ("succeeded", "tuned",
+                                                                      "train.jsonl")
+        assert get(server, f"/fine_tuning/jobs/{job['id']}") == job
+        events = get(server, f"/fine_tuning/jobs/{job['id']}/events")["data"]
+        losses = [event["data"]["train_loss"] for event in events if event["type"] == "metrics"]
+        assert len(losses) == 3 and losses[0] == pytest.approx(result["last_loss"])
+        endless = yiti.Trainer(model, data, epochs=100_000)
+        server.list_run(endless, "tuned")
+        (second,) = [x for x in get(server, "/fine_tuning/jobs")["data"] if x["id"] != job["id"]]
+        assert second["status"] == "running"
+        request = urllib.request.Request(
+            f"{server.url}/fine_tuning/jobs/{second['id']}/cancel", method="POST")
+        urllib.request.urlopen(request, timeout=60).close()
+        assert endless.wait()["stopped"]
+        assert get(server, f"/fine_tuning/jobs/{second['id']}")["status"] == "cancelled"
+
+
+def test_tensorboard(tiny_chat, tmp_path):
+    pytest.importorskip("tensorboardX")
+    from tensorboardX.proto import event_pb2
+    trainer = yiti.Trainer(tiny_chat.add_adapter(), write_chats(tmp_path / "train.jsonl"),
+                           max_steps=3, eval_fraction=0.3, eval_every=1, tensorboard=tmp_path / "board")
+    losses = []
+    trainer.callbacks.append(lambda step: losses.append(step["loss"]))
+    trainer.train()
+    (path,) = (tmp_path / "board").iterdir()
+    data, values, at = path.read_bytes(), {}, 0
+    while at < len(data):  # length, its checksum, the event, its checksum
+        (size,) = struct.unpack_from("<Q", data, at)
+        event = event_pb2.Event.FromString(data[at + 12:at + 12 + size])
+        for value in event.summary.value:
+            values.setdefault(value.tag, {})[event.step] = value.simple_value
+        at += size + 16
+    assert values["train/loss"] == {i + 1: pytest.approx(x) for i, x in enumerate(losses)}
+    assert values["eval/loss"] and len(losses) == 3
 
 
 def complete(server, model):

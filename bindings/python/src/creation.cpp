@@ -68,20 +68,25 @@ void collect(nb::handle value, Shape& shape, int depth, std::vector<double>& num
   integers.push_back(PyLong_Check(value.ptr()) ? nb::cast<int64_t>(value) : 0);
 }
 
-Tensor from_lists(nb::handle data, const std::optional<DevicePtr>& device) {
+// As `wanted`, or what the numbers are. They are rounded once.
+Tensor from_lists(nb::handle data, std::optional<DType> wanted,
+                  const std::optional<DevicePtr>& device) {
   Shape shape;
   std::vector<double> numbers;
   std::vector<int64_t> integers;
   DType dtype = DType::kF32;
   collect(data, shape, 0, numbers, integers, dtype);
   const DevicePtr where = device ? *device : default_device();
-  if (dtype == DType::kI64) return Tensor::from(integers, shape, where);
-  return ops::cast(Tensor::from(numbers, shape, where), dtype);
+  const Tensor exact = dtype == DType::kI64 ? Tensor::from(integers, shape, where)
+                                            : Tensor::from(numbers, shape, where);
+  return ops::cast(exact, wanted.value_or(dtype));
 }
 
 Tensor convert(nb::handle data, nb::handle dtype, const std::optional<DevicePtr>& device,
                std::optional<bool> copy) {
   const DevicePtr where = device ? *device : default_device();
+  std::optional<DType> named;
+  if (!dtype.is_none()) named = dtype_from(dtype);
   Tensor tensor;
   bool fresh = false;
   if (nb::isinstance<Tensor>(data)) {
@@ -89,10 +94,10 @@ Tensor convert(nb::handle data, nb::handle dtype, const std::optional<DevicePtr>
   } else if (const auto array = import_array(data, where)) {
     tensor = *array;
   } else {
-    tensor = from_lists(data, device);
+    tensor = from_lists(data, named, device);
     fresh = true;
   }
-  const DType wanted = dtype.is_none() ? tensor.dtype() : dtype_from(dtype);
+  const DType wanted = named.value_or(tensor.dtype());
   if (wanted != tensor.dtype()) {
     if (copy == false) throw nb::value_error("another dtype needs a copy");
     tensor = ops::cast(tensor.detached(), wanted);

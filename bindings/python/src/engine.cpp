@@ -2,6 +2,8 @@
 
 #include <nanobind/stl/shared_ptr.h>
 
+#include <algorithm>
+
 #include "bindings/python/src/bindings.h"
 
 namespace yiti::python {
@@ -46,11 +48,11 @@ Tensor resolved(const Tensor& tensor) {
 }
 
 std::vector<Tensor> call(const Op& op, std::vector<Tensor> inputs, const Attrs& attrs) {
-  bool traced = false;
-  for (Tensor& input : inputs) {
-    input = resolved(input);
-    traced = traced || input.trace();
+  if (mode().substitute || !mode().records) {
+    for (Tensor& input : inputs) input = resolved(input);
   }
+  const bool traced =
+      std::any_of(inputs.begin(), inputs.end(), [](const Tensor& input) { return input.trace(); });
   nb::gil_scoped_release release;
   std::unique_lock<std::recursive_mutex> lock;
   if (traced) lock = std::unique_lock(tape_mutex());

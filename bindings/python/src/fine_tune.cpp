@@ -3,6 +3,7 @@
 
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
@@ -12,6 +13,7 @@
 #include "bindings/model.h"
 #include "bindings/python/src/bindings.h"
 #include "bindings/python/src/convert.h"
+#include "bindings/python/src/run_jobs.h"
 #include "bindings/python/src/waiting.h"
 
 namespace yiti::python {
@@ -119,18 +121,25 @@ class FineTuneRun {
   using Event = std::variant<Progress, std::string, Result<FineTuneResult>>;
 
   FineTuneRun(const Model& model, FineTuneOptions options)
-      : model_(model), text_(model.text()), options_(std::move(options)) {
+      : model_(model),
+        text_(model.text()),
+        options_(std::move(options)),
+        record_(std::make_shared<RunRecord>(options_)) {
     thread_ = std::thread([this] {
       FineTuneEvents events;
       events.note = [this](std::string_view line) { box_.put(std::string(line)); };
       events.step = [this](const Progress& progress) { box_.put(progress); };
-      box_.put(fine_tune(model_.definition(), text_, options_, events, &stop_));
+      Result<FineTuneResult> result =
+          fine_tune(model_.definition(), text_, options_, record_->watch(std::move(events)),
+                    &record_->stopping());
+      record_->end(result);
+      box_.put(std::move(result));
     });
   }
 
   // Waits for the step under way.
   ~FineTuneRun() {
-    stop_ = true;
+    stop();
     nb::gil_scoped_release release;
     thread_.join();
   }
@@ -155,13 +164,14 @@ class FineTuneRun {
     return result_dict(result_->value());
   }
 
-  void stop() { stop_ = true; }
+  void stop() { record_->stop(); }
+  const std::shared_ptr<RunRecord>& record() const { return record_; }
 
  private:
   const Model model_;
   const TextModel text_;
   const FineTuneOptions options_;
-  std::atomic<bool> stop_{false};
+  const std::shared_ptr<RunRecord> record_;
   Mailbox<Event> box_;
   std::optional<Result<FineTuneResult>> result_;
   std::thread thread_;
@@ -170,6 +180,7 @@ class FineTuneRun {
 }  // namespace
 
 void add_fine_tune(nb::module_& module) {
+  nb::class_<RunRecord>(module, "RunRecord");
   nb::class_<FineTuneRun>(module, "FineTuneRun")
       .def(
           "__init__",
@@ -181,7 +192,8 @@ void add_fine_tune(nb::module_& module) {
           nb::arg("config"))
       .def("next", &FineTuneRun::next)
       .def("result", &FineTuneRun::result)
-      .def("stop", &FineTuneRun::stop);
+      .def("stop", &FineTuneRun::stop)
+      .def_prop_ro("record", &FineTuneRun::record);
 }
 
 }  // namespace yiti::python

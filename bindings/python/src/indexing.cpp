@@ -5,6 +5,8 @@
 #include "bindings/python/src/arrays.h"
 #include "bindings/python/src/convert.h"
 #include "bindings/python/src/engine.h"
+#include "core/shape_text.h"
+#include "ops/elementwise/where.h"
 #include "ops/shape/attrs.h"
 #include "ops/shape/cast.h"
 #include "ops/shape/contiguous.h"
@@ -139,6 +141,25 @@ Tensor select(const Tensor& x, const std::vector<nb::object>& parts, bool only_v
   return y;
 }
 
+// Writes `source` where a mask over the first axes holds.
+void set_where(const Tensor& target, const Tensor& mask, const Tensor& source) {
+  const int free_axes = target.rank() - mask.rank();
+  check(free_axes >= 0 && source.rank() <= free_axes, "tensor",
+        "assignment of {} by a mask of {} to {}; wants a value for each of its places",
+        source.shape(), mask.shape(), target.shape());
+  std::vector<int64_t> sizes(mask.shape().begin(), mask.shape().end());
+  sizes.resize(static_cast<size_t>(target.rank()), 1);
+  const Tensor chosen = ops::where(ops::reshape(mask, sizes), source, target);
+  check(chosen.shape() == target.shape(), "tensor", "a mask of {} for a tensor of {}", mask.shape(),
+        target.shape());
+  cpu::copy_elements(chosen, target, *target.device());
+}
+
+bool is_mask(nb::handle key) {
+  const Tensor* tensor = nullptr;
+  return nb::try_cast(key, tensor) && tensor != nullptr && tensor->dtype() == DType::kBool;
+}
+
 }  // namespace
 
 Tensor get_item(const Tensor& x, nb::handle key) {
@@ -157,12 +178,14 @@ void set_item(const Tensor& x, nb::handle key, nb::handle value) {
     fail(Code::kFailedPrecondition, "tensor",
          "assignment to a tensor whose gradient is followed; detach it, or do it in no_grad()");
   }
-  const Tensor target = select(x.detached(), parts_of(key), true);
+  const bool masked = is_mask(key);
+  const Tensor target = masked ? x.detached() : select(x.detached(), parts_of(key), true);
   if (target.storage()->read_only()) {
     fail(Code::kFailedPrecondition, "tensor", "assignment to read-only memory");
   }
   Tensor source = operand_from(value, target, "tensor", "the value").detached();
   source = ops::cast(source, target.dtype());
+  if (masked) return set_where(target, nb::cast<Tensor>(key).detached(), source);
   if (source.has_storage() && source.storage() == target.storage()) source = source.copy();
   const Tensor wide = ops::expand(source, target.shape());
   cpu::copy_elements(wide, target, *target.device());

@@ -14,8 +14,9 @@ namespace nb = nanobind;
 /// TypeError saying what is wrong.
 Tensor get_item(const Tensor& x, nb::handle key);
 
-/// Writes into what ints, slices, None and Ellipsis select: `value` broadcasts to it and is cast.
-/// Throws kFailedPrecondition for a followed tensor outside no_grad, and for read-only memory.
+/// Writes into what ints, slices, None and Ellipsis select, or where a bool tensor over the first
+/// axes holds: `value` broadcasts to it and is cast. Throws kFailedPrecondition for a followed
+/// tensor outside no_grad, and for read-only memory.
 void set_item(const Tensor& x, nb::handle key, nb::handle value);
 
 }  // namespace yiti::python

@@ -41,6 +41,24 @@ class AttrLister final : public AttrVisitor {
   std::vector<Field> fields;
 };
 
+// A call's positional arguments: those of a function, or a method's self and what follows.
+class Positional {
+ public:
+  explicit Positional(const nb::args& args) : args_(args) {}
+  Positional(nb::handle self, const nb::args& args) : self_(self), args_(args) {}
+
+  size_t size() const { return args_.size() + offset(); }
+  nb::object operator[](size_t i) const {
+    return i < offset() ? nb::borrow(self_) : nb::borrow(args_[i - offset()]);
+  }
+
+ private:
+  size_t offset() const { return self_.is_valid() ? 1 : 0; }
+
+  nb::handle self_;
+  const nb::args& args_;
+};
+
 class OpFunction {
  public:
   explicit OpFunction(const Op& op) : op_(op) {
@@ -50,7 +68,7 @@ class OpFunction {
     for (const Op::Output& output : op.outputs) results_ += output.saved ? 0 : 1;
   }
 
-  nb::object operator()(const nb::args& args, const nb::kwargs& kwargs) const {
+  nb::object operator()(const Positional& args, const nb::kwargs& kwargs) const {
     size_t taken = 0;
     std::vector<nb::object> values = input_values(args, kwargs, taken);
     std::vector<std::pair<std::string, nb::object>> given = attr_values(args, kwargs, taken);
@@ -110,9 +128,10 @@ class OpFunction {
 
  private:
   // The values of the op's inputs; `taken` counts the positional arguments used.
-  std::vector<nb::object> input_values(const nb::args& args, const nb::kwargs& kwargs,
+  std::vector<nb::object> input_values(const Positional& args, const nb::kwargs& kwargs,
                                        size_t& taken) const {
     std::vector<nb::object> values;
+    values.reserve(op_.inputs.size());
     for (const Op::Input& input : op_.inputs) {
       if (kwargs.size() > 0 && kwargs.contains(input.name.c_str())) {
         values.push_back(kwargs[input.name.c_str()]);
@@ -141,7 +160,7 @@ class OpFunction {
     return values;
   }
 
-  std::vector<std::pair<std::string, nb::object>> attr_values(const nb::args& args,
+  std::vector<std::pair<std::string, nb::object>> attr_values(const Positional& args,
                                                               const nb::kwargs& kwargs,
                                                               size_t taken) const {
     std::vector<std::pair<std::string, nb::object>> given;
@@ -176,6 +195,7 @@ class OpFunction {
       if (like == nullptr && !value.is_none()) nb::try_cast(value, like);
     }
     std::vector<Tensor> inputs;
+    inputs.reserve(values.size());
     for (size_t i = 0; i < values.size(); ++i) {
       const std::string& name = op_.inputs[std::min(i, op_.inputs.size() - 1)].name;
       if (values[i].is_none()) {
@@ -225,14 +245,14 @@ void add_ops(nb::module_& module) {
   for (const Op* op : all_ops()) {
     const auto function = std::make_shared<const OpFunction>(*op);
     const auto run = [function](const nb::args& args, const nb::kwargs& kwargs) {
-      return (*function)(args, kwargs);
+      return (*function)(Positional(args), kwargs);
     };
     const std::string signature = function->signature(), doc = function->doc();
     ops.def(op->name.c_str(), run, nb::sig(signature.c_str()), doc.c_str());
     if (makes_a_method(*op) && !nb::hasattr(tensor, op->name.c_str())) {
       const auto method = [function](nb::handle self, const nb::args& args,
                                      const nb::kwargs& kwargs) -> nb::object {
-        return (*function)(nb::borrow<nb::args>(nb::make_tuple(self) + args), kwargs);
+        return (*function)(Positional(self, args), kwargs);
       };
       nb::cpp_function_def(method, nb::scope(tensor), nb::name(op->name.c_str()), nb::is_method(),
                            nb::sig(signature.c_str()), doc.c_str());

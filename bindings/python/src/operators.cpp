@@ -41,8 +41,12 @@ Tensor apply(const Op& op, const Tensor& a, const Tensor& b, bool floats = false
   DType dtype = common_dtype(a.dtype(), b.dtype(), op.name);
   if (floats && !is_floating(dtype)) dtype = DType::kF32;
   const bool compares = op.outputs[0].dtype == DType::kBool;
-  if (compares && !is_floating(dtype) && dtype != DType::kI64) dtype = DType::kI32;
-  return call1(op, {to_dtype(a, dtype), to_dtype(b, dtype)});
+  // Small integers are computed in 32 bits, and wrap around when they are made small again.
+  const bool widens =
+      is_integer(dtype) ? info(dtype).block_bytes < 4 : compares && !is_floating(dtype);
+  const DType wide = widens ? DType::kI32 : dtype;
+  const Tensor y = call1(op, {to_dtype(a, wide), to_dtype(b, wide)});
+  return compares ? y : to_dtype(y, dtype);
 }
 
 Tensor apply(const Op& op, const Tensor& a, nb::handle other, bool swapped, bool floats = false) {
@@ -189,7 +193,11 @@ void add_operators(nb::class_<Tensor>& tensor) {
                         : apply(sub_op(), Tensor::full({}, 0, x.dtype(), x.device()), x);
            })
       .def("__pos__", [](const Tensor& x) { return x; })
-      .def("__abs__", [](const Tensor& x) { return call1(abs_op(), {x}); });
+      .def("__abs__", [](const Tensor& x) {
+        if (is_floating(x.dtype())) return call1(abs_op(), {x});
+        const Tensor zero = Tensor::full({}, 0, x.dtype(), x.device());
+        return choose(apply(less_op(), x, zero), apply(sub_op(), zero, x), x);
+      });
 }
 
 }  // namespace yiti::python

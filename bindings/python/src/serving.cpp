@@ -1,6 +1,7 @@
 // The HTTP server in this process.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/map.h>
+#include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
@@ -9,6 +10,7 @@
 #include "bindings/model.h"
 #include "bindings/python/src/bindings.h"
 #include "bindings/python/src/engine.h"
+#include "bindings/python/src/run_jobs.h"
 #include "serving/server.h"
 
 namespace yiti::python {
@@ -37,6 +39,7 @@ class PythonServer {
     options.port = port;
     options.api_keys = api_keys;
     options.registry = registry_;
+    options.jobs = &jobs_;
     if (!log.is_none()) {
       options.log = [held = shared(log)](std::string_view line) {
         nb::gil_scoped_acquire gil;
@@ -63,6 +66,10 @@ class PythonServer {
   void remove(const std::string& name) {
     if (!registry_->remove(name)) fail(Code::kNotFound, "server", "there is no model {}", name);
   }
+  void list_run(const std::shared_ptr<RunRecord>& run, const std::string& name) {
+    run->serve_as(name);
+    jobs_.add(run);
+  }
   uint16_t port() const { return server_->port(); }
 
   void close() {
@@ -72,6 +79,7 @@ class PythonServer {
 
  private:
   const std::shared_ptr<ModelRegistry> registry_ = std::make_shared<ModelRegistry>();
+  RunJobs jobs_;
   std::unique_ptr<Server> server_;
 };
 
@@ -85,6 +93,7 @@ void add_serving(nb::module_& module) {
            nb::arg("log").none())
       .def("add", &PythonServer::add, nb::arg("name"), nb::arg("model"))
       .def("remove", &PythonServer::remove, nb::arg("name"))
+      .def("list_run", &PythonServer::list_run, nb::arg("run"), nb::arg("name"))
       .def_prop_ro("port", &PythonServer::port)
       .def("close", &PythonServer::close);
 }

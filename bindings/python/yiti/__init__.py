@@ -2,7 +2,7 @@
 
 Tensors and ops are in this module, layers in yiti.nn, optimisers in yiti.optim, data in yiti.data.
 """
-from . import data, nn, optim
+from . import array_api, callbacks, data, nn, optim
 from ._yiti import *  # noqa: F401,F403: tensors, dtypes, devices, errors, files
 from ._yiti import ops
 from ._yiti import __version__

@@ -4,6 +4,7 @@ import time
 
 from . import _yiti
 from ._yiti import Model
+from .callbacks import TensorBoard
 
 __all__ = ["Generation", "Model", "Server", "Trainer", "load", "serve"]
 
@@ -69,13 +70,16 @@ class Trainer:
     data, eval_data: paths; output: a folder for adapter, log, curve and checkpoints. config: lr,
     schedule, epochs, max_steps, batch_tokens, accumulate, publish_every, ... as the options of `yiti
     finetune`. callbacks are called with each step's numbers, a dict under Hugging Face's metric
-    names, in the thread that calls train()."""
+    names, in the thread that calls train(). tensorboard: a folder for TensorBoard's event files."""
 
     def __init__(self, model, data, *, eval_data=None, output=None, callbacks=(), progress=False,
-                 **config):
+                 tensorboard=None, **config):
         self.model, self.data, self.eval_data, self.output = model, data, eval_data, output
         self.callbacks, self.config = list(callbacks), config
         self.progress = progress
+        self._board = None if tensorboard is None else TensorBoard(tensorboard)
+        if self._board is not None:
+            self.callbacks.append(self._board)
         self.notes, self._run = [], None
 
     def start(self):
@@ -106,6 +110,8 @@ class Trainer:
         finally:
             if bar is not None:
                 bar.close()
+            if self._board is not None:
+                self._board.close()
         return self._run.result()
 
     def train(self):
@@ -139,6 +145,11 @@ class Server:
         """What clients take as their base_url."""
         return f"http://{self.host}:{self.port}/v1"
 
+    def list_run(self, trainer, name=None):
+        """Starts a trainer, if need be, and lists its run among the jobs, where clients can follow and
+        cancel it. name: under which its model is served."""
+        self._server.list_run(trainer.start()._run.record, name or trainer.model.name)
+
     def add(self, name, model):
         """Serves another model, in place of what has the name."""
         self._server.add(name, model)
@@ -166,10 +177,11 @@ class Server:
 
 def serve(model, *, name=None, host="127.0.0.1", port=0, api_keys=(), trainer=None, log=None):
     """Serves a model, or several by name in a dict, beside whatever else this process does: training
-    of the same model goes on, and each version is served as it is published. trainer: is started.
-    Gives the Server; call its wait() to do nothing else."""
+    of the same model goes on, and each version is served as it is published. trainer: is started, and
+    its run listed under /v1/fine_tuning/jobs. Gives the Server; call its wait() to do nothing else."""
     models = model if isinstance(model, dict) else {name or model.name: model}
     server = Server(models, host, port, api_keys, log)
     if trainer is not None:
-        trainer.start()
+        names = [name for name, served in models.items() if served is trainer.model]
+        server.list_run(trainer, names[0] if names else None)
     return server

@@ -14,12 +14,14 @@ enum class BinaryFn : uint8_t {
   kDiv,
   kMaximum,
   kMinimum,
+  kReluBackward,
+  kGeluBackward,
   kPow,
   kEqual,
   kLess,
   kGreater
 };
-inline constexpr int kBinaryRows = 6;  ///< the first ones have f32 rows; the rest are scalar
+inline constexpr int kBinaryRows = 8;  ///< the first ones have f32 rows; the rest are scalar
 
 enum class UnaryFn : uint8_t {
   kNeg,

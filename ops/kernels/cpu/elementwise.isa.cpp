@@ -24,6 +24,17 @@ struct Maximum {
 struct Minimum {
   static Vec of(Vec a, Vec b) { return keep_nan(a, min(a, b)); }
 };
+// Of the slope and what it is the slope at: a is dy; b is relu's y, or gelu's x.
+struct ReluBackward {
+  static Vec of(Vec a, Vec b) { return select_less(zero(), b, a, zero()); }
+};
+struct GeluBackward {
+  static Vec of(Vec a, Vec b) {
+    const Vec phi = fma(erf(b * set1(0.70710678118654752f)), set1(0.5f), set1(0.5f));
+    const Vec density = set1(0.39894228040143268f) * exp(b * b * set1(-0.5f));
+    return a * fma(b, density, phi);
+  }
+};
 
 template <class F>
 void binary_row(const float* a, int64_t a_step, const float* b, int64_t b_step, float* y,
@@ -132,7 +143,7 @@ void float_to_bf16(const float* x, uint16_t* y, int64_t n) {
 extern const ElementwiseTable elementwise_table;
 const ElementwiseTable elementwise_table = {
     {binary_row<Add>, binary_row<Sub>, binary_row<Mul>, binary_row<Div>, binary_row<Maximum>,
-     binary_row<Minimum>},
+     binary_row<Minimum>, binary_row<ReluBackward>, binary_row<GeluBackward>},
     {unary_row<Neg>, unary_row<Exp>, unary_row<Sqrt>, unary_row<Rsqrt>, unary_row<Square>,
      unary_row<Abs>, unary_row<Tanh>, unary_row<Sigmoid>, unary_row<Relu>, unary_row<Silu>,
      unary_row<Gelu>, unary_row<GeluTanh>, unary_row<Scale>, unary_row<Clamp>},

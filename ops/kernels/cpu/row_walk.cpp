@@ -5,7 +5,9 @@
 
 namespace yiti::cpu {
 
-RowWalk::RowWalk(const Shape& shape, std::span<const Tensor> operands) : count_(operands.size()) {
+RowWalk::RowWalk(const Shape& shape,
+                 std::initializer_list<std::reference_wrapper<const Tensor>> operands)
+    : count_(operands.size()) {
   check(count_ <= kMaxOperands, "row walk", "{} operands", count_);
   // Merged axes, outermost first.
   size_t axes = 0;
@@ -14,7 +16,7 @@ RowWalk::RowWalk(const Shape& shape, std::span<const Tensor> operands) : count_(
     if (size == 1) continue;
     Offsets stride{};
     for (size_t i = 0; i < count_; ++i) {
-      const Tensor& tensor = operands[i];
+      const Tensor& tensor = operands.begin()[i];
       const int own = axis - (shape.rank() - tensor.rank());
       stride[i] = own < 0 || tensor.dim(own) == 1 ? 0 : tensor.strides()[own];
     }

@@ -4,7 +4,8 @@
 
 #include <array>
 #include <cstdint>
-#include <span>
+#include <functional>
+#include <initializer_list>
 
 #include "core/parallel.h"
 #include "core/tensor.h"
@@ -19,9 +20,7 @@ class RowWalk {
   using Offsets = std::array<int64_t, kMaxOperands>;
 
   /// Each operand broadcasts to `shape`.
-  RowWalk(const Shape& shape, std::span<const Tensor> operands);
-  RowWalk(const Shape& shape, std::initializer_list<Tensor> operands)
-      : RowWalk(shape, std::span(operands.begin(), operands.size())) {}
+  RowWalk(const Shape& shape, std::initializer_list<std::reference_wrapper<const Tensor>> operands);
 
   /// Elements between neighbours of a row of the operand.
   int64_t step(int operand) const { return step_[static_cast<size_t>(operand)]; }
