@@ -124,15 +124,15 @@ def test_layers_against_numpy():
     assert y.shape == (2, 3, 8)
 
 
-# Measured: 90.0 % and 94.2 %. scikit-learn has 91.4 % for a small MLP and 94.2 % for an SVM.
-@pytest.mark.parametrize("make, least", [(digits.make_mlp, 0.88), (digits.make_conv, 0.92)])
-def test_digits(make, least):
+# Of 360 pictures: 90.0 % and 94.2 %. The same bits everywhere; tests/interop has torch's accuracy.
+@pytest.mark.parametrize("make, right", [(digits.make_mlp, 324), (digits.make_conv, 339)])
+def test_digits(make, right):
     data = digits.load_data(ROOT / "examples/data/digits/digits.safetensors")
     yiti.manual_seed(1)
     model = make()
     digits.train(model, *data.train)
     images, labels = data.test
-    assert digits.accuracy(model, images, labels) >= least
+    assert round(digits.accuracy(model, images, labels) * len(labels)) == right
     session = yiti.Session.compile(model, images[:64], max_batch=64)
     for size in (1, 7, 64):
         assert session(images[:size]).tolist() == model(images[:size]).tolist()

@@ -242,3 +242,28 @@ def test_safetensors(tmp_path):
     back = yiti.load_safetensors(tmp_path / "x.safetensors")
     assert {name: tensor.tolist() for name, tensor in back.items()} == {"a": [1, 2], "b.c": [0, 1, 2]}
     assert yiti._yiti.safetensors_metadata(tmp_path / "x.safetensors")["note"] == "ja"
+
+
+def test_numbers_are_rounded_once():
+    assert yiti.tensor(16777217.0, dtype="float64").item() == 16777217
+    assert yiti.tensor([0.1], dtype="float64").item() == 0.1
+    assert yiti.tensor([2**53 + 1]).item() == 2**53 + 1
+
+
+def test_small_integers_wrap_around():
+    x = yiti.tensor([120, -128], dtype="int8")
+    assert (x + x).dtype == yiti.int8 and (x + x).tolist() == [-16, 0]
+    assert (x * yiti.tensor([2, 3], dtype="uint8")).tolist() == [240, -384]  # int16 has both
+    assert abs(yiti.tensor([-3, 4], dtype="int16")).tolist() == [3, 4]
+
+
+def test_assignment_by_a_mask():
+    x = yiti.arange(6, dtype=yiti.float32).reshape(2, 3).copy()
+    x[x > 2] = -1
+    assert x.tolist() == [[0, 1, 2], [-1, -1, -1]]
+    x[yiti.tensor([True, False])] = yiti.tensor([7.0, 8, 9])
+    assert x.tolist() == [[7, 8, 9], [-1, -1, -1]]
+    with pytest.raises(ValueError, match="mask"):
+        x[yiti.tensor([True])] = 1
+    with pytest.raises(ValueError, match="one value for all"):
+        x[x > 0] = yiti.tensor([1.0, 2, 3])

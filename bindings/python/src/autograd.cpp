@@ -142,6 +142,9 @@ void add_autograd(nb::module_& module) {
       "set_recording", [](bool records) { return std::exchange(mode().records, records); },
       nb::arg("records"), "Whether this thread's ops are followed; gives what was before.");
   module.def("is_recording", [] { return mode().records; });
+  // What is recorded when the interpreter ends may hold Python's objects.
+  nb::module_::import_("atexit").attr("register")(
+      nb::cpp_function([] { with_tape([] { tape().clear(); }); }));
 }
 
 }  // namespace yiti::python

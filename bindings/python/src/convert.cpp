@@ -66,7 +66,8 @@ DType dtype_from(nb::handle value) {
 std::vector<int64_t> ints_from(nb::handle value) {
   std::vector<int64_t> ints;
   int64_t one = 0;
-  if (nb::try_cast(value, one)) return {one};
+  const bool listed = PyList_Check(value.ptr()) || PyTuple_Check(value.ptr());
+  if (!listed && nb::try_cast(value, one)) return {one};
   if (nb::isinstance<nb::sequence>(value) && !nb::isinstance<nb::str>(value) &&
       nb::try_cast(value, ints)) {
     return ints;

@@ -84,12 +84,15 @@ Tensor by_numbers(const Tensor& x, int axis, const Tensor& index) {
   return ops::reshape(picked, sizes);
 }
 
-// The elements where a bool tensor over the first axes holds.
-Tensor by_mask(const Tensor& x, const Tensor& mask) {
+void check_mask(const Tensor& x, const Tensor& mask) {
   check(mask.rank() <= x.rank() &&
             std::equal(mask.shape().begin(), mask.shape().end(), x.shape().begin()),
-        "index", "a mask is {} for a tensor of {}; wants its first axes", mask.shape().str(),
-        x.shape().str());
+        "index", "a mask is {} for a tensor of {}; wants its first axes", mask.shape(), x.shape());
+}
+
+// The elements where a bool tensor over the first axes holds.
+Tensor by_mask(const Tensor& x, const Tensor& mask) {
+  check_mask(x, mask);
   std::vector<std::byte> holds(mask.bytes());
   mask.copy_to_host(holds);
   std::vector<int64_t> numbers;
@@ -143,15 +146,14 @@ Tensor select(const Tensor& x, const std::vector<nb::object>& parts, bool only_v
 
 // Writes `source` where a mask over the first axes holds.
 void set_where(const Tensor& target, const Tensor& mask, const Tensor& source) {
-  const int free_axes = target.rank() - mask.rank();
-  check(free_axes >= 0 && source.rank() <= free_axes, "tensor",
-        "assignment of {} by a mask of {} to {}; wants a value for each of its places",
+  check_mask(target, mask);
+  check(source.rank() <= target.rank() - mask.rank(), "index",
+        "assignment of {} by a mask of {} to {}; wants one value for all of its places",
         source.shape(), mask.shape(), target.shape());
   std::vector<int64_t> sizes(mask.shape().begin(), mask.shape().end());
   sizes.resize(static_cast<size_t>(target.rank()), 1);
-  const Tensor chosen = ops::where(ops::reshape(mask, sizes), source, target);
-  check(chosen.shape() == target.shape(), "tensor", "a mask of {} for a tensor of {}", mask.shape(),
-        target.shape());
+  const Tensor wide = ops::expand(source, target.shape());
+  const Tensor chosen = ops::where(ops::reshape(mask, sizes), wide, target);
   cpu::copy_elements(chosen, target, *target.device());
 }
 
