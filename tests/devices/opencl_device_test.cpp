@@ -12,7 +12,10 @@ class OpenClDevice : public testing::Test {
  protected:
   void SetUp() override {
     try {
-      device_ = open_device("opencl", {.path = YITI_DEVICES, .fallback = DeviceFallback::kRefuse});
+      DeviceOptions options;
+      options.path = YITI_DEVICES;
+      options.fallback = DeviceFallback::kRefuse;
+      device_ = open_device("opencl", options);
     } catch (const Error& error) {
       if (error.code() != Code::kUnavailable) throw;
       GTEST_SKIP() << error.what();
