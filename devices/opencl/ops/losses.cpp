@@ -67,16 +67,17 @@ void linear_cross_entropy(Launcher& run, const Call& call) {
 // dx, and dweight where there is a second output.
 void linear_cross_entropy_backward(Launcher& run, const Call& call) {
   const Operand x = call.in(0), weight = call.in(1), dx = call.out(0), dweight = call.out(1);
-  require(!dweight || weight.is_f32(), "takes no weight of {}", dtype_name(weight.dtype()));
+  const bool wants_weight = call.op() == "linear_cross_entropy_backward";
+  require(!wants_weight || weight.is_f32(), "takes no weight of {}", dtype_name(weight.dtype()));
   const int64_t classes = weight.dim(0), width = weight.dim(1);
   const FloatMatrix values = float_weight(run, weight);
-  if (dweight) run.clear(pointer(dweight).place, dweight.numel() * 4);
+  if (wants_weight) run.clear(pointer(dweight).place, dweight.numel() * 4);
   for_chunks(run, call, [&](int64_t first, int64_t count, const Place& logits) {
     slopes(run, call.in(2), call.in(3), call.in(4), logits, logits, first, count, classes);
     const FloatMatrix dlogits = row_major(logits, count, classes);
     const int64_t start = first * width * 4;
     multiply(run, dlogits, values, pointer(dx).place.at(start));
-    if (!dweight) return;
+    if (!wants_weight) return;
     multiply(run, dlogits.transposed(), row_major(pointer(x).place.at(start), count, width),
              pointer(dweight).place, {.accumulates = true});
   });
