@@ -62,8 +62,8 @@ Tensor Linear::operator()(const Tensor& x, Context& ctx) const {
   const Tensor b = bias.defined() ? ctx.parameter(bias) : Tensor();
   const Tensor y = ops::linear(x, ctx.parameter(weight), b, leaf_unit, exact_activations);
   if (!lora_a.defined()) return y;
-  const Tensor low = ops::linear(x, ctx.parameter(lora_a));
-  return y + ops::scale(ops::linear(low, ctx.parameter(lora_b)), lora_scale);
+  const Tensor low = ops::scale(ops::linear(x, ctx.parameter(lora_a)), lora_scale);
+  return y + ops::linear(low, ctx.parameter(lora_b));
 }
 
 RmsNorm::RmsNorm(const Scope& scope, int64_t width, double epsilon)

@@ -24,6 +24,6 @@ struct NumericProfile {
 
 /// The revision of the kernels: it changes whenever a kernel's bits do. All instruction sets give
 /// the same bits, so they share it.
-inline constexpr int kKernelRevision = 2;
+inline constexpr int kKernelRevision = 3;
 
 }  // namespace yiti

@@ -137,7 +137,7 @@ std::span<const Op* const> all_ops() {
       &cross_entropy_op(),
       &cross_entropy_backward_op(),
       &linear_cross_entropy_op(),
-      &linear_cross_entropy_backward_input_op(),
+      &linear_cross_entropy_frozen_op(),
       &linear_cross_entropy_backward_op(),
       &conv2d_op(),
       &conv2d_backward_input_op(),

@@ -29,7 +29,7 @@ void write_blocks(const KernelArgs& args) {
   const int64_t head_bytes = kept_dim(width, form) * kKeyBlock * info(kept).block_bytes;
   check_slots(slots, k.tokens(), args.in[3].dim(0));
   const auto& table = cpu::attention_table_for(args.device.isa());
-  args.device.threads().parallel_for(k.tokens(), 16, [&](int64_t begin, int64_t end) {
+  args.device.threads().parallel_for(k.tokens(), 4, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
       if (slots[t] < 0) continue;
       for (int64_t h = 0; h < heads; ++h) {

@@ -17,7 +17,7 @@ void fill_table(const KernelArgs& args) {
   const auto* f = frequencies.data<float>();
   float *cos = args.out[0].data<float>(), *sin = args.out[1].data<float>();
   const int64_t pairs = frequencies.numel();
-  args.device.threads().parallel_for(positions.numel(), 16, [&](int64_t begin, int64_t end) {
+  args.device.threads().parallel_for(positions.numel(), 4, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
       for (int64_t i = 0; i < pairs; ++i) {
         const double angle = static_cast<double>(p[t]) * static_cast<double>(f[i]);
@@ -51,7 +51,7 @@ void rotate_f32(const KernelArgs& args) {
   const float *c = cos.data<float>(), *s = sin.data<float>();
   float* y = args.out[0].data<float>();
   const int64_t heads = x.heads(), width = x.head_dim(), pairs = cos.dim(1);
-  args.device.threads().parallel_for(x.tokens(), 16, [&](int64_t begin, int64_t end) {
+  args.device.threads().parallel_for(x.tokens(), 4, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
       for (int64_t h = 0; h < heads; ++h) {
         table.head(x.at(t, h), c + t * pairs, s + t * pairs, sign, pairs, width,

@@ -116,11 +116,9 @@ class GemmTask {
     for (int64_t k0 = 0; k0 < a_.cols;) {
       const int64_t k1 = chunk_end(plan_, k0, sizes_.run);
       const SegmentList segments(plan_, k0, k1);
-      for (int64_t p = panels.begin; p < panels.end; ++p) {
-        const int64_t n0 = p * kPanelWidth;
-        pack_b(gemm_, quant_, b_, k0, k1 - k0, n0, columns_at(p),
-               packed_b_ + (p - panels.begin) * sizes_.run * kPanelWidth);
-      }
+      const int64_t n0 = panels.begin * kPanelWidth;
+      pack_b(gemm_, quant_, b_, k0, k1 - k0, n0, std::min(panels.end * kPanelWidth, b_.cols) - n0,
+             packed_b_, sizes_.run * kPanelWidth);
       for (int64_t t = tiles.begin; t < tiles.end; ++t) {
         run_tile(t, t - tiles.begin, panels, segments, k0);
       }

@@ -36,17 +36,25 @@ void pack_along_blocks(const cpu::QuantTable& quant, const MatrixView& weight, i
   }
 }
 
-// The reduction runs over the rows of a weight stored as [K, N].
+// The reduction runs over the rows of a weight stored as [K, N], each of whose blocks lies in
+// several panels.
 void pack_across_rows(const cpu::GemmTable& gemm, const cpu::QuantTable& quant,
-                      const MatrixView& weight, int64_t k0, int64_t k, int64_t n0, float* panel) {
+                      const MatrixView& weight, int64_t k0, int64_t k, int64_t n0, int64_t columns,
+                      float* panels, int64_t stride) {
   const cpu::BlockType type = block_type(weight.dtype);
   alignas(64) BlockBytes scratch;
   BlockFloats values;
-  const float* columns = values.data() + n0 % kBlock * kPanelWidth;
-  for (int64_t i = 0; i < k; i += kPanelRows) {
-    quant.dequantise(type, panel_block(weight, k0 + i, n0 / kBlock, scratch.data()), values.data());
-    gemm.pack_rows(cpu::FloatSource::kF32, columns, kPanelWidth, kPanelWidth,
-                   std::min(kPanelRows, k - i), panel + i * kPanelWidth);
+  for (int64_t n = n0, past = 0; n < n0 + columns; n = past) {
+    past = std::min((n / kBlock + 1) * kBlock, n0 + columns);
+    for (int64_t i = 0; i < k; i += kPanelRows) {
+      quant.dequantise(type, panel_block(weight, k0 + i, n / kBlock, scratch.data()),
+                       values.data());
+      for (int64_t at = n; at < past; at += kPanelWidth) {
+        gemm.pack_rows(cpu::FloatSource::kF32, values.data() + at % kBlock * kPanelWidth,
+                       kPanelWidth, kPanelWidth, std::min(kPanelRows, k - i),
+                       panels + (at - n0) / kPanelWidth * stride + i * kPanelWidth);
+      }
+    }
   }
 }
 
@@ -64,10 +72,18 @@ cpu::FloatSource float_source(DType dtype) {
 }
 
 void pack_b(const cpu::GemmTable& gemm, const cpu::QuantTable& quant, const MatrixView& b,
-            int64_t k0, int64_t k, int64_t n0, int columns, float* panel) {
-  if (!is_quantised(b.dtype)) return pack_floats(gemm, b, k0, k, n0, columns, panel);
-  if (b.transposed) return pack_along_blocks(quant, b.t(), k0, k, n0, panel);
-  pack_across_rows(gemm, quant, b, k0, k, n0, panel);
+            int64_t k0, int64_t k, int64_t n0, int64_t columns, float* panels, int64_t stride) {
+  if (is_quantised(b.dtype) && !b.transposed) {
+    return pack_across_rows(gemm, quant, b, k0, k, n0, columns, panels, stride);
+  }
+  for (int64_t at = 0; at < columns; at += kPanelWidth, panels += stride) {
+    if (is_quantised(b.dtype)) {
+      pack_along_blocks(quant, b.t(), k0, k, n0 + at, panels);
+    } else {
+      const auto width = static_cast<int>(std::min<int64_t>(kPanelWidth, columns - at));
+      pack_floats(gemm, b, k0, k, n0 + at, width, panels);
+    }
+  }
 }
 
 }  // namespace yiti

@@ -19,7 +19,7 @@ int64_t code_bytes(int64_t rows, int64_t cols) { return aligned(rows * cols); }
 void quantise(Device& device, const cpu::QuantTable& table, const MatrixView& x, int8_t* codes,
               BlockScale* scales) {
   const int64_t blocks = x.cols / kBlock;
-  const int64_t grain = std::max<int64_t>(1, 32768 / std::max<int64_t>(x.cols, 1));
+  const int64_t grain = std::max<int64_t>(1, 4096 / std::max<int64_t>(x.cols, 1));
   device.threads().parallel_for(x.rows, grain, [&](int64_t begin, int64_t end) {
     std::vector<float> adjacent(x.col_stride == 1 ? 0 : static_cast<size_t>(x.cols));
     for (int64_t m = begin; m < end; ++m) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ops/elementwise/binary.h"
 #include "ops/host_values.h"
 #include "ops/kernels/cpu/row_view.h"
 #include "ops/kernels/cpu/softmax.h"
@@ -10,11 +11,14 @@
 #include "ops/loss/cross_entropy.h"
 #include "ops/loss/labels.h"
 #include "ops/loss/row_loss.h"
+#include "ops/shape/reshape.h"
 
 namespace yiti {
 namespace {
 
 constexpr const char* kName = "linear_cross_entropy";
+
+const LinearCrossEntropyAttrs kThreeRows{3, false};
 
 int64_t chunk_rows(std::span<const Tensor> in, const Attrs& attrs) {
   return std::min(attrs.as<LinearCrossEntropyAttrs>().chunk, in[0].dim(0));
@@ -81,53 +85,76 @@ class WantedRows {
   int64_t start_ = 0;
 };
 
-void forward_f32(const KernelArgs& args) {
-  const int64_t tokens = args.in[0].dim(0), classes = args.in[1].dim(0);
+// The loss and log-sum-exp of the chunk's rows; `lse` may be null.
+void write_losses(const KernelArgs& args, const WantedRows& wanted, int64_t count, float* lse) {
+  const int64_t classes = args.in[1].dim(0);
   const auto& table = cpu::softmax_table_for(args.device.isa());
   float* loss = args.out[0].data<float>();
-  float* lse = args.out[1].defined() ? args.out[1].data<float>() : nullptr;
-  std::fill_n(loss, tokens, 0.0f);
-  if (lse != nullptr) std::fill_n(lse, tokens, 0.0f);
-  WantedRows wanted(args);
-  wanted.for_chunks([&](int64_t count) {
-    args.device.threads().parallel_for(count, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        const float total = table.log_sum_exp(wanted.logits(i), classes);
-        loss[wanted.row(i)] = total - wanted.logits(i)[wanted.label(i)];
-        if (lse != nullptr) lse[wanted.row(i)] = total;
-      }
-    });
+  args.device.threads().parallel_for(count, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const float total = table.log_sum_exp(wanted.logits(i), classes);
+      loss[wanted.row(i)] = total - wanted.logits(i)[wanted.label(i)];
+      if (lse != nullptr) lse[wanted.row(i)] = total;
+    }
   });
 }
 
-// dx, and dweight where there is a second output.
-void backward_f32(const KernelArgs& args) {
+// Turns the chunk's logits into their gradients, and these into rows of dx.
+void write_dx(const KernelArgs& args, WantedRows& wanted, int64_t count, const float* lse,
+              const float* dloss, float* dx) {
   const int64_t width = args.in[0].dim(1), classes = args.in[1].dim(0);
-  const Tensor lse_tensor = args.in[3].contiguous(), dloss_tensor = args.in[4].contiguous();
-  const float *lse = lse_tensor.data<float>(), *dloss = dloss_tensor.data<float>();
   const auto& table = cpu::softmax_table_for(args.device.isa());
-  float* dx = args.out[0].data<float>();
-  float* dweight = args.out.size() > 1 ? args.out[1].data<float>() : nullptr;
-  std::fill_n(dx, args.out[0].numel(), 0.0f);
-  if (dweight != nullptr) std::fill_n(dweight, args.out[1].numel(), 0.0f);
+  args.device.threads().parallel_for(count, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t row = wanted.row(i);
+      const float scale = dloss == nullptr ? 1.0f : dloss[row];
+      float* logits = wanted.logits(i);
+      table.scaled_exp(logits, lse[row], scale, logits, classes);
+      logits[wanted.label(i)] -= scale;
+    }
+  });
+  gemm(args.device, wanted.rows_of_logits(count), wanted.weight(), wanted.dx(0), width);
+  for (int64_t i = 0; i < count; ++i) std::copy_n(wanted.dx(i), width, dx + wanted.row(i) * width);
+}
+
+// The output's floats, as zeros; null for a saved output that nobody wants.
+float* zeroed(const Tensor& out) {
+  if (!out.defined()) return nullptr;
+  float* floats = out.data<float>();
+  std::fill_n(floats, out.numel(), 0.0f);
+  return floats;
+}
+
+void forward_f32(const KernelArgs& args) {
+  zeroed(args.out[0]);
+  float* lse = zeroed(args.out[1]);
+  WantedRows wanted(args);
+  wanted.for_chunks([&](int64_t count) { write_losses(args, wanted, count, lse); });
+}
+
+void backward_f32(const KernelArgs& args) {
+  const int64_t width = args.in[0].dim(1);
+  const Tensor lse = args.in[3].contiguous(), dloss = args.in[4].contiguous();
+  float *dx = zeroed(args.out[0]), *dweight = zeroed(args.out[1]);
   WantedRows wanted(args);
   wanted.for_chunks([&](int64_t count) {
-    args.device.threads().parallel_for(count, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        const int64_t row = wanted.row(i);
-        float* logits = wanted.logits(i);
-        table.scaled_exp(logits, lse[row], dloss[row], logits, classes);
-        logits[wanted.label(i)] -= dloss[row];
-      }
-    });
-    const MatrixView dlogits = wanted.rows_of_logits(count);
-    gemm(args.device, dlogits, wanted.weight(), wanted.dx(0), width);
-    for (int64_t i = 0; i < count; ++i)
-      std::copy_n(wanted.dx(i), width, dx + wanted.row(i) * width);
-    if (dweight == nullptr) return;
+    write_dx(args, wanted, count, lse.data<float>(), dloss.data<float>(), dx);
     GemmOptions options;
     options.accumulate = true;
-    gemm(args.device, dlogits.t(), wanted.rows_of_x(count), dweight, width, options);
+    gemm(args.device, wanted.rows_of_logits(count).t(), wanted.rows_of_x(count), dweight, width,
+         options);
+  });
+}
+
+// The same logits serve the loss and, where it is wanted, dx.
+void frozen_f32(const KernelArgs& args) {
+  zeroed(args.out[0]);
+  float* dx = zeroed(args.out[1]);
+  std::vector<float> lse(static_cast<size_t>(args.in[0].dim(0)));
+  WantedRows wanted(args);
+  wanted.for_chunks([&](int64_t count) {
+    write_losses(args, wanted, count, lse.data());
+    if (dx != nullptr) write_dx(args, wanted, count, lse.data(), nullptr, dx);
   });
 }
 
@@ -162,22 +189,31 @@ std::vector<Tensor> backward_reference(std::span<const Tensor> in, const Attrs& 
           linear_backward_weight_op().reference(std::vector<Tensor>{dlogits, in[0]}, {})[0]};
 }
 
-std::vector<Tensor> backward_input_reference(std::span<const Tensor> in, const Attrs& attrs) {
-  return {backward_reference(in, attrs)[0]};
+std::vector<Tensor> frozen_reference(std::span<const Tensor> in, const Attrs& attrs) {
+  const std::vector<Tensor> loss = forward_reference(in, attrs);
+  const Tensor ones = Tensor::full(loss[0].shape(), 1, loss[0].dtype(), loss[0].device());
+  const std::vector<Tensor> all = {in[0], in[1], in[2], loss[1], ones};
+  return {loss[0], backward_reference(all, attrs)[0]};
 }
 
-std::vector<Tensor> gradient(const GradArgs& g) {
+std::vector<Tensor> both_gradients(const GradArgs& g, const Tensor& lse) {
   const Tensor& weight = g.in[1];
-  const std::vector<Tensor> in = {g.in[0], weight, g.in[2], g.out[1], g.grad_out[0]};
-  if (!g.wanted[1]) {
-    return {linear_cross_entropy_backward_input_op()(in, g.attrs)[0], Tensor(), Tensor()};
-  }
   if (is_quantised(weight.dtype())) {
     fail(Code::kUnimplemented, kName, "weight is {}: it has no gradient; dequantise it first",
          name(weight.dtype()));
   }
+  const std::vector<Tensor> in = {g.in[0], weight, g.in[2], lse, g.grad_out[0]};
   const std::vector<Tensor> both = linear_cross_entropy_backward_op()(in, g.attrs);
   return {both[0], both[1], Tensor()};
+}
+
+std::vector<Tensor> gradient(const GradArgs& g) { return both_gradients(g, g.out[1]); }
+
+// A weight that wants a gradient all the same costs the logits once more.
+std::vector<Tensor> frozen_gradient(const GradArgs& g) {
+  if (g.wanted[1]) return both_gradients(g, forward_reference(g.in, g.attrs)[1]);
+  const Tensor dloss = ops::reshape(g.grad_out[0], Shape{g.in[0].dim(0), 1});
+  return {ops::mul(g.out[1], dloss), Tensor(), Tensor()};
 }
 
 std::vector<Tensor> checked(std::span<const Tensor> in, const Attrs& attrs, const Op& op) {
@@ -205,20 +241,6 @@ OpBuilder begin(std::string name, std::string doc) {
   return builder;
 }
 
-OpBuilder begin_backward(std::string name, std::string doc) {
-  OpBuilder builder = begin(std::move(name), std::move(doc));
-  const LinearCrossEntropyAttrs three_rows{3, false};
-  builder.input("lse", "[T]")
-      .input("dloss", "[T]")
-      .not_differentiable()
-      .sample({Shape{5, 32}, Shape{33, 32}, Shape{5}, Shape{5}, Shape{5}}, {}, 33)
-      .sample({Shape{7, 5}, Shape{9, 5}, Shape{7}, Shape{7}, Shape{7}}, three_rows, 9)
-      .sample({Shape{0, 8}, Shape{4, 8}, Shape{0}, Shape{0}, Shape{0}}, {}, 4)
-      .accuracy(2, 33)
-      .output("dx", "[T, D]");
-  return builder;
-}
-
 }  // namespace
 
 const Op& linear_cross_entropy_op() {
@@ -232,30 +254,46 @@ const Op& linear_cross_entropy_op() {
           .reference(forward_reference)
           .gradient(gradient, {0, 1, 2}, {1})
           .sample({Shape{5, 32}, Shape{33, 32}, Shape{5}}, {}, 33)
-          .sample({Shape{7, 5}, Shape{9, 5}, Shape{7}}, LinearCrossEntropyAttrs{3, false}, 9)
+          .sample({Shape{7, 5}, Shape{9, 5}, Shape{7}}, kThreeRows, 9)
           .sample({Shape{0, 8}, Shape{4, 8}, Shape{0}}, {}, 4)
           .accuracy(4)
           .build();
   return op;
 }
 
-const Op& linear_cross_entropy_backward_input_op() {
-  static const Op op =
-      begin_backward("linear_cross_entropy_backward_input",
-                     "The gradient of linear_cross_entropy for x; computes the logits again.")
-          .kernel(f32_kernel(backward_f32, false))
-          .reference(backward_input_reference)
-          .build();
+const Op& linear_cross_entropy_frozen_op() {
+  static const Op op = begin("linear_cross_entropy_frozen",
+                             "linear_cross_entropy where the weight takes no gradient: that for x "
+                             "is computed with the "
+                             "loss, from the same logits.")
+                           .output("loss", "[T]")
+                           .saved_output("dx", "[T, D]")
+                           .kernel(f32_kernel(frozen_f32, false))
+                           .reference(frozen_reference)
+                           .gradient(frozen_gradient, {0, 1, 2}, {1})
+                           .sample({Shape{5, 32}, Shape{33, 32}, Shape{5}}, {}, 33)
+                           .sample({Shape{7, 5}, Shape{9, 5}, Shape{7}}, kThreeRows, 9)
+                           .sample({Shape{0, 8}, Shape{4, 8}, Shape{0}}, {}, 4)
+                           .accuracy(4)
+                           .build();
   return op;
 }
 
 const Op& linear_cross_entropy_backward_op() {
   static const Op op =
-      begin_backward("linear_cross_entropy_backward",
-                     "The gradients of linear_cross_entropy for x and a float weight.")
+      begin("linear_cross_entropy_backward",
+            "The gradients of linear_cross_entropy for x and a float weight.")
+          .input("lse", "[T]")
+          .input("dloss", "[T]")
+          .output("dx", "[T, D]")
           .output("dweight", "[V, D]", 1)
+          .not_differentiable()
           .kernel(f32_kernel(backward_f32, true))
           .reference(backward_reference)
+          .sample({Shape{5, 32}, Shape{33, 32}, Shape{5}, Shape{5}, Shape{5}}, {}, 33)
+          .sample({Shape{7, 5}, Shape{9, 5}, Shape{7}, Shape{7}, Shape{7}}, kThreeRows, 9)
+          .sample({Shape{0, 8}, Shape{4, 8}, Shape{0}, Shape{0}, Shape{0}}, {}, 4)
+          .accuracy(2, 33)
           .build();
   return op;
 }
@@ -264,7 +302,8 @@ Tensor ops::linear_cross_entropy(const Tensor& x, const Tensor& weight, const Te
                                  bool exact_activations) {
   LinearCrossEntropyAttrs attrs;
   attrs.exact_activations = exact_activations;
-  return linear_cross_entropy_op()({x, weight, labels}, attrs)[0];
+  const Op& op = weight.trace() ? linear_cross_entropy_op() : linear_cross_entropy_frozen_op();
+  return op({x, weight, labels}, attrs)[0];
 }
 
 }  // namespace yiti

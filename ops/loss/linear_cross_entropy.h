@@ -6,11 +6,11 @@
 namespace yiti {
 
 const Op& linear_cross_entropy_op();
-const Op& linear_cross_entropy_backward_input_op();
+const Op& linear_cross_entropy_frozen_op();
 const Op& linear_cross_entropy_backward_op();
 
 struct LinearCrossEntropyAttrs {
-  int64_t chunk = 128;  ///< rows whose logits exist at once; never changes a bit of a loss
+  int64_t chunk = 256;  ///< rows whose logits exist at once; never changes a bit of a loss
   bool exact_activations = false;  ///< as for ops::linear
   void visit(AttrVisitor& v) {
     v.field("chunk", chunk);

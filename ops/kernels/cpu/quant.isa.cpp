@@ -227,32 +227,44 @@ void unpack(BlockType type, const uint8_t* panel, int64_t blocks, UnpackedBlock*
 }
 
 // value = scale * code + minimum, each step rounded, as the format's own definition has it.
-void dequantise(BlockType type, const uint8_t* block, float* out) {
+template <BlockType kType>
+void dequantise_as(const uint8_t* block, float* out) {
   float scale[16], minimum[16];
   store(scale, load_half(reinterpret_cast<const uint16_t*>(block)));
-  if (type == BlockType::kQ4_1) {
+  if constexpr (kType == BlockType::kQ4_1) {
     store(minimum, load_half(reinterpret_cast<const uint16_t*>(block + 32)));
   }
-  const uint8_t* codes = block + codes_offset(type);
-  for (int64_t g = 0; g < code_groups(type); ++g) {
+  const auto value = [&](int32_t code, int r) {
+    if constexpr (kType == BlockType::kQ4_0) {
+      return scale[r] * static_cast<float>(code - 8);
+    } else {
+      return scale[r] * static_cast<float>(code) + minimum[r];
+    }
+  };
+  const uint8_t* codes = block + codes_offset(kType);
+  for (int64_t g = 0; g < code_groups(kType); ++g) {
     uint32_t word[16];
     __builtin_memcpy(word, codes + 64 * g, 64);
     for (int j = 0; j < 4; ++j) {
       float* low = out + (4 * g + j) * 16;
-      float* high = low + 16 * 16;
       for (int r = 0; r < 16; ++r) {
-        const uint32_t byte = (word[r] >> (8 * j)) & 255;
-        if (type == BlockType::kQ8_0) {
+        const auto byte = static_cast<int32_t>((word[r] >> (8 * j)) & 255);
+        if constexpr (kType == BlockType::kQ8_0) {
           low[r] = scale[r] * static_cast<float>(static_cast<int8_t>(byte));
-        } else if (type == BlockType::kQ4_0) {
-          low[r] = scale[r] * static_cast<float>(static_cast<int32_t>(byte & 15) - 8);
-          high[r] = scale[r] * static_cast<float>(static_cast<int32_t>(byte >> 4) - 8);
         } else {
-          low[r] = scale[r] * static_cast<float>(static_cast<int32_t>(byte & 15)) + minimum[r];
-          high[r] = scale[r] * static_cast<float>(static_cast<int32_t>(byte >> 4)) + minimum[r];
+          low[r] = value(byte & 15, r);
+          low[r + 16 * 16] = value(byte >> 4, r);
         }
       }
     }
+  }
+}
+
+void dequantise(BlockType type, const uint8_t* block, float* out) {
+  switch (type) {
+    case BlockType::kQ4_0: return dequantise_as<BlockType::kQ4_0>(block, out);
+    case BlockType::kQ4_1: return dequantise_as<BlockType::kQ4_1>(block, out);
+    case BlockType::kQ8_0: return dequantise_as<BlockType::kQ8_0>(block, out);
   }
 }
 
