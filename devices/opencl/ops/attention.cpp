@@ -1,14 +1,11 @@
 // Rope, attention over packed documents and over a paged cache, and the cache.
+#include "devices/opencl/element_types.h"
 #include "devices/opencl/ops.h"
 
 namespace yiti::opencl {
 namespace {
 
 constexpr int64_t kMaxHeadDim = 512;  // of local memory and registers
-
-const char* index_type(const Operand& index) {
-  return index.dtype() == YITI_DTYPE_I64 ? "long" : "int";
-}
 
 void require_heads(const Operand& q) {
   require(q.is_f32(), "takes f32; got {}", dtype_name(q.dtype()));

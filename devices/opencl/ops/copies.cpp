@@ -1,29 +1,21 @@
 // Ops that move elements, and casts.
 #include <bit>
 
+#include "devices/opencl/element_types.h"
 #include "devices/opencl/ops.h"
 #include "devices/opencl/walks.h"
 
 namespace yiti::opencl {
 namespace {
 
-const char* width_options(const Operand& x) {
-  switch (element_bytes(x.dtype())) {
-    case 1: return "-DT=uchar";
-    case 2: return "-DT=ushort";
-    case 4: return "-DT=uint";
-    case 8: return "-DT=ulong";
-    default: require(false, "takes plain types; got {}", dtype_name(x.dtype()));
-  }
-  return "";
-}
+std::string word_options(const Operand& x) { return fmt::format("-DT={}", word_type(x)); }
 
 // The elements of `in` to `out`, from element `first` on.
 void copy_walk(Launcher& run, const Operand& in, const Walk& in_walk, const Operand& out,
                const Walk& out_walk, int64_t first) {
   Pointer target = pointer(out);
   target.place = target.place.at(first * target.element_bytes);
-  run.each({"copies", "copy_walk", width_options(in)}, in.numel(), pointer(in), in_walk, target,
+  run.each({"copies", "copy_walk", word_options(in)}, in.numel(), pointer(in), in_walk, target,
            out_walk);
 }
 
@@ -55,7 +47,6 @@ void slice_backward(Launcher& run, const Call& call) {
 
 void pad(Launcher& run, const Call& call) {
   const Operand x = call.in(0), y = call.out(0);
-  require_f32(call, 1);
   require(x.is_f32(), "takes f32; got {}", dtype_name(x.dtype()));
   run.each({"copies", "fill", "-DT=uint"}, y.numel(), pointer(y),
            std::bit_cast<uint32_t>(call.real("value")));
@@ -69,7 +60,7 @@ void pad(Launcher& run, const Call& call) {
 
 void where(Launcher& run, const Call& call) {
   const Operand condition = call.in(0), a = call.in(1), b = call.in(2), y = call.out(0);
-  run.each({"copies", "where_walk", width_options(a)}, y.numel(), pointer(condition),
+  run.each({"copies", "where_walk", word_options(a)}, y.numel(), pointer(condition),
            broadcast_walk(condition, y), pointer(a), broadcast_walk(a, y), pointer(b),
            broadcast_walk(b, y), pointer(y));
 }

@@ -1,6 +1,7 @@
 // Cross-entropy, of logits and of a linear map whose logits never exist all at once.
 #include <algorithm>
 
+#include "devices/opencl/element_types.h"
 #include "devices/opencl/ops.h"
 #include "devices/opencl/products.h"
 
@@ -8,7 +9,7 @@ namespace yiti::opencl {
 namespace {
 
 std::string label_options(const Operand& labels) {
-  return labels.dtype() == YITI_DTYPE_I64 ? "-DLABEL=long" : "-DLABEL=int";
+  return fmt::format("-DLABEL={}", index_type(labels));
 }
 
 // Some rows of logits, the first of which has label `first`.
