@@ -1,4 +1,4 @@
-// yiti devices and yiti device-test: which devices there are, and what theirs ops are worth.
+// yiti devices and yiti device-test: which devices there are, and how theirs do.
 #include <fmt/format.h>
 
 #include <array>

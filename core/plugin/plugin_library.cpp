@@ -107,12 +107,12 @@ void throw_status(yiti_status status, const yiti_message& message, std::string_v
                           text.empty() ? code_name(code_of(status)) : std::string_view(text)));
 }
 
-PluginLibrary::PluginLibrary(std::string path) : path_(std::move(path)) {
-  if (!fs::exists(path_)) fail(Code::kNotFound, "device", "there is no file {}", path_);
+PluginLibrary::PluginLibrary(const std::string& path) {
+  if (!fs::exists(path)) fail(Code::kNotFound, "device", "there is no file {}", path);
   const auto refuse = [&](const std::string& why) {
-    fail(Code::kFailedPrecondition, "device", "{} is no plug-in that works: {}", path_, why);
+    fail(Code::kFailedPrecondition, "device", "{} is no plug-in that works: {}", path, why);
   };
-  void* library = dlopen(fs::absolute(path_).c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+  void* library = dlopen(fs::absolute(path).c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
   if (library == nullptr) refuse(dl_message());
   const auto entry =
       reinterpret_cast<yiti_device_plugin_entry_function>(dlsym(library, YITI_DEVICE_ENTRY));

@@ -17,13 +17,11 @@ class PluginLibrary {
  public:
   /// Throws kNotFound where there is no such file; kFailedPrecondition for a library that cannot be
   /// loaded, has no entry, another ABI version, a table that is too small, or misses a function.
-  explicit PluginLibrary(std::string path);
+  explicit PluginLibrary(const std::string& path);
 
   const yiti_device_plugin& table() const { return *table_; }
-  const std::string& path() const { return path_; }
 
  private:
-  std::string path_;
   const yiti_device_plugin* table_ = nullptr;
 };
 

@@ -11,10 +11,10 @@ namespace {
 class OpenClDevice : public testing::Test {
  protected:
   void SetUp() override {
+    DeviceOptions options;
+    options.path = YITI_DEVICES;
+    options.fallback = DeviceFallback::kRefuse;
     try {
-      DeviceOptions options;
-      options.path = YITI_DEVICES;
-      options.fallback = DeviceFallback::kRefuse;
       device_ = open_device("opencl", options);
     } catch (const Error& error) {
       if (error.code() != Code::kUnavailable) throw;
