@@ -2,10 +2,20 @@
 
 namespace yiti::devices {
 
-const char* dtype_name(uint32_t dtype) {
-  static constexpr const char* kNames[] = {"?",   "f64", "f32", "f16",  "bf16", "i64",  "i32",
-                                           "i16", "i8",  "u8",  "bool", "q4_0", "q4_1", "q8_0"};
-  return dtype < std::size(kNames) ? kNames[dtype] : "?";
+namespace {
+
+constexpr const char* kNames[] = {"?",   "f64", "f32", "f16",  "bf16", "i64",  "i32",
+                                  "i16", "i8",  "u8",  "bool", "q4_0", "q4_1", "q8_0"};
+
+}  // namespace
+
+const char* dtype_name(uint32_t dtype) { return dtype < std::size(kNames) ? kNames[dtype] : "?"; }
+
+uint32_t dtype_of(std::string_view name) {
+  for (uint32_t dtype = 1; dtype < std::size(kNames); ++dtype) {
+    if (name == kNames[dtype]) return dtype;
+  }
+  fail(YITI_STATUS_INVALID_ARGUMENT, "no dtype {}", name);
 }
 
 int64_t element_bytes(uint32_t dtype) {

@@ -10,23 +10,28 @@
 namespace yiti::devices {
 
 const char* dtype_name(uint32_t dtype);
+/// Throws for a name that is none.
+uint32_t dtype_of(std::string_view name);
 /// Bytes of an element of a plain dtype, 0 for quantised ones.
 int64_t element_bytes(uint32_t dtype);
 inline bool is_quantised(uint32_t dtype) { return dtype >= YITI_DTYPE_Q4_0; }
 
-/// A tensor of the call, which may have been left out.
+/// A tensor of the call. One that was left out, as outputs are while an op is planned, has no axes
+/// and no dtype.
 class Operand {
  public:
   explicit Operand(const yiti_tensor* tensor) : tensor_(tensor) {}
 
   explicit operator bool() const { return tensor_ != nullptr; }
   const yiti_tensor& tensor() const { return *tensor_; }
-  uint32_t dtype() const { return tensor_->dtype; }
-  int rank() const { return static_cast<int>(tensor_->rank); }
+  uint32_t dtype() const { return tensor_ == nullptr ? 0 : tensor_->dtype; }
+  int rank() const { return tensor_ == nullptr ? 0 : static_cast<int>(tensor_->rank); }
   /// Negative axes count from the end.
-  int64_t dim(int axis) const { return tensor_->shape[axis < 0 ? rank() + axis : axis]; }
+  int64_t dim(int axis) const {
+    return tensor_ == nullptr ? 0 : tensor_->shape[axis < 0 ? rank() + axis : axis];
+  }
   int64_t stride(int axis) const { return tensor_->strides[axis < 0 ? rank() + axis : axis]; }
-  int64_t numel() const { return numel(0, rank()); }
+  int64_t numel() const { return tensor_ == nullptr ? 0 : numel(0, rank()); }
   /// The product of the sizes of axes [begin, end).
   int64_t numel(int begin, int end) const {
     int64_t count = 1;
@@ -36,7 +41,7 @@ class Operand {
   /// The tensor [..., width] as that many rows.
   int64_t width() const { return dim(-1); }
   int64_t rows() const { return numel(0, rank() - 1); }
-  bool is_f32() const { return tensor_->dtype == YITI_DTYPE_F32; }
+  bool is_f32() const { return dtype() == YITI_DTYPE_F32; }
 
  private:
   const yiti_tensor* tensor_;

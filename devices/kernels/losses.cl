@@ -29,16 +29,17 @@ __kernel ONE_GROUP void cross_entropy(IN(float, x), IN(LABEL, labels), OUT(float
   if (keeps) lse[lse_at + row] = label < 0 ? 0.0f : total;
 }
 
-// dx = dloss (softmax - one at the label); may be in place.
+// dx = dloss (softmax - one at the label), dloss being 1 where there is none; may be in place.
 __kernel ONE_GROUP void cross_entropy_backward(IN(float, x), IN(LABEL, labels), IN(float, lse),
-                                               IN(float, dloss), OUT(float, dx), const long first,
-                                               const long width, FAULT) {
+                                               IN(float, dloss), const int has_dloss,
+                                               OUT(float, dx), const long first, const long width,
+                                               FAULT) {
   ROW(x);
   ROW(dx);
   AT(labels);
   const long row = first + get_group_id(0);
   const int label = label_of(labels, row, width, fault, op_number);
-  const float total = lse[lse_at + row], factor = dloss[dloss_at + row];
+  const float total = lse[lse_at + row], factor = has_dloss ? dloss[dloss_at + row] : 1.0f;
   EACH(i) {
     const float slope = factor * exp_of(x[i] - total);
     dx[i] = label < 0 ? 0.0f : i == label ? slope - factor : slope;

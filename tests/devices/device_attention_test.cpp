@@ -8,7 +8,7 @@
 #include "ops/attention/attention_paged.h"
 #include "ops/attention/kv_types.h"
 #include "ops/attention/kv_write.h"
-#include "ops/derived/cases.h"
+#include "ops/derived/comparison.h"
 #include "ops/host_values.h"
 #include "tests/test_device.h"
 

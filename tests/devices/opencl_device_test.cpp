@@ -11,8 +11,11 @@ namespace {
 class OpenClDevice : public testing::Test {
  protected:
   void SetUp() override {
+    DeviceOptions options;
+    options.path = YITI_DEVICES;
+    options.fallback = DeviceFallback::kRefuse;
     try {
-      device_ = open_device("opencl", {.path = YITI_DEVICES, .fallback = DeviceFallback::kRefuse});
+      device_ = open_device("opencl", options);
     } catch (const Error& error) {
       if (error.code() != Code::kUnavailable) throw;
       GTEST_SKIP() << error.what();

@@ -1,6 +1,7 @@
 // Rope, attention over packed documents and over a paged cache, and the cache.
 #include <algorithm>
 
+#include "devices/common/element_types.h"
 #include "devices/common/ops.h"
 
 namespace yiti::devices {
@@ -9,10 +10,6 @@ namespace {
 constexpr int64_t kSegment = 8;        // blocks of keys: SEGMENT in kernels/attention.cl
 constexpr int64_t kMostParts = 16384;  // of rows that are shared out by segments
 constexpr int64_t kMaxHeadDim = 512;   // of local memory and registers
-
-const char* index_type(const Operand& index) {
-  return index.dtype() == YITI_DTYPE_I64 ? "long" : "int";
-}
 
 void require_heads(const Operand& q) {
   require(q.is_f32(), "takes f32; got {}", dtype_name(q.dtype()));
@@ -64,13 +61,6 @@ KeptType kept_type(uint32_t dtype) {
   return {};
 }
 
-uint32_t kept_dtype(std::string_view name) {
-  for (const uint32_t dtype : {YITI_DTYPE_F32, YITI_DTYPE_F16, YITI_DTYPE_BF16, YITI_DTYPE_I8}) {
-    if (name == dtype_name(dtype)) return dtype;
-  }
-  fail(YITI_STATUS_INVALID_ARGUMENT, "keys and values in \"{}\"; wants f32, f16, bf16 or i8", name);
-}
-
 // K or V [T, Hkv, D] as floats of what a cache of `kept` would hold; of codes, with their scales
 // apart or multiplied in.
 struct KeptRows {
@@ -96,7 +86,7 @@ KeptRows kept_rows(Launcher& run, const Operand& x, uint32_t kept, bool scales_a
 void attention(Launcher& run, const Call& call) {
   const Operand q = call.in(0), k = call.in(1), positions = call.in(3), lse = call.out(1);
   require_heads(q);
-  const uint32_t kept = kept_dtype(call.text("kv_dtype"));
+  const uint32_t kept = dtype_of(call.text("kv_dtype"));
   if (q.numel() == 0) return;
   const KeptRows keys = kept_rows(run, k, kept, true);
   const KeptRows values = kept_rows(run, call.in(2), kept, true);
@@ -113,7 +103,7 @@ void attention_backward(Launcher& run, const Call& call) {
   const Operand q = call.in(0), k = call.in(1), positions = call.in(3), lse = call.in(5);
   const Operand dout = call.in(6);
   require_heads(q);
-  const uint32_t kept = kept_dtype(call.text("kv_dtype"));
+  const uint32_t kept = dtype_of(call.text("kv_dtype"));
   if (q.numel() == 0) return;
   const int64_t tokens = q.dim(0), heads = q.dim(1), kv_heads = k.dim(1);
   const Pointer keys = kept_rows(run, k, kept, false).values;
@@ -158,7 +148,7 @@ void attention_paged(Launcher& run, const Call& call) {
 }
 
 void kv_write(Launcher& run, const Call& call) {
-  const Operand k = call.in(0), slots = call.in(2), k_pool = call.out(0);
+  const Operand k = call.in(0), slots = call.in(2), k_pool = call.in(3);
   require_f32(call, 2);
   require(slots.dtype() == YITI_DTYPE_I64, "takes i64 slots; got {}", dtype_name(slots.dtype()));
   const std::string options = fmt::format("-DHEAD_DIM=1 {}", kept_type(k_pool.dtype()).write);

@@ -1,29 +1,21 @@
 // Ops that move elements, and casts.
 #include <bit>
 
+#include "devices/common/element_types.h"
 #include "devices/common/ops.h"
 #include "devices/common/walks.h"
 
 namespace yiti::devices {
 namespace {
 
-const char* width_options(const Operand& x) {
-  switch (element_bytes(x.dtype())) {
-    case 1: return "-DT=uchar";
-    case 2: return "-DT=ushort";
-    case 4: return "-DT=uint";
-    case 8: return "-DT=ulong";
-    default: require(false, "takes plain types; got {}", dtype_name(x.dtype()));
-  }
-  return "";
-}
+std::string word_options(const Operand& x) { return fmt::format("-DT={}", word_type(x)); }
 
 // The elements of `in` to `out`, from element `first` on.
 void copy_walk(Launcher& run, const Operand& in, const Walk& in_walk, const Operand& out,
                const Walk& out_walk, int64_t first) {
   Pointer target = pointer(out);
   target.place = target.place.at(first * target.element_bytes);
-  run.each({"copies", "copy_walk", width_options(in)}, in.numel(), pointer(in), in_walk, target,
+  run.each({"copies", "copy_walk", word_options(in)}, in.numel(), pointer(in), in_walk, target,
            out_walk);
 }
 
@@ -34,7 +26,7 @@ void contiguous(Launcher& run, const Call& call) {
 
 void concat(Launcher& run, const Call& call) {
   const Operand y = call.out(0);
-  const int axis = call.axis("axis", y);
+  const int axis = call.axis("axis", call.in(0));
   int64_t start = 0;
   for (int i = 0; i < call.inputs(); ++i) {
     const Operand part = call.in(i);
@@ -46,7 +38,7 @@ void concat(Launcher& run, const Call& call) {
 
 void slice_backward(Launcher& run, const Call& call) {
   const Operand dy = call.in(0), dx = call.out(0);
-  const int axis = call.axis("axis", dx);
+  const int axis = call.axis("axis", dy);
   const Pointer whole = pointer(dx);
   run.clear(whole.place, dx.numel() * whole.element_bytes);
   copy_walk(run, dy, strided_walk(dy), dx, part_walk(dy, dx, axis, call.integer("step")),
@@ -55,7 +47,6 @@ void slice_backward(Launcher& run, const Call& call) {
 
 void pad(Launcher& run, const Call& call) {
   const Operand x = call.in(0), y = call.out(0);
-  require_f32(call, 1);
   require(x.is_f32(), "takes f32; got {}", dtype_name(x.dtype()));
   run.each({"copies", "fill", "-DT=uint"}, y.numel(), pointer(y),
            std::bit_cast<uint32_t>(call.real("value")));
@@ -69,7 +60,7 @@ void pad(Launcher& run, const Call& call) {
 
 void where(Launcher& run, const Call& call) {
   const Operand condition = call.in(0), a = call.in(1), b = call.in(2), y = call.out(0);
-  run.each({"copies", "where_walk", width_options(y)}, y.numel(), pointer(condition),
+  run.each({"copies", "where_walk", word_options(a)}, y.numel(), pointer(condition),
            broadcast_walk(condition, y), pointer(a), broadcast_walk(a, y), pointer(b),
            broadcast_walk(b, y), pointer(y));
 }
@@ -117,12 +108,13 @@ std::string writer(uint32_t from, uint32_t to) {
 
 void cast(Launcher& run, const Call& call) {
   const Operand x = call.in(0), y = call.out(0);
-  const bool doubles = x.dtype() == YITI_DTYPE_F64 || y.dtype() == YITI_DTYPE_F64;
+  const uint32_t wanted = dtype_of(call.text("dtype"));
+  const bool doubles = x.dtype() == YITI_DTYPE_F64 || wanted == YITI_DTYPE_F64;
   require(!doubles || run.backend().has_doubles(), "the device has no f64");
   const Reader from = reader(x.dtype());
   const std::string options =
       fmt::format("-DCONVERT -DFROM={} -DTO={} -DVALUE(i)={} -DPUT(i,x)={}", from.type,
-                  reader(y.dtype()).type, from.value, writer(x.dtype(), y.dtype()));
+                  reader(wanted).type, from.value, writer(x.dtype(), wanted));
   run.each({"copies", "cast_each", options}, y.numel(), pointer(x), pointer(y));
 }
 

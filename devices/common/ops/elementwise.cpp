@@ -1,6 +1,7 @@
 // Ops whose result's elements come from one element of each operand.
 #include <cmath>
 
+#include "devices/common/element_types.h"
 #include "devices/common/ops.h"
 #include "devices/common/walks.h"
 
@@ -26,16 +27,6 @@ void clamp(Launcher& run, const Call& call) {
   run_unary(run, call, call.real("low"), call.real("high"));
 }
 
-const char* type_options(const Operand& x) {
-  switch (x.dtype()) {
-    case YITI_DTYPE_F32: return "-DT=float -DFLOATS";
-    case YITI_DTYPE_I32: return "-DT=int";
-    case YITI_DTYPE_I64: return "-DT=long";
-    default: require(false, "takes f32, i32 and i64; got {}", dtype_name(x.dtype()));
-  }
-  return "";
-}
-
 // Whether x's elements, repeated, are those of x broadcast to `shape`.
 bool repeats(const Operand& x, const Operand& out) {
   int axis = 0;
@@ -48,7 +39,7 @@ bool repeats(const Operand& x, const Operand& out) {
 
 void binary(Launcher& run, const Call& call) {
   const Operand a = call.in(0), b = call.in(1), y = call.out(0);
-  const char* options = type_options(a);
+  const std::string options = number_options(a);
   if (repeats(a, y) && repeats(b, y)) {
     const std::string name = kernel_name(call, "each");
     run.each({"elementwise", name.c_str(), options}, y.numel(), pointer(a), pointer(b), pointer(y),

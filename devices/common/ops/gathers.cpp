@@ -1,27 +1,12 @@
 // Ops that read or add where ids and indices say.
+#include "devices/common/element_types.h"
 #include "devices/common/ops.h"
 #include "devices/common/products.h"
 
 namespace yiti::devices {
 namespace {
 
-const char* index_type(const Operand& index) {
-  return index.dtype() == YITI_DTYPE_I64 ? "long" : "int";
-}
-
-std::string copy_options(const Operand& x, const Operand& index) {
-  static constexpr const char* kTypes[] = {"uchar", "ushort", "", "uint", "", "", "", "ulong"};
-  const int64_t bytes = element_bytes(x.dtype());
-  require(bytes > 0, "takes plain types; got {}", dtype_name(x.dtype()));
-  return fmt::format("-DT={} -DINDEX={}", kTypes[bytes == 2 ? 1 : bytes - 1], index_type(index));
-}
-
-std::string number_options(const Operand& x, const Operand& index) {
-  const char* type = x.dtype() == YITI_DTYPE_F32   ? "float"
-                     : x.dtype() == YITI_DTYPE_I32 ? "int"
-                     : x.dtype() == YITI_DTYPE_I64 ? "long"
-                                                   : nullptr;
-  require(type != nullptr, "takes f32, i32 and i64; got {}", dtype_name(x.dtype()));
+std::string options_of(const char* type, const Operand& index) {
   return fmt::format("-DT={} -DINDEX={}", type, index_type(index));
 }
 
@@ -49,7 +34,7 @@ void embedding(Launcher& run, const Call& call) {
 // index_select_backward.
 void add_rows(Launcher& run, const Call& call) {
   const Operand dy = call.in(0), index = call.in(1), out = call.out(0);
-  const std::string options = number_options(dy, index);
+  const std::string options = options_of(number_type(dy), index);
   const int64_t width = out.numel(1, out.rank());
   run.clear(pointer(out).place, out.numel() * element_bytes(out.dtype()));
   run.each({"gathers", "add_rows", options}, width, pointer(dy), pointer(index), pointer(out),
@@ -58,22 +43,22 @@ void add_rows(Launcher& run, const Call& call) {
 
 void index_select(Launcher& run, const Call& call) {
   const Operand x = call.in(0), index = call.in(1), y = call.out(0);
-  run.each({"gathers", "select_rows", copy_options(x, index)}, y.numel(), pointer(x),
+  run.each({"gathers", "select_rows", options_of(word_type(x), index)}, y.numel(), pointer(x),
            pointer(index), pointer(y), x.dim(0), x.numel(1, x.rank()), Launcher::kFault);
 }
 
 void gather(Launcher& run, const Call& call) {
   const Operand x = call.in(0), index = call.in(1);
   const int axis = call.axis("axis", x);
-  run.each({"gathers", "gather", copy_options(x, index)}, index.numel(), pointer(x), pointer(index),
-           pointer(call.out(0)), index.dim(axis), x.dim(axis), x.numel(axis + 1, x.rank()),
-           Launcher::kFault);
+  run.each({"gathers", "gather", options_of(word_type(x), index)}, index.numel(), pointer(x),
+           pointer(index), pointer(call.out(0)), index.dim(axis), x.dim(axis),
+           x.numel(axis + 1, x.rank()), Launcher::kFault);
 }
 
 void scatter_add(Launcher& run, const Call& call) {
   const Operand x = call.in(0), index = call.in(1), source = call.in(2), y = call.out(0);
   const int axis = call.axis("axis", x);
-  const std::string options = number_options(x, index);
+  const std::string options = options_of(number_type(x), index);
   const int64_t inner = x.numel(axis + 1, x.rank());
   run.copy(pointer(y).place, pointer(x).place, x.numel() * element_bytes(x.dtype()));
   run.each({"gathers", "scatter_add", options}, x.numel(0, axis) * inner, pointer(index),

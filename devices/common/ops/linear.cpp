@@ -40,12 +40,14 @@ void linear3(Launcher& run, const Call& call) {
 
 void linear_swiglu(Launcher& run, const Call& call) {
   require_floats(call);
-  const Operand x = call.in(0), gate = call.in(1), up = call.in(2), y = call.out(0);
-  const Place gated = run.take_floats(y.numel()), raised = run.take_floats(y.numel());
+  const Operand x = call.in(0), gate = call.in(1), up = call.in(2);
+  const int64_t count = x.rows() * gate.dim(0);
+  const Place gated = run.take_floats(count), raised = run.take_floats(count);
   const bool exact = call.flag("exact_activations");
   linear(run, pointer(x).place, x.rows(), gate, Operand(nullptr), exact, gated);
   linear(run, pointer(x).place, x.rows(), up, Operand(nullptr), exact, raised);
-  run.each({"elementwise", "swiglu", ""}, y.numel(), floats(gated), floats(raised), pointer(y));
+  run.each({"elementwise", "swiglu", ""}, count, floats(gated), floats(raised),
+           pointer(call.out(0)));
 }
 
 void linear_backward_input(Launcher& run, const Call& call) {

@@ -1,6 +1,7 @@
 // Cross-entropy, of logits and of a linear map whose logits never exist all at once.
 #include <algorithm>
 
+#include "devices/common/element_types.h"
 #include "devices/common/ops.h"
 #include "devices/common/products.h"
 
@@ -8,41 +9,49 @@ namespace yiti::devices {
 namespace {
 
 std::string label_options(const Operand& labels) {
-  return labels.dtype() == YITI_DTYPE_I64 ? "-DLABEL=long" : "-DLABEL=int";
+  return fmt::format("-DLABEL={}", index_type(labels));
 }
 
-// Loss and lse of `rows` rows of logits, the first of which has label `first`.
-void losses(Launcher& run, const Call& call, const Operand& labels, const Place& logits,
-            int64_t first, int64_t rows, int64_t classes) {
-  const Operand lse = call.out(1);
-  run.rows({"losses", "cross_entropy", label_options(labels)}, rows, floats(logits),
-           pointer(labels), pointer(call.out(0)), pointer(lse), lse ? 1 : 0, first, classes,
+// Some rows of logits, the first of which has label `first`.
+struct Rows {
+  Place logits;
+  int64_t first, count, classes;
+};
+
+// Loss and, where `lse` is somewhere, lse of the rows.
+void losses(Launcher& run, const Operand& labels, const Rows& rows, const Pointer& loss,
+            const Pointer& lse, bool keeps_lse) {
+  run.rows({"losses", "cross_entropy", label_options(labels)}, rows.count, floats(rows.logits),
+           pointer(labels), loss, lse, keeps_lse ? 1 : 0, rows.first, rows.classes,
            Launcher::kFault);
 }
 
-// The gradient for logits, from `lse` and `dloss` on; target may be the logits themselves.
-void slopes(Launcher& run, const Operand& labels, const Operand& lse, const Operand& dloss,
-            const Place& logits, const Place& target, int64_t first, int64_t rows,
-            int64_t classes) {
-  run.rows({"losses", "cross_entropy_backward", label_options(labels)}, rows, floats(logits),
-           pointer(labels), pointer(lse), pointer(dloss), floats(target), first, classes,
-           Launcher::kFault);
+// The gradient for logits, which may be where they are; of the sum of losses without `dloss`.
+void slopes(Launcher& run, const Operand& labels, const Rows& rows, const Pointer& lse,
+            const Operand& dloss, const Place& target) {
+  run.rows({"losses", "cross_entropy_backward", label_options(labels)}, rows.count,
+           floats(rows.logits), pointer(labels), lse, pointer(dloss), dloss ? 1 : 0, floats(target),
+           rows.first, rows.classes, Launcher::kFault);
+}
+
+Rows all_rows(const Operand& logits) {
+  return {pointer(logits).place, 0, logits.dim(0), logits.dim(1)};
 }
 
 void cross_entropy(Launcher& run, const Call& call) {
   require_f32(call, 1);
-  const Operand logits = call.in(0);
-  losses(run, call, call.in(1), pointer(logits).place, 0, logits.dim(0), logits.dim(1));
+  const Operand lse = call.out(1);
+  losses(run, call.in(1), all_rows(call.in(0)), pointer(call.out(0)), pointer(lse),
+         static_cast<bool>(lse));
 }
 
 void cross_entropy_backward(Launcher& run, const Call& call) {
   require_f32(call, 4);
-  const Operand logits = call.in(0);
-  slopes(run, call.in(1), call.in(2), call.in(3), pointer(logits).place, pointer(call.out(0)).place,
-         0, logits.dim(0), logits.dim(1));
+  slopes(run, call.in(1), all_rows(call.in(0)), pointer(call.in(2)), call.in(3),
+         pointer(call.out(0)).place);
 }
 
-// Calls visit(first row, rows, logits) for a chunk of rows after the other.
+// Calls visit(Rows) for a chunk of rows after the other.
 template <class Visit>
 void for_chunks(Launcher& run, const Call& call, Visit visit) {
   const Operand x = call.in(0), weight = call.in(1);
@@ -54,30 +63,44 @@ void for_chunks(Launcher& run, const Call& call, Visit visit) {
     const int64_t count = std::min(chunk, rows - first);
     linear(run, pointer(x).place.at(first * x.dim(1) * 4), count, weight, Operand(nullptr),
            call.flag("exact_activations"), logits);
-    visit(first, count, logits);
+    visit(Rows{logits, first, count, weight.dim(0)});
   }
 }
 
 void linear_cross_entropy(Launcher& run, const Call& call) {
-  for_chunks(run, call, [&](int64_t first, int64_t count, const Place& logits) {
-    losses(run, call, call.in(2), logits, first, count, call.in(1).dim(0));
+  const Operand lse = call.out(1);
+  for_chunks(run, call, [&](const Rows& rows) {
+    losses(run, call.in(2), rows, pointer(call.out(0)), pointer(lse), static_cast<bool>(lse));
   });
 }
 
-// dx, and dweight where there is a second output.
+// The same logits serve the loss and, where it is wanted, dx.
+void linear_cross_entropy_frozen(Launcher& run, const Call& call) {
+  const Operand dx = call.out(1);
+  const bool wants_dx = run.plans() || dx;
+  const int64_t width = call.in(1).dim(1);
+  const Pointer lse = floats(run.take_floats(call.in(0).dim(0)));
+  const FloatMatrix values = wants_dx ? float_weight(run, call.in(1)) : FloatMatrix{};
+  for_chunks(run, call, [&](const Rows& rows) {
+    losses(run, call.in(2), rows, pointer(call.out(0)), lse, true);
+    if (!wants_dx) return;
+    slopes(run, call.in(2), rows, lse, Operand(nullptr), rows.logits);
+    multiply(run, row_major(rows.logits, rows.count, rows.classes), values,
+             pointer(dx).place.at(rows.first * width * 4));
+  });
+}
+
 void linear_cross_entropy_backward(Launcher& run, const Call& call) {
   const Operand x = call.in(0), weight = call.in(1), dx = call.out(0), dweight = call.out(1);
-  require(!dweight || weight.is_f32(), "takes no weight of {}", dtype_name(weight.dtype()));
-  const int64_t classes = weight.dim(0), width = weight.dim(1);
-  const FloatMatrix values = float_weight(run, weight);
-  if (dweight) run.clear(pointer(dweight).place, dweight.numel() * 4);
-  for_chunks(run, call, [&](int64_t first, int64_t count, const Place& logits) {
-    slopes(run, call.in(2), call.in(3), call.in(4), logits, logits, first, count, classes);
-    const FloatMatrix dlogits = row_major(logits, count, classes);
-    const int64_t start = first * width * 4;
-    multiply(run, dlogits, values, pointer(dx).place.at(start));
-    if (!dweight) return;
-    multiply(run, dlogits.transposed(), row_major(pointer(x).place.at(start), count, width),
+  require(weight.is_f32(), "takes no weight of {}", dtype_name(weight.dtype()));
+  const int64_t width = weight.dim(1);
+  run.clear(pointer(dweight).place, dweight.numel() * 4);
+  for_chunks(run, call, [&](const Rows& rows) {
+    slopes(run, call.in(2), rows, pointer(call.in(3)), call.in(4), rows.logits);
+    const FloatMatrix dlogits = row_major(rows.logits, rows.count, rows.classes);
+    const int64_t start = rows.first * width * 4;
+    multiply(run, dlogits, as_rows(weight), pointer(dx).place.at(start));
+    multiply(run, dlogits.transposed(), row_major(pointer(x).place.at(start), rows.count, width),
              pointer(dweight).place, {.accumulates = true});
   });
 }
@@ -86,7 +109,7 @@ constexpr OpEntry kOps[] = {
     {"cross_entropy", cross_entropy},
     {"cross_entropy_backward", cross_entropy_backward},
     {"linear_cross_entropy", linear_cross_entropy},
-    {"linear_cross_entropy_backward_input", linear_cross_entropy_backward},
+    {"linear_cross_entropy_frozen", linear_cross_entropy_frozen},
     {"linear_cross_entropy_backward", linear_cross_entropy_backward},
 };
 

@@ -1,19 +1,10 @@
 // Sums, means, extrema and their places along axes.
+#include "devices/common/element_types.h"
 #include "devices/common/ops.h"
 #include "devices/common/walks.h"
 
 namespace yiti::devices {
 namespace {
-
-const char* type_options(const Operand& x) {
-  switch (x.dtype()) {
-    case YITI_DTYPE_F32: return "-DT=float -DFLOATS";
-    case YITI_DTYPE_I32: return "-DT=int";
-    case YITI_DTYPE_I64: return "-DT=long";
-    default: require(false, "takes f32, i32 and i64; got {}", dtype_name(x.dtype()));
-  }
-  return "";
-}
 
 // A group for each element that is left when the axes whose bit is set are folded.
 void fold(Launcher& run, const Call& call, unsigned folded_axes) {
@@ -28,7 +19,7 @@ void fold(Launcher& run, const Call& call, unsigned folded_axes) {
     if (folds) count *= x.dim(axis);
   }
   const std::string name = fmt::format("{}_walk", call.op());
-  run.rows({"reductions", name.c_str(), type_options(x)}, y.numel(), pointer(x), kept, folded,
+  run.rows({"reductions", name.c_str(), number_options(x)}, y.numel(), pointer(x), kept, folded,
            count, pointer(y));
 }
 
@@ -57,7 +48,7 @@ void top_k(Launcher& run, const Call& call) {
   require_f32(call, 1);
   const Operand x = call.in(0);
   const int64_t k = call.integer("k");
-  run.rows({"reductions", "top_k", type_options(x)}, k == 0 ? 0 : x.rows(), pointer(x),
+  run.rows({"reductions", "top_k", number_options(x)}, k == 0 ? 0 : x.rows(), pointer(x),
            pointer(call.out(0)), pointer(call.out(1)), k, x.width());
 }
 

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+struct CUstream_st;  // cudaStream_t is a pointer to one
+
 namespace yiti::devices::cuda {
 
 /// Leaves of K at most.
@@ -49,22 +51,16 @@ struct SplitProduct {
 enum class BlockFormat { kQ4_0, kQ4_1, kQ8_0 };
 enum class FloatFormat { kF32, kF16, kBF16 };
 
-#ifdef __CUDACC__
-using StreamHandle = cudaStream_t;
-#else
-using StreamHandle = struct CUstream_st*;
-#endif
-
 /// Blocks of `each` for `count`.
 inline unsigned blocks_of(int64_t count, int64_t each) {
   return static_cast<unsigned>((count + each - 1) / each);
 }
 
 /// Each gives its kernel to the stream and returns CUDA's error, as a cudaError_t.
-int launch(const CodeProduct& product, BlockFormat format, StreamHandle stream);
-int launch(const FloatProduct& product, FloatFormat b, StreamHandle stream);
-int launch(const SplitProduct& product, StreamHandle stream);
+int launch(const CodeProduct& product, BlockFormat format, CUstream_st* stream);
+int launch(const FloatProduct& product, FloatFormat b, CUstream_st* stream);
+int launch(const SplitProduct& product, CUstream_st* stream);
 /// Fills the three parts of `count` elements of x.
-int launch_split(const float* x, uint16_t* parts, int64_t count, StreamHandle stream);
+int launch_split(const float* x, uint16_t* parts, int64_t count, CUstream_st* stream);
 
 }  // namespace yiti::devices::cuda

@@ -117,7 +117,9 @@ TEST(CudaPlugIn, LoadsWithoutADriverAndSaysThatThereIsNone) {
   int devices = 0;
   if (cudaGetDeviceCount(&devices) == cudaSuccess) GTEST_SKIP() << "there is a CUDA driver";
   try {
-    open_device("cuda", {.path = YITI_DEVICES});
+    DeviceOptions options;
+    options.path = YITI_DEVICES;
+    open_device("cuda", options);
     FAIL() << "opened a device";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), Code::kUnavailable);

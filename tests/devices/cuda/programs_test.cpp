@@ -36,9 +36,9 @@ class NotingBackend final : public devices::Backend {
     for (const devices::Argument& argument : arguments) {
       sizes.push_back(argument.value == nullptr ? sizeof(void*) : argument.bytes);
     }
-    const auto [known, is_new] =
-        programs_[{id.file, id.options}].try_emplace(id.name, std::move(sizes));
-    if (!is_new) EXPECT_EQ(known->second.size(), arguments.size()) << id.name;
+    const auto known =
+        programs_[{id.file, id.options}].try_emplace(id.name, std::move(sizes)).first;
+    EXPECT_EQ(known->second.size(), arguments.size()) << id.name;
   }
   void copy(const devices::Place&, const devices::Place&, int64_t) override {}
   void clear(const devices::Place&, int64_t) override {}
