@@ -30,11 +30,14 @@ std::vector<std::string> read_keys(const std::string& path) {
 
 void RequestOptions::add(CLI::App& command) {
   command.add_option("--api-key", keys, "Ask clients for this key; may be given several times")
+      ->allow_extra_args(false)
       ->envname("YITI_API_KEY");
   command.add_option("--api-key-file", key_file, "A file of further keys, one a line")
       ->check(CLI::ExistingFile);
-  command.add_option("--cors-origin", origins,
-                     "Let pages of this origin ask; '*': of any, 'localhost': of this machine");
+  command
+      .add_option("--cors-origin", origins,
+                  "Let pages of this origin ask; '*': of any, 'localhost': of this machine")
+      ->allow_extra_args(false);
   CLI::Option* certificate =
       command.add_option("--tls-cert", tls_certificate, "Serve HTTPS: a PEM file with the chain")
           ->check(CLI::ExistingFile);

@@ -222,14 +222,12 @@ void LanguageSession::reserve(Sequence& sequence, int32_t slot, int64_t tokens) 
 void LanguageSession::check_feeds(std::span<const Feed> feeds) const {
   check(!feeds.empty(), "session", "nothing to do");
   int64_t total = 0;
-  const VersionPtr& pinned = at(feeds[0].sequence).version;
   for (const Feed& feed : feeds) {
     const Sequence& sequence = at(feed.sequence);
     const int64_t count = static_cast<int64_t>(feed.tokens.size());
     check(count > 0, "session", "a sequence is fed no tokens");
     check(feed.drafted >= 0 && feed.drafted <= count, "session", "{} of {} tokens are drafted",
           feed.drafted, count);
-    check(sequence.version == pinned, "session", "one step runs one parameter version");
     if (sequence.length + count > context_length_) {
       fail(Code::kOutOfRange, "session", "{} tokens after {}; the context holds {}", count,
            sequence.length, context_length_);
@@ -248,22 +246,39 @@ void LanguageSession::check_feeds(std::span<const Feed> feeds) const {
         total, options_.max_batch_tokens);
 }
 
+// The rows of the feeds, by version.
+void LanguageSession::gather_parts(std::span<const Feed> feeds) {
+  part_rows_.clear();
+  parts_.clear();
+  for (const Feed& feed : feeds) {
+    const ParameterVersion* version = at(feed.sequence).version.get();
+    if (parts_.empty() || parts_.back().version != version) {
+      parts_.push_back({{}, version});
+      part_rows_.push_back({});
+    }
+    const auto count = static_cast<int64_t>(feed.tokens.size());
+    auto& [tokens, logits, hidden] = part_rows_.back();
+    tokens += count;
+    logits += feed.no_logits ? 0 : feed.all_logits ? count : 1;
+    hidden += feed.hidden ? count : 0;
+  }
+  for (size_t i = 0; i < parts_.size(); ++i) parts_[i].sizes = part_rows_[i];
+}
+
 std::span<const float> LanguageSession::step(std::span<const Feed> feeds) {
   check_feeds(feeds);
-  int64_t tokens = 0, rows = 0;
-  hidden_rows_ = 0;
-  for (const Feed& feed : feeds) {
-    const auto count = static_cast<int64_t>(feed.tokens.size());
-    tokens += count;
-    rows += feed.no_logits ? 0 : feed.all_logits ? count : 1;
-    hidden_rows_ += feed.hidden ? count : 0;
+  gather_parts(feeds);
+  Rows rows{};
+  for (const Rows& part : part_rows_) {
+    for (size_t s = 0; s < rows.size(); ++s) rows[s] += part[s];
   }
+  const auto [tokens, logit_rows, hidden_rows] = rows;
+  hidden_rows_ = hidden_rows;
   for (const Feed& feed : feeds) {
     Sequence& sequence = at(feed.sequence);
     reserve(sequence, feed.sequence.slot,
             sequence.length + static_cast<int64_t>(feed.tokens.size()));
   }
-  const std::array<int64_t, 3> sizes{tokens, rows, hidden_rows_};
   int32_t* ids = session_->input(kTokens).data<int32_t>();
   int32_t* positions = session_->input(kPositions).data<int32_t>();
   int64_t* slots = session_->input(kSlots).data<int64_t>();
@@ -286,7 +301,7 @@ std::span<const float> LanguageSession::step(std::span<const Feed> feeds) {
     }
   }
   const auto begun = std::chrono::steady_clock::now();
-  session_->run(sizes, at(feeds[0].sequence).version.get());
+  session_->run(parts_);
   note_speed(tokens,
              std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count());
   for (const Feed& feed : feeds) {
@@ -295,7 +310,7 @@ std::span<const float> LanguageSession::step(std::span<const Feed> feeds) {
   const DevicePtr host = model_->device()->host();
   logits_ = session_->output(0).on(host);
   hidden_ = session_->output(1).on(host);
-  return {logits_.data<float>(), static_cast<size_t>(rows * vocab_size())};
+  return {logits_.data<float>(), static_cast<size_t>(logit_rows * vocab_size())};
 }
 
 std::span<const float> LanguageSession::hidden() const {

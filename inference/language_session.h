@@ -70,9 +70,11 @@ class LanguageSession {
   const VersionPtr& version(SequenceId sequence) const;
 
   /// Appends tokens and gives logits [rows, vocab] of the tokens asked for, in order; valid until
-  /// the next step. All feeds must pin the same version, a sequence may occur once, and together
-  /// they have at most max_batch_tokens. Throws kOutOfRange past the context length,
-  /// kResourceExhausted when the cache is full; the sequences are then unchanged.
+  /// the next step. Feeds whose sequences pin one version should follow one another: what differs
+  /// between versions, such as adapters, then runs once for each, and all else once for all. A
+  /// sequence may occur once, and together the feeds have at most max_batch_tokens. Throws
+  /// kOutOfRange past the context length, kResourceExhausted when the cache is full; the sequences
+  /// are then unchanged.
   std::span<const float> step(std::span<const Feed> feeds);
   /// Ends a sequence's draft: the first `length` tokens of the sequence stay, the guesses behind
   /// them are taken back. Throws kInvalidArgument where that would take back anything else.
@@ -96,6 +98,8 @@ class LanguageSession {
   std::string explain() const;
 
  private:
+  /// How many rows of each of the program's symbols the feeds of a version have.
+  using Rows = std::array<int64_t, 3>;
   struct Sequence {
     bool open = false;
     int64_t length = 0;
@@ -119,6 +123,7 @@ class LanguageSession {
   void settle(Sequence& sequence, int64_t length);
   void remember_block(Sequence& sequence);
   void note_speed(int64_t tokens, double taken_s);
+  void gather_parts(std::span<const Feed> feeds);
 
   ModelPtr model_;
   LanguageSessionOptions options_;
@@ -129,6 +134,8 @@ class LanguageSession {
   double token_s_ = 0;  // of a prompt's token, lately; 0: not known
   int64_t hidden_rows_ = 0;
   Tensor logits_, hidden_;  // of the last step, on the host
+  std::vector<Rows> part_rows_;  // of the step under way
+  std::vector<RunPart> parts_;
 };
 
 /// Captures `model`'s forward as a session runs it, before any pass.

@@ -252,18 +252,16 @@ void BatchScheduler::admit() {
 }
 
 void BatchScheduler::step() {
-  std::vector<VersionPtr> versions;
+  std::vector<SessionPtr> sessions;
   for (const JobPtr& job : running_) {
-    const VersionPtr& version = job->target.version;
-    if (std::find(versions.begin(), versions.end(), version) == versions.end()) {
-      versions.push_back(version);
-    }
+    const SessionPtr& session = job->target.session;
+    if (std::ranges::find(sessions, session) == sessions.end()) sessions.push_back(session);
   }
-  for (const VersionPtr& version : versions) step_version(version);
+  for (const SessionPtr& session : sessions) step_session(session);
 }
 
 // What requests that decode take of a step: the last token of each, and what was guessed behind it.
-std::vector<Feed> BatchScheduler::decode(std::span<Job* const> jobs) {
+std::vector<BatchScheduler::Work> BatchScheduler::decode(std::span<Job* const> jobs) {
   std::vector<DraftRequest> drafts;
   auto room = std::min(options_.draft_rows, options_.session.max_batch_tokens) -
               static_cast<int64_t>(jobs.size());
@@ -275,27 +273,29 @@ std::vector<Feed> BatchScheduler::decode(std::span<Job* const> jobs) {
     options_.drafter->draft(drafts);
   }
   drafts.resize(jobs.size());
-  std::vector<Feed> feeds;
-  for (size_t i = 0; i < jobs.size(); ++i) feeds.push_back(jobs[i]->decode(drafts[i].draft));
-  return feeds;
+  std::vector<Work> work;
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    work.push_back({jobs[i], jobs[i]->decode(drafts[i].draft)});
+  }
+  return work;
 }
 
-// One step of all requests on a version: a token for each that decodes, and even shares of what is
+// One step of all requests of a session: a token for each that decodes, and even shares of what is
 // left for the prompts, the shortest first, so that what one does not need goes to the others.
-void BatchScheduler::step_version(const VersionPtr& version) {
+void BatchScheduler::step_session(const SessionPtr& session) {
   std::vector<Job*> jobs, prompts;
   int64_t room = options_.session.max_batch_tokens;
   for (const JobPtr& job : running_) {
-    if (job->finished() || job->target.version != version) continue;
+    if (job->finished() || job->target.session != session) continue;
     if (job->prefilling()) {
       prompts.push_back(job.get());
     } else if (std::cmp_less(jobs.size(), room)) {
       jobs.push_back(job.get());
     }
   }
-  std::vector<Feed> feeds = decode(jobs);
-  for (const Feed& feed : feeds) room -= static_cast<int64_t>(feed.tokens.size());
-  if (!feeds.empty()) room = std::min(room, options_.prefill_beside_decoding);
+  std::vector<Work> work = decode(jobs);
+  for (const Work& one : work) room -= static_cast<int64_t>(one.feed.tokens.size());
+  if (!work.empty()) room = std::min(room, options_.prefill_beside_decoding);
   std::stable_sort(prompts.begin(), prompts.end(), [](const Job* a, const Job* b) {
     return a->prompt_left().size() < b->prompt_left().size();
   });
@@ -304,35 +304,40 @@ void BatchScheduler::step_version(const VersionPtr& version) {
     const auto share = std::max<int64_t>(room / static_cast<int64_t>(prompts.size() - i), 1);
     const auto left = job.prompt_left();
     const auto count = std::min(left.size(), static_cast<size_t>(share));
-    feeds.push_back({.sequence = job.sequence,
+    work.push_back({&job,
+                    {.sequence = job.sequence,
                      .tokens = left.first(count),
                      .no_logits = job.embeds() || count < left.size(),
-                     .hidden = job.embeds()});
-    jobs.push_back(&job);
+                     .hidden = job.embeds()}});
     room -= static_cast<int64_t>(count);
   }
-  if (!feeds.empty()) run_step(feeds, jobs);
+  if (!work.empty()) run_step(*session, std::move(work));
 }
 
-void BatchScheduler::run_step(std::span<const Feed> feeds, std::span<Job* const> jobs) {
-  const SessionPtr session = jobs[0]->target.session;  // all of them have one version, so one model
-  auto logits = capture_errors("generate", [&] { return session->step(feeds); });
+void BatchScheduler::run_step(LanguageSession& session, std::vector<Work> work) {
+  // Those of a version together, so that what versions do not share runs once for each.
+  std::ranges::stable_sort(work, std::less<>(),
+                           [](const Work& one) { return one.job->target.version.get(); });
+  std::vector<Feed> feeds;
+  for (const Work& one : work) feeds.push_back(one.feed);
+  auto logits = capture_errors("generate", [&] { return session.step(feeds); });
   if (!logits.ok()) {
-    for (Job* job : jobs) job->fail_with(logits.error());
+    for (const Work& one : work) one.job->fail_with(logits.error());
     return;
   }
   std::span<const float> rows = logits.value();
-  std::span<const float> hidden = session->hidden();
-  const auto vocab = static_cast<size_t>(session->vocab_size());
-  const auto width = static_cast<size_t>(session->model()->config().hidden_size);
-  for (size_t i = 0; i < jobs.size(); ++i) {
-    Job& job = *jobs[i];
-    const size_t taken = feeds[i].hidden ? feeds[i].tokens.size() * width : 0;
-    if (job.prefilling()) job.took_prompt(feeds[i].tokens.size(), hidden.first(taken));
+  std::span<const float> hidden = session.hidden();
+  const auto vocab = static_cast<size_t>(session.vocab_size());
+  const auto width = static_cast<size_t>(session.model()->config().hidden_size);
+  for (const Work& one : work) {
+    Job& job = *one.job;
+    const Feed& feed = one.feed;
+    const size_t taken = feed.hidden ? feed.tokens.size() * width : 0;
+    if (job.prefilling()) job.took_prompt(feed.tokens.size(), hidden.first(taken));
     hidden = hidden.subspan(taken);
     if (job.embeds() && !job.prefilling()) job.finish(Finish::kStop);
-    if (feeds[i].no_logits) continue;
-    const auto own = rows.first(feeds[i].all_logits ? feeds[i].tokens.size() * vocab : vocab);
+    if (feed.no_logits) continue;
+    const auto own = rows.first(feed.all_logits ? feed.tokens.size() * vocab : vocab);
     const auto advanced = capture_errors("generate", [&] {
       job.advance(own);
       return true;

@@ -32,11 +32,11 @@ struct SchedulerOptions {
 };
 
 /// Runs a session in a thread of its own. A request pins the newest parameter version when it
-/// begins and finishes on it; requests on different versions run in the same loop, step by step.
-/// Long prompts are cut into chunks so that others go on decoding, and share a step with short ones
-/// evenly; clients that wait take turns. A cancelled request leaves within a step, also while it
-/// waits. Models over the same base, such as its adapters, share the thread, its turns and the KV
-/// memory. Thread-safe.
+/// begins and finishes on it. Long prompts are cut into chunks so that others go on decoding, and
+/// share a step with short ones evenly; clients that wait take turns. A cancelled request leaves
+/// within a step, also while it waits. Models over the same base, such as its adapters, share the
+/// thread, its turns and the KV memory, and those that run the same program share its steps.
+/// Thread-safe.
 class BatchScheduler final : public Generator {
  public:
   explicit BatchScheduler(ModelPtr model, SchedulerOptions options = {});
@@ -60,6 +60,11 @@ class BatchScheduler final : public Generator {
  private:
   class Job;
   class AddedModel;
+  /// What a step takes of a request.
+  struct Work {
+    Job* job;
+    Feed feed;
+  };
   using JobPtr = std::shared_ptr<Job>;
   using SessionPtr = std::shared_ptr<LanguageSession>;
   /// The requests of one model.
@@ -89,9 +94,9 @@ class BatchScheduler final : public Generator {
   bool has_room_for(const Job& job) const;
   void admit();
   void step();
-  void step_version(const VersionPtr& version);
-  std::vector<Feed> decode(std::span<Job* const> jobs);
-  void run_step(std::span<const Feed> feeds, std::span<Job* const> jobs);
+  void step_session(const SessionPtr& session);
+  std::vector<Work> decode(std::span<Job* const> jobs);
+  void run_step(LanguageSession& session, std::vector<Work> work);
   void remove_finished();
   void note_state();
 

@@ -7,10 +7,26 @@
 namespace yiti {
 
 namespace {
+
 constexpr size_t kMaxBounds = 16;
+
+// Which parameters are not the same tensor in all parts.
+std::vector<bool> differing_parameters(std::span<const RunPart> parts) {
+  if (parts.size() < 2) return {};
+  const std::vector<Tensor>& first = parts[0].version->tensors();
+  std::vector<bool> differ(first.size());
+  for (const RunPart& part : parts.subspan(1)) {
+    const std::vector<Tensor>& own = part.version->tensors();
+    for (size_t i = 0; i < first.size(); ++i) {
+      if (!own[i].same_memory(first[i])) differ[i] = true;
+    }
+  }
+  return differ;
 }
 
-// All operands at one set of sizes.
+}  // namespace
+
+// All operands at one set of sizes, of one part or several.
 struct Session::Bound {
   struct Call {
     const Kernel* kernel;
@@ -19,18 +35,39 @@ struct Session::Bound {
     std::byte* workspace;
   };
   struct ParameterUse {
-    size_t operand;
+    size_t operand, part;
     Parameter parameter;
   };
-  std::vector<int64_t> sizes;
+  struct Part {
+    std::vector<int64_t> begins, sizes;  // per symbol
+    const ParameterVersion* version = nullptr;
+    std::string fingerprint = {};
+
+    // A version that is gone may have left its address to another one.
+    bool runs(const ParameterVersion* other) const {
+      return version == other && (other == nullptr || fingerprint == other->fingerprint());
+    }
+  };
+
+  bool fits(std::span<const RunPart> other) const {
+    const auto same_sizes = [](const Part& a, const RunPart& b) {
+      return std::ranges::equal(a.sizes, b.sizes);
+    };
+    const auto same_version = [](const Part& a, const RunPart& b) { return a.runs(b.version); };
+    return std::ranges::equal(parts, other, same_sizes) &&
+           (parts.size() == 1 || std::ranges::equal(parts, other, same_version) ||
+            differing_parameters(other) == differing);
+  }
+
+  std::vector<int64_t> sizes;  // of all parts together
+  std::vector<Part> parts;
+  std::vector<bool> differing;   // per parameter, where there are several parts
   std::vector<Tensor> values;    // by value id
   std::vector<Tensor> operands;  // of all calls, one after the other
   std::vector<Call> calls;
   std::vector<ParameterUse> parameter_uses;
   std::vector<Tensor> outputs;
-  const ParameterVersion* version = nullptr;
-  std::string fingerprint;
-  int runs = 0;                        // with this version
+  int runs = 0;                        // with these versions
   std::unique_ptr<DeviceGraph> graph;  // all calls, where the device records
 };
 
@@ -50,13 +87,23 @@ Session::Session(Program program, const PassOptions& options) : program_(std::mo
 
 Session::~Session() = default;
 
-void Session::check_sizes(std::span<const int64_t> sizes) const {
-  check(sizes.size() == program_.symbols.size(), program_.name, "got {} sizes; has {} symbols",
-        sizes.size(), program_.symbols.size());
-  for (size_t s = 0; s < sizes.size(); ++s) {
-    const ProgramSymbol& symbol = program_.symbols[s];
-    check(sizes[s] >= 0 && sizes[s] <= symbol.bound, program_.name, "{} is {}; wants 0 to {}",
-          symbol.name, sizes[s], symbol.bound);
+void Session::check_parts(std::span<const RunPart> parts) const {
+  check(!parts.empty(), program_.name, "there is nothing to run");
+  std::vector<int64_t> sizes(program_.symbols.size());
+  for (const RunPart& part : parts) {
+    check(part.sizes.size() == sizes.size(), program_.name, "got {} sizes; has {} symbols",
+          part.sizes.size(), sizes.size());
+    const bool fits =
+        parts.size() == 1 || (part.version != nullptr && parts[0].version != nullptr &&
+                              part.version->tensors().size() == parts[0].version->tensors().size());
+    check(fits, program_.name, "parts of a run want versions with the same parameters");
+    for (size_t s = 0; s < sizes.size(); ++s) {
+      const ProgramSymbol& symbol = program_.symbols[s];
+      const int64_t size = part.sizes[s];
+      check(size >= 0 && size <= symbol.bound - sizes[s], program_.name, "{} is {}; wants 0 to {}",
+            symbol.name, sizes[s] + size, symbol.bound);
+      sizes[s] += size;
+    }
   }
 }
 
@@ -108,70 +155,143 @@ void Session::bind_outputs(Bound& bound, const ProgramNode& node,
   }
 }
 
-void Session::bind_call(Bound& bound, size_t n) const {
+// The rows that a part has of a value.
+Tensor Session::rows_of_part(const Bound& bound, int value, size_t part) const {
+  const Tensor& whole = bound.values[static_cast<size_t>(value)];
+  const int symbol = row_symbols_[static_cast<size_t>(value)];
+  if (symbol < 0) return whole;
+  Shape shape = whole.shape();
+  shape.set(0, bound.parts[part].sizes[static_cast<size_t>(symbol)]);
+  const int64_t begin = bound.parts[part].begins[static_cast<size_t>(symbol)];
+  return whole.as_strided(shape, whole.strides(), begin * whole.strides()[0]);
+}
+
+void Session::bind_call(Bound& bound, size_t n, std::span<const Tensor> operands,
+                        size_t part) const {
   const ProgramNode& node = program_.nodes[n];
   const size_t first = bound.operands.size();
-  std::vector<Tensor> in;
-  for (int id : node.in) {
-    in.push_back(id < 0 ? Tensor() : bound.values[static_cast<size_t>(id)]);
-    if (id < 0) continue;
-    const ProgramValue& value = program_.values[static_cast<size_t>(id)];
+  bound.operands.insert(bound.operands.end(), operands.begin(), operands.end());
+  for (size_t i = 0; i < node.in.size(); ++i) {
+    if (node.in[i] < 0) continue;
+    const ProgramValue& value = program_.values[static_cast<size_t>(node.in[i])];
     if (value.kind == ProgramValue::Kind::kParameter) {
-      bound.parameter_uses.push_back({first + in.size() - 1, value.parameter});
+      bound.parameter_uses.push_back({first + i, part, value.parameter});
     }
-  }
-  bind_outputs(bound, node, in);
-  bound.operands.insert(bound.operands.end(), in.begin(), in.end());
-  for (int id : node.out) {
-    bound.operands.push_back(id < 0 ? Tensor() : bound.values[static_cast<size_t>(id)]);
   }
   std::byte* workspace = plan_.workspace_offsets[n] == MemoryPlan::kNone
                              ? nullptr
                              : arena_->data() + plan_.workspace_offsets[n];
-  bound.calls.push_back(
-      {kernels_[n], &node.attrs, first, in.size(), first + in.size(), node.out.size(), workspace});
+  bound.calls.push_back({kernels_[n], &node.attrs, first, node.in.size(), first + node.in.size(),
+                         node.out.size(), workspace});
 }
 
-std::unique_ptr<Session::Bound> Session::make_bound(std::span<const int64_t> sizes) const {
-  check_sizes(sizes);
+// One call, or where a parameter is not the same for all parts, one for each part that has rows.
+void Session::bind_node(Bound& bound, size_t n) const {
+  const ProgramNode& node = program_.nodes[n];
+  std::vector<Tensor> operands;
+  for (int id : node.in) {
+    operands.push_back(id < 0 ? Tensor() : bound.values[static_cast<size_t>(id)]);
+  }
+  bind_outputs(bound, node, operands);
+  std::vector<int> ids = node.in;
+  ids.insert(ids.end(), node.out.begin(), node.out.end());
+  for (int id : node.out) {
+    operands.push_back(id < 0 ? Tensor() : bound.values[static_cast<size_t>(id)]);
+  }
+  const bool by_part = std::ranges::any_of(node.in, [&](int id) {
+    if (id < 0 || bound.differing.empty()) return false;
+    const ProgramValue& value = program_.values[static_cast<size_t>(id)];
+    return value.kind == ProgramValue::Kind::kParameter &&
+           bound.differing[static_cast<size_t>(value.parameter.index)];
+  });
+  if (!by_part) return bind_call(bound, n, operands, 0);
+  for (int id : node.out) {
+    if (id >= 0 && row_symbols_[static_cast<size_t>(id)] < 0) {
+      fail(Code::kUnimplemented, node.op->name,
+           "an output of program {} has no rows that versions could share", program_.name);
+    }
+  }
+  for (size_t part = 0; part < bound.parts.size(); ++part) {
+    for (size_t i = 0; i < ids.size(); ++i) {
+      if (ids[i] >= 0) operands[i] = rows_of_part(bound, ids[i], part);
+    }
+    if (operands[node.in.size()].dim(0) > 0) bind_call(bound, n, operands, part);
+  }
+}
+
+std::unique_ptr<Session::Bound> Session::make_bound(std::span<const RunPart> parts) const {
   auto bound = std::make_unique<Bound>();
-  bound->sizes.assign(sizes.begin(), sizes.end());
+  bound->sizes.resize(program_.symbols.size());
+  for (const RunPart& part : parts) {
+    bound->parts.push_back({bound->sizes, {part.sizes.begin(), part.sizes.end()}});
+    for (size_t s = 0; s < part.sizes.size(); ++s) bound->sizes[s] += part.sizes[s];
+  }
+  bound->differing = differing_parameters(parts);
   bound->values.resize(program_.values.size());
   bind_sources(*bound);
   for (size_t n = 0; n < program_.nodes.size(); ++n) {
     if (program_.nodes[n].op->view) {
       bind_view(*bound, program_.nodes[n]);
     } else {
-      bind_call(*bound, n);
+      bind_node(*bound, n);
     }
   }
   for (int id : program_.outputs) bound->outputs.push_back(bound->values[static_cast<size_t>(id)]);
   return bound;
 }
 
-Session::Bound& Session::bind(std::span<const int64_t> sizes) {
-  const auto found = std::find_if(bounds_.begin(), bounds_.end(), [&](const auto& bound) {
-    return std::equal(bound->sizes.begin(), bound->sizes.end(), sizes.begin(), sizes.end());
-  });
+// A value has a symbol's rows when it has one row less where the symbol is one less.
+std::vector<int> Session::find_row_symbols() const {
+  std::vector<int64_t> sizes;
+  for (const ProgramSymbol& symbol : program_.symbols) sizes.push_back(symbol.bound);
+  const auto values = [&] {
+    const RunPart whole{sizes};
+    return std::move(make_bound({&whole, 1})->values);
+  };
+  const std::vector<Tensor> most = values();
+  std::vector<int> found(most.size(), -1);
+  for (size_t s = 0; s < sizes.size(); ++s) {
+    --sizes[s];
+    const std::vector<Tensor> fewer = values();
+    ++sizes[s];
+    for (size_t v = 0; v < most.size(); ++v) {
+      const bool has_rows = most[v].rank() > 0 && most[v].dim(0) == fewer[v].dim(0) + 1;
+      if (has_rows) found[v] = static_cast<int>(s);
+    }
+  }
+  return found;
+}
+
+Session::Bound& Session::bind(std::span<const RunPart> parts) {
+  const auto found =
+      std::ranges::find_if(bounds_, [&](const auto& bound) { return bound->fits(parts); });
   if (found != bounds_.end()) {
     std::rotate(bounds_.begin(), found, found + 1);
   } else {
+    check_parts(parts);
+    if (parts.size() > 1 && row_symbols_.empty()) row_symbols_ = find_row_symbols();
     if (bounds_.size() == kMaxBounds) {
       if (bounds_.back().get() == last_) last_ = nullptr;
       bounds_.pop_back();
     }
-    bounds_.insert(bounds_.begin(), make_bound(sizes));
+    bounds_.insert(bounds_.begin(), make_bound(parts));
   }
   return *bounds_.front();
 }
 
-void Session::set_parameters(Bound& bound, const ParameterVersion& version) {
-  if (bound.version == &version && bound.fingerprint == version.fingerprint()) return;
-  for (const Bound::ParameterUse& use : bound.parameter_uses) {
-    bound.operands[use.operand] = version[use.parameter];
+void Session::set_parameters(Bound& bound, std::span<const RunPart> parts) {
+  bool same = true;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const ParameterVersion* version = parts[i].version;
+    if (version == nullptr || bound.parts[i].runs(version)) continue;
+    bound.parts[i].version = version;
+    bound.parts[i].fingerprint = version->fingerprint();
+    same = false;
   }
-  bound.version = &version;
-  bound.fingerprint = version.fingerprint();
+  if (same) return;
+  for (const Bound::ParameterUse& use : bound.parameter_uses) {
+    bound.operands[use.operand] = (*bound.parts[use.part].version)[use.parameter];
+  }
   bound.runs = 0;
   bound.graph = nullptr;
 }
@@ -210,9 +330,9 @@ void Session::give(Bound& bound) const {
   }
 }
 
-void Session::run(std::span<const int64_t> sizes, const ParameterVersion* version) {
-  Bound& bound = bind(sizes);
-  if (version != nullptr) set_parameters(bound, *version);
+void Session::run(std::span<const RunPart> parts) {
+  Bound& bound = bind(parts);
+  set_parameters(bound, parts);
   send_inputs(bound);
   give(bound);
   last_ = &bound;

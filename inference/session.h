@@ -17,6 +17,12 @@ struct PassOptions {
   bool plan_memory = true;  ///< off: every temporary has memory of its own
 };
 
+/// Rows of a run that have a version of the parameters in common.
+struct RunPart {
+  std::span<const int64_t> sizes;  ///< how many rows of each symbol
+  const ParameterVersion* version = nullptr;
+};
+
 /// Runs one program. For each set of symbol sizes the addresses of all operands are worked out
 /// once; a run with sizes seen before allocates nothing, looks nothing up and dispatches nothing.
 /// One thread at a time.
@@ -31,7 +37,16 @@ class Session {
   const Tensor& input(size_t index) const { return input_memory_[index]; }
   /// Runs at these symbol sizes (in the order of the program's symbols, each from 0 to its bound)
   /// with the parameters of `version`; null where the program has none.
-  void run(std::span<const int64_t> sizes, const ParameterVersion* version);
+  void run(std::span<const int64_t> sizes, const ParameterVersion* version) {
+    const RunPart whole{sizes, version};
+    run({&whole, 1});
+  }
+  /// Runs rows of several versions at once: those of the parts follow one another in whatever has
+  /// as many rows as a symbol says, and a symbol's size is that of all parts together. A node whose
+  /// parameters are the same tensors in all versions runs once, another one for each part's rows
+  /// with that part's parameters; so it must make row i of its outputs from row i of its inputs.
+  /// Throws kUnimplemented where such a node has outputs of another shape.
+  void run(std::span<const RunPart> parts);
   /// Output i of the last run; its memory is overwritten by the next one.
   const Tensor& output(size_t index) const;
 
@@ -42,14 +57,17 @@ class Session {
 
  private:
   struct Bound;
-  Bound& bind(std::span<const int64_t> sizes);
-  std::unique_ptr<Bound> make_bound(std::span<const int64_t> sizes) const;
-  void check_sizes(std::span<const int64_t> sizes) const;
+  Bound& bind(std::span<const RunPart> parts);
+  std::unique_ptr<Bound> make_bound(std::span<const RunPart> parts) const;
+  void check_parts(std::span<const RunPart> parts) const;
   void bind_sources(Bound& bound) const;
   void bind_view(Bound& bound, const ProgramNode& node) const;
   void bind_outputs(Bound& bound, const ProgramNode& node, std::span<const Tensor> in) const;
-  void bind_call(Bound& bound, size_t n) const;
-  void set_parameters(Bound& bound, const ParameterVersion& version);
+  void bind_node(Bound& bound, size_t n) const;
+  void bind_call(Bound& bound, size_t n, std::span<const Tensor> operands, size_t part) const;
+  Tensor rows_of_part(const Bound& bound, int value, size_t part) const;
+  std::vector<int> find_row_symbols() const;
+  static void set_parameters(Bound& bound, std::span<const RunPart> parts);
   void run_calls(const Bound& bound) const;
   void give(Bound& bound) const;
   void send_inputs(const Bound& bound) const;
@@ -59,6 +77,7 @@ class Session {
   std::vector<const Kernel*> kernels_;
   MemoryPlan plan_;
   std::shared_ptr<Storage> arena_;
+  std::vector<int> row_symbols_;                // per value: the symbol of its rows, or -1
   std::vector<Tensor> input_memory_;            // per program input, at its bound, on the host
   std::vector<Tensor> device_inputs_;           // the same on the device: the same, where it can be
   std::vector<std::unique_ptr<Bound>> bounds_;  // most recently used first

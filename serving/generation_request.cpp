@@ -96,6 +96,17 @@ std::shared_ptr<const TokenConstraint> constraint_of(const ApiRequest& request,
   }
 }
 
+const char* field_of_prompt(Api api) {
+  switch (api) {
+    case Api::kChat: return "messages";
+    case Api::kResponses:
+    case Api::kNativeResponses: return "input";
+    case Api::kCompletion:
+    case Api::kNative: break;
+  }
+  return "prompt";
+}
+
 }  // namespace
 
 void check_prompt_fits(size_t tokens, int64_t context_length, std::string_view field) {
@@ -113,9 +124,7 @@ void check_prompt_fits(size_t tokens, int64_t context_length, std::string_view f
 PreparedRequest prepare_request(const ApiRequest& request, const ServedModel& model,
                                 const ServerOptions& options) {
   const TextModel& text = *model.text;
-  const char* field = request.api == Api::kChat        ? "messages"
-                      : request.api == Api::kResponses ? "input"
-                                                       : "prompt";
+  const char* field = field_of_prompt(request.api);
   PreparedRequest result;
   result.tools = syntax_of_tools(request, text);
   GenerateRequest common;

@@ -14,7 +14,8 @@ namespace {
 std::string make_id(Api api) {
   switch (api) {
     case Api::kChat: return "chatcmpl-" + random_hex(3);
-    case Api::kResponses: return "resp_" + random_hex(6);
+    case Api::kResponses:
+    case Api::kNativeResponses: return "resp_" + random_hex(6);
     case Api::kCompletion:
     case Api::kNative: break;
   }

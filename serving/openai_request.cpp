@@ -121,7 +121,8 @@ ApiRequest parse_api_request(Api api, std::string_view body) {
   switch (api) {
     case Api::kChat: read_chat_request(fields, request); break;
     case Api::kCompletion: read_completion_request(fields, request); break;
-    case Api::kResponses: read_responses_request(fields, request); break;
+    case Api::kResponses:
+    case Api::kNativeResponses: read_responses_request(fields, request); break;
     case Api::kNative: read_native_request(fields, request); break;
   }
   if (static_cast<int64_t>(request.prompts.size()) * request.n > kMaxChoices) {

@@ -16,7 +16,13 @@
 namespace yiti::serving {
 
 /// kNative is llama.cpp's /completion.
-enum class Api : uint8_t { kChat, kCompletion, kResponses, kNative };
+enum class Api : uint8_t {
+  kChat,
+  kCompletion,
+  kResponses,
+  kNativeResponses,  ///< llama.cpp's: what a limit cut is completed, too
+  kNative,
+};
 
 /// What only llama.cpp's /completion has.
 struct NativeWishes {

@@ -16,7 +16,8 @@ nlohmann::ordered_json timings_field(const ReplyContext& context, const ReplySta
 
 std::unique_ptr<ReplyWriter> make_reply_writer(ReplyContext context) {
   switch (context.request.api) {
-    case Api::kResponses: return make_responses_writer(std::move(context));
+    case Api::kResponses:
+    case Api::kNativeResponses: return make_responses_writer(std::move(context));
     case Api::kNative: return make_native_writer(std::move(context));
     case Api::kChat:
     case Api::kCompletion: break;

@@ -97,7 +97,8 @@ class ResponsesWriter final : public ReplyWriter {
   }
 
   std::string item_status() const {
-    return finish_reason_ == "length" ? "incomplete" : "completed";
+    const bool cut = finish_reason_ == "length" && context_.request.api == Api::kResponses;
+    return cut ? "incomplete" : "completed";
   }
 
   Json item(const std::string& status, const Json& part) const {

@@ -204,6 +204,7 @@ std::shared_ptr<Activity> Router::begin(const RouteMatch& match, HttpRequest& re
     case Target::kChat: return generate(Api::kChat, request, exchange);
     case Target::kCompletions: return generate(Api::kCompletion, request, exchange);
     case Target::kResponses: return generate(Api::kResponses, request, exchange);
+    case Target::kNativeResponses: return generate(Api::kNativeResponses, request, exchange);
     case Target::kNative: return generate(Api::kNative, request, exchange);
     case Target::kEmbeddings: return embed(request, exchange);
     case Target::kStream: return resume_stream(request, exchange);
@@ -283,6 +284,7 @@ HttpResponse Router::answer(const RouteMatch& match, const HttpRequest& request)
     case Target::kChat:
     case Target::kCompletions:
     case Target::kResponses:
+    case Target::kNativeResponses:
     case Target::kNative:
     case Target::kEmbeddings:
     case Target::kStream: break;

@@ -61,7 +61,7 @@ constexpr Route kRoutes[] = {
     get("/props", Target::kProps),
     get("/slots", Target::kSlots),
     post("/chat/completions", Target::kChat),
-    post("/responses", Target::kResponses),
+    post("/responses", Target::kNativeResponses),
     post("/embeddings", Target::kEmbeddings),
     get("/v1/stream", Target::kStream),
     {.method = "DELETE", .prefix = "/v1/stream", .target = Target::kStopStream},

@@ -20,6 +20,7 @@ enum class Target : uint8_t {
   kChat,
   kCompletions,
   kResponses,
+  kNativeResponses,
   kNative,
   kEmbeddings,
   kTokenize,

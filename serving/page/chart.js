@@ -20,8 +20,9 @@ export function ticks(low, high, count) {
 }
 
 function scales(series, steps, width) {
-  const losses = series.flatMap(({ points }) => points.map(({ y }) => y));
-  const high = Math.max(...losses, 1e-3) * 1.05;
+  const highest = Math.max(1e-3, ...series.flatMap(({ points }) => points.map(({ y }) => y)));
+  const step = ticks(0, highest, 4).values[1];
+  const high = Math.ceil(highest / step) * step;
   const x = (step) => LEFT + ((width - LEFT - RIGHT) * step) / steps;
   const y = (loss) => TOP + (HEIGHT - TOP - BOTTOM) * (1 - loss / high);
   return { x, y, high, right: width - RIGHT };

@@ -59,6 +59,25 @@ class Parity : public testing::TestWithParam<Case> {
     return GetParam().adapter.empty() ? base : load_peft(*base, GetParam().adapter);
   }
 
+  // The next version: its adapter, or without one all its float parameters, a little different.
+  static void publish_other_values(const LanguageModel& model, uint64_t seed) {
+    std::vector<std::string> names = lora_parameters(*model.store());
+    if (names.empty()) names = model.store()->names();
+    std::vector<std::pair<Parameter, Tensor>> changes;
+    for (const std::string& name : names) {
+      const Parameter p = model.store()->at(name);
+      const Tensor& old = (*model.store()->current())[p];
+      if (old.dtype() != DType::kF32) continue;
+      const Tensor fresh = old.copy();
+      for (int64_t i = 0; i < fresh.numel(); ++i) {
+        fresh.data<float>()[i] *=
+            1 + 0.01F * static_cast<float>((i + 7 * static_cast<int64_t>(seed)) % 11);
+      }
+      changes.emplace_back(p, fresh);
+    }
+    model.store()->publish(changes);
+  }
+
   // Logits of all tokens by the training forward.
   std::vector<float> whole(const LanguageModel& model) const {
     Batch batch;
@@ -205,6 +224,54 @@ TEST_P(Parity, NeighboursInABatchChangeNothing) {
     ASSERT_TRUE(same_bits(rows.subspan(2 * vocab(), vocab()), wanted_row(done + count - 1)))
         << "token " << done + count - 1;
     done += count;
+  }
+}
+
+// Versions whose float parameters differ, all of them or those of the adapter only.
+TEST_P(Parity, VersionsInOneStepChangeNothing) {
+  constexpr size_t kVersions = 3, kPrompt = 20;
+  std::vector<VersionPtr> versions = {model_->store()->current()};
+  while (versions.size() < kVersions) {
+    publish_other_values(*model_, versions.size());
+    versions.push_back(model_->store()->current());
+  }
+  const auto prompt = std::span(tokens_).first(kPrompt);
+  std::vector<std::vector<float>> alone;
+  for (const VersionPtr& version : versions) {
+    LanguageSession session(model_, {.max_tokens = 512, .prefix_cache = false});
+    const SequenceId sequence = session.open(0, version);
+    const std::span<const float> first = session.prefill(sequence, prompt);
+    alone.emplace_back(first.begin(), first.end());
+    const std::span<const float> second = session.decode(sequence, tokens_[kPrompt]);
+    alone.back().insert(alone.back().end(), second.begin(), second.end());
+  }
+  EXPECT_NE(alone[0], alone[1]);
+  EXPECT_NE(alone[1], alone[2]);
+
+  LanguageSession session(model_, {.max_tokens = 2048, .prefix_cache = false});
+  std::vector<Feed> feeds;
+  for (const VersionPtr& version : versions) {
+    for (int i = 0; i < 2; ++i) {
+      feeds.push_back({.sequence = session.open(0, version), .tokens = prompt});
+    }
+  }
+  feeds[3].no_logits = true;  // a part with fewer rows of logits than of tokens
+  std::vector<std::vector<float>> together(feeds.size());
+  const auto step = [&] {
+    std::span<const float> rows = session.step(feeds);
+    for (size_t i = 0; i < feeds.size(); ++i) {
+      if (feeds[i].no_logits) continue;
+      together[i].insert(together[i].end(), rows.begin(),
+                         rows.begin() + static_cast<long>(vocab()));
+      rows = rows.subspan(vocab());
+    }
+  };
+  step();
+  for (Feed& feed : feeds) feed.tokens = std::span(tokens_).subspan(kPrompt, 1);
+  step();
+  for (size_t i = 0; i < feeds.size(); ++i) {
+    if (feeds[i].no_logits) continue;
+    EXPECT_TRUE(same_bits(together[i], alone[i / 2])) << "sequence " << i;
   }
 }
 

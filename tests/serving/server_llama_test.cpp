@@ -103,6 +103,14 @@ TEST_F(ServerLlamaTest, StreamsAResponsesProgressAndTimings) {
   EXPECT_EQ(completed["timings"]["predicted_n"], 2);
 }
 
+TEST_F(ServerLlamaTest, CallsAResponseThatItsLimitCutCompletedOnItsOwnRoute) {
+  start();
+  const Json body = {{"input", "say:hello"}, {"max_output_tokens", 2}};
+  EXPECT_EQ(Json::parse(post("/responses", body).body)["status"], "completed");
+  EXPECT_EQ(stream("/responses", body).back()["type"], "response.completed");
+  EXPECT_EQ(stream("/v1/responses", body).back()["type"], "response.incomplete");
+}
+
 TEST_F(ServerLlamaTest, GivesTheProbabilitiesThatTokensWereDrawnBy) {
   start();
   const Json body = {{"prompt", "say:a"}, {"n_probs", 2}, {"post_sampling_probs", true}};
