@@ -133,7 +133,7 @@ class LanguageSession {
   std::vector<Sequence> sequences_;
   double token_s_ = 0;  // of a prompt's token, lately; 0: not known
   int64_t hidden_rows_ = 0;
-  Tensor logits_, hidden_;  // of the last step, on the host
+  Tensor logits_, hidden_;       // of the last step, on the host
   std::vector<Rows> part_rows_;  // of the step under way
   std::vector<RunPart> parts_;
 };
