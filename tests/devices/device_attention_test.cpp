@@ -29,9 +29,10 @@ Tensor row(const Tensor& x, int64_t token) {
   return x.as_strided({1, kHeads, kWidth}, {kHeads * kWidth, kWidth, 1}, token * kHeads * kWidth);
 }
 
+template <class T>
 Tensor counting(int64_t count, const DevicePtr& device) {
-  std::vector<int64_t> values(static_cast<size_t>(count));
-  std::iota(values.begin(), values.end(), 0);
+  std::vector<T> values(static_cast<size_t>(count));
+  std::iota(values.begin(), values.end(), T{0});
   return Tensor::from(values, {count}, device);
 }
 
@@ -45,15 +46,13 @@ TEST_P(DeviceAttention, OverAPoolHasTheBitsOfAttentionOverRows) {
   const Tensor q = wave(heads, 0, device), k = wave(kv_heads, 1, device);
   const Tensor v = wave(kv_heads, 2, device);
   const std::vector<Tensor> pools =
-      kv_write_op()({k, v, counting(kTokens, device),
+      kv_write_op()({k, v, counting<int64_t>(kTokens, device),
                      Tensor::zeros(key_pool_shape(kBlocks, 1, kWidth, kept), kept, device),
                      Tensor::zeros(value_pool_shape(kBlocks, 1, kWidth, kept), kept, device)});
-  std::vector<int32_t> blocks(kBlocks);
-  std::iota(blocks.begin(), blocks.end(), 0);
-  const Tensor tables = Tensor::from(blocks, {1, kBlocks}, device);
+  const Tensor tables = counting<int32_t>(kBlocks, device).as_strided({1, kBlocks}, {kBlocks, 1}, 0);
   for (const int64_t window : {0, 600}) {
     const Tensor rows =
-        ops::attention(q, k, v, counting(kTokens, device), 0.25, window, kept).on(device->host());
+        ops::attention(q, k, v, counting<int32_t>(kTokens, device), 0.25, window, kept).on(device->host());
     for (const int32_t token : {0, 63, 511, 512, 700, 1099}) {
       const Tensor one =
           ops::attention_paged(row(q, token), pools[0], pools[1], tables,
@@ -65,7 +64,7 @@ TEST_P(DeviceAttention, OverAPoolHasTheBitsOfAttentionOverRows) {
     }
     const DevicePtr cpu = device->host();
     const Tensor reference =
-        ops::attention(q.on(cpu), k.on(cpu), v.on(cpu), counting(kTokens, cpu), 0.25, window, kept);
+        ops::attention(q.on(cpu), k.on(cpu), v.on(cpu), counting<int32_t>(kTokens, cpu), 0.25, window, kept);
     for (int64_t i = 0; i < rows.numel(); ++i) {
       ASSERT_NEAR(rows.data<float>()[i], reference.data<float>()[i], 1e-5) << i;
     }
