@@ -49,10 +49,12 @@ TEST_P(DeviceAttention, OverAPoolHasTheBitsOfAttentionOverRows) {
       kv_write_op()({k, v, counting<int64_t>(kTokens, device),
                      Tensor::zeros(key_pool_shape(kBlocks, 1, kWidth, kept), kept, device),
                      Tensor::zeros(value_pool_shape(kBlocks, 1, kWidth, kept), kept, device)});
-  const Tensor tables = counting<int32_t>(kBlocks, device).as_strided({1, kBlocks}, {kBlocks, 1}, 0);
+  const Tensor tables =
+      counting<int32_t>(kBlocks, device).as_strided({1, kBlocks}, {kBlocks, 1}, 0);
   for (const int64_t window : {0, 600}) {
     const Tensor rows =
-        ops::attention(q, k, v, counting<int32_t>(kTokens, device), 0.25, window, kept).on(device->host());
+        ops::attention(q, k, v, counting<int32_t>(kTokens, device), 0.25, window, kept)
+            .on(device->host());
     for (const int32_t token : {0, 63, 511, 512, 700, 1099}) {
       const Tensor one =
           ops::attention_paged(row(q, token), pools[0], pools[1], tables,
@@ -63,8 +65,8 @@ TEST_P(DeviceAttention, OverAPoolHasTheBitsOfAttentionOverRows) {
           << "token " << token << ", window " << window;
     }
     const DevicePtr cpu = device->host();
-    const Tensor reference =
-        ops::attention(q.on(cpu), k.on(cpu), v.on(cpu), counting<int32_t>(kTokens, cpu), 0.25, window, kept);
+    const Tensor reference = ops::attention(q.on(cpu), k.on(cpu), v.on(cpu),
+                                            counting<int32_t>(kTokens, cpu), 0.25, window, kept);
     for (int64_t i = 0; i < rows.numel(); ++i) {
       ASSERT_NEAR(rows.data<float>()[i], reference.data<float>()[i], 1e-5) << i;
     }
