@@ -64,7 +64,7 @@ std::string check_streams(const yiti_device_plugin& table, yiti_device* device) 
   std::vector<int32_t> got(sent.size());
   const uint64_t bytes = sent.size() * sizeof(int32_t);
   const Parts parts(table, device, bytes + kOffset);
-  const auto [a, b] = parts.blocks;
+  yiti_memory *const a = parts.blocks[0], *const b = parts.blocks[1];
   parts.call([&](yiti_message* m) {
     return table.copy_to_device(device, parts.stream, a, kOffset, sent.data(), bytes, m);
   });
