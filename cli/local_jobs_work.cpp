@@ -1,6 +1,7 @@
 // What the threads of LocalJobs do with the jobs.
 #include <algorithm>
 
+#include "cli/job_progress.h"
 #include "cli/job_run.h"
 #include "cli/local_jobs.h"
 #include "cli/model_options.h"
@@ -163,20 +164,7 @@ FineTuneEvents LocalJobs::watch(const EntryPtr& entry) {
 // A step that was told of before the process died is not told of again: it had the same bits.
 void LocalJobs::on_step(Entry& entry, const Progress& progress) {
   const std::lock_guard lock(mutex_);
-  FineTuneJob& job = entry.job();
-  job.step = progress.step;
-  job.total_steps = progress.total_steps;
-  job.loss = progress.loss;
-  job.held_out_loss = progress.eval_loss;
-  job.trained_tokens = progress.tokens;
-  const auto done = static_cast<double>(progress.step - progress.first_step);
-  job.seconds_left =
-      progress.elapsed_s / done * static_cast<double>(progress.total_steps - progress.step);
-  JobMetrics metrics = {.step = progress.step, .total_steps = progress.total_steps};
-  metrics.train_loss = progress.loss;
-  metrics.train_accuracy = progress.accuracy;
-  if (progress.evaluated) metrics.valid_loss = progress.eval_loss;
-  metrics.valid_accuracy = progress.eval_accuracy;
+  const JobMetrics metrics = note_progress(entry.job(), progress);
   entry.last_metrics = metrics;
   const int64_t every = progress.total_steps / kMostStepEvents + 1;
   if (progress.step <= entry.told_step || (progress.step % every != 0 && !progress.evaluated)) {

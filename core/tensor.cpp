@@ -146,11 +146,8 @@ void Tensor::require_dtype(DType wanted) const {
 void Tensor::copy_to_host(std::span<std::byte> target) const {
   check(target.size() == bytes(), "tensor", "got {} bytes for {} of {}", target.size(),
         shape_.str(), name(dtype_));
-  if (is_contiguous()) {
-    device_->copy_to_host(target.data(), raw(), target.size());
-    return;
-  }
-  const Tensor packed = copy();
+  if (device_->host_accessible()) return device_->copy_elements(target.data(), *this);
+  const Tensor packed = contiguous();
   device_->copy_to_host(target.data(), packed.raw(), target.size());
 }
 

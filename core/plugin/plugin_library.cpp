@@ -1,6 +1,7 @@
 #include "core/plugin/plugin_library.h"
 
 #include <dlfcn.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -90,10 +91,8 @@ std::string name_of(const std::string& file) {
   return name.substr(kPrefix.size(), name.size() - kPrefix.size() - kSuffix.size());
 }
 
-std::string join(const std::vector<std::string>& parts) {
-  std::string text;
-  for (const std::string& part : parts) text += fmt::format("{}{}", text.empty() ? "" : ", ", part);
-  return text.empty() ? "none" : text;
+std::string listed(const std::vector<std::string>& parts) {
+  return parts.empty() ? "none" : fmt::format("{}", fmt::join(parts, ", "));
 }
 
 }  // namespace
@@ -161,8 +160,8 @@ std::string plugin_file(std::string_view name, const std::vector<std::string>& f
     if (name_of(file) == name) return file;
     names.push_back(name_of(file));
   }
-  fail(Code::kNotFound, "device", "no plug-in {} in {}; there are: {}", name, join(folders),
-       join(names));
+  fail(Code::kNotFound, "device", "no plug-in {} in {}; there are: {}", name, listed(folders),
+       listed(names));
 }
 
 }  // namespace yiti

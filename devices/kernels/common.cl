@@ -39,35 +39,29 @@ inline long walk_to(const Walk *walk, long index) {
   return at;
 }
 
-// The sum of all lanes' x, as a tree whose shape never changes.
-inline float group_sum(float x, __local float *room) {
-  const int lane = get_local_id(0);
-  room[lane] = x;
-  barrier(CLK_LOCAL_MEM_FENCE);
-  for (int half_size = GROUP / 2; half_size > 0; half_size /= 2) {
-    if (lane < half_size) room[lane] += room[lane + half_size];
-    barrier(CLK_LOCAL_MEM_FENCE);
+// Joins all lanes' x two by two, a with b, as a tree whose shape never changes.
+#define GROUP_TREE(name, T, joined)                                       \
+  inline T name(T x, __local T *room) {                                   \
+    const int lane = get_local_id(0);                                     \
+    room[lane] = x;                                                       \
+    barrier(CLK_LOCAL_MEM_FENCE);                                         \
+    for (int half_size = GROUP / 2; half_size > 0; half_size /= 2) {      \
+      if (lane < half_size) {                                             \
+        const T a = room[lane], b = room[lane + half_size];               \
+        room[lane] = joined;                                              \
+      }                                                                   \
+      barrier(CLK_LOCAL_MEM_FENCE);                                       \
+    }                                                                     \
+    const T whole = room[0];                                              \
+    barrier(CLK_LOCAL_MEM_FENCE);                                         \
+    return whole;                                                         \
   }
-  const float total = room[0];
-  barrier(CLK_LOCAL_MEM_FENCE);
-  return total;
-}
 
-// The largest of all lanes' x; NaN if any is.
+// The larger one; NaN if either is.
 inline float larger_of(float a, float b) { return a > b || a != a ? a : b; }
 
-inline float group_max(float x, __local float *room) {
-  const int lane = get_local_id(0);
-  room[lane] = x;
-  barrier(CLK_LOCAL_MEM_FENCE);
-  for (int half_size = GROUP / 2; half_size > 0; half_size /= 2) {
-    if (lane < half_size) room[lane] = larger_of(room[lane], room[lane + half_size]);
-    barrier(CLK_LOCAL_MEM_FENCE);
-  }
-  const float top = room[0];
-  barrier(CLK_LOCAL_MEM_FENCE);
-  return top;
-}
+GROUP_TREE(group_sum, float, a + b)
+GROUP_TREE(group_max, float, larger_of(a, b))
 
 // A row of `width` elements for each group: x moved to it, and a lane's elements of it.
 #define ROW(x) x += x##_at + (long)get_group_id(0) * width

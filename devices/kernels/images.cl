@@ -12,10 +12,24 @@ inline long seen_at(long place, long tap, long stride, long padding, long dilati
   return at >= 0 && at < size ? at : -1;
 }
 
-// The window whose tap sees `at`, or -1.
+// The pixel of a plane that tap [a, b] of the window at [row, column] sees, or -1.
+inline long pixel_at(const Windows *w, long row, long column, long a, long b) {
+  const long up = seen_at(row, a, w->stride_h, w->padding_h, w->dilation_h, w->height);
+  const long left = seen_at(column, b, w->stride_w, w->padding_w, w->dilation_w, w->width);
+  return up < 0 || left < 0 ? -1 : up * w->width + left;
+}
+
+// The row or column of the window whose tap sees `at`, or -1.
 inline long place_seeing(long at, long tap, long stride, long padding, long dilation, long places) {
   const long from = at + padding - tap * dilation;
   return from >= 0 && from % stride == 0 && from / stride < places ? from / stride : -1;
+}
+
+// The window of a plane whose tap [a, b] sees the pixel at [up, left], or -1.
+inline long window_seeing(const Windows *w, long up, long left, long a, long b) {
+  const long row = place_seeing(up, a, w->stride_h, w->padding_h, w->dilation_h, w->out_h);
+  const long column = place_seeing(left, b, w->stride_w, w->padding_w, w->dilation_w, w->out_w);
+  return row < 0 || column < 0 ? -1 : row * w->out_w + column;
 }
 
 __kernel void conv2d(IN(float, x), IN(float, weight), IN(float, bias), const int has_bias,
@@ -31,13 +45,13 @@ __kernel void conv2d(IN(float, x), IN(float, weight), IN(float, bias), const int
   const long own = w.channels / w.groups, first = output / (w.outputs / w.groups) * own;
   float sum = 0;
   for (long c = 0; c < own; ++c) {
+    const long plane = (image * w.channels + first + c) * w.height * w.width;
     for (long a = 0; a < w.kernel_h; ++a) {
-      const long up = seen_at(row, a, w.stride_h, w.padding_h, w.dilation_h, w.height);
       for (long b = 0; b < w.kernel_w; ++b) {
-        const long left = seen_at(column, b, w.stride_w, w.padding_w, w.dilation_w, w.width);
-        if (up < 0 || left < 0) continue;
-        const long at = ((image * w.channels + first + c) * w.height + up) * w.width + left;
-        sum = fma(x[at], weight[((output * own + c) * w.kernel_h + a) * w.kernel_w + b], sum);
+        const long at = pixel_at(&w, row, column, a, b);
+        if (at < 0) continue;
+        sum = fma(x[plane + at], weight[((output * own + c) * w.kernel_h + a) * w.kernel_w + b],
+                  sum);
       }
     }
   }
@@ -58,13 +72,13 @@ __kernel void conv2d_backward_input(IN(float, dy), IN(float, weight), OUT(float,
   const long first = channel / own * outputs, c = channel % own;
   float sum = 0;
   for (long output = first; output < first + outputs; ++output) {
+    const long plane = (image * w.outputs + output) * w.out_h * w.out_w;
     for (long a = 0; a < w.kernel_h; ++a) {
-      const long row = place_seeing(up, a, w.stride_h, w.padding_h, w.dilation_h, w.out_h);
       for (long b = 0; b < w.kernel_w; ++b) {
-        const long column = place_seeing(left, b, w.stride_w, w.padding_w, w.dilation_w, w.out_w);
-        if (row < 0 || column < 0) continue;
-        const long at = ((image * w.outputs + output) * w.out_h + row) * w.out_w + column;
-        sum = fma(dy[at], weight[((output * own + c) * w.kernel_h + a) * w.kernel_w + b], sum);
+        const long at = window_seeing(&w, up, left, a, b);
+        if (at < 0) continue;
+        sum = fma(dy[plane + at], weight[((output * own + c) * w.kernel_h + a) * w.kernel_w + b],
+                  sum);
       }
     }
   }
@@ -84,13 +98,13 @@ __kernel void conv2d_backward_weight(IN(float, dy), IN(float, x), OUT(float, dwe
   const long channel = output / (w.outputs / w.groups) * own + c;
   float sum = 0;
   for (long image = 0; image < w.images; ++image) {
+    const long plane = (image * w.channels + channel) * w.height * w.width;
     for (long row = 0; row < w.out_h; ++row) {
-      const long up = seen_at(row, a, w.stride_h, w.padding_h, w.dilation_h, w.height);
       for (long column = 0; column < w.out_w; ++column) {
-        const long left = seen_at(column, b, w.stride_w, w.padding_w, w.dilation_w, w.width);
-        if (up < 0 || left < 0) continue;
-        const long at = ((image * w.channels + channel) * w.height + up) * w.width + left;
-        sum = fma(dy[((image * w.outputs + output) * w.out_h + row) * w.out_w + column], x[at], sum);
+        const long at = pixel_at(&w, row, column, a, b);
+        if (at < 0) continue;
+        sum = fma(dy[((image * w.outputs + output) * w.out_h + row) * w.out_w + column],
+                  x[plane + at], sum);
       }
     }
   }
@@ -108,11 +122,9 @@ __kernel void max_pool2d(IN(float, x), OUT(float, y), OUT(long, index), const in
   x += i / (w.out_w * w.out_h) * w.height * w.width;
   long best = -1;
   for (long a = 0; a < w.kernel_h; ++a) {
-    const long up = seen_at(row, a, w.stride_h, w.padding_h, w.dilation_h, w.height);
     for (long b = 0; b < w.kernel_w; ++b) {
-      const long left = seen_at(column, b, w.stride_w, w.padding_w, w.dilation_w, w.width);
-      if (up < 0 || left < 0) continue;
-      const long at = up * w.width + left;
+      const long at = pixel_at(&w, row, column, a, b);
+      if (at < 0) continue;
       if (best < 0 || (x[best] == x[best] && !(x[at] <= x[best]))) best = at;
     }
   }
@@ -125,11 +137,7 @@ inline float taps_of(const Windows *w, int counts_padding, long row, long column
   if (counts_padding) return (float)(w->kernel_h * w->kernel_w);
   long taps = 0;
   for (long a = 0; a < w->kernel_h; ++a) {
-    const long up = seen_at(row, a, w->stride_h, w->padding_h, w->dilation_h, w->height);
-    for (long b = 0; b < w->kernel_w; ++b) {
-      const long left = seen_at(column, b, w->stride_w, w->padding_w, w->dilation_w, w->width);
-      taps += up >= 0 && left >= 0;
-    }
+    for (long b = 0; b < w->kernel_w; ++b) taps += pixel_at(w, row, column, a, b) >= 0;
   }
   return (float)taps;
 }
@@ -144,10 +152,9 @@ __kernel void avg_pool2d(IN(float, x), OUT(float, y), const int counts_padding, 
   x += i / (w.out_w * w.out_h) * w.height * w.width;
   float sum = 0;
   for (long a = 0; a < w.kernel_h; ++a) {
-    const long up = seen_at(row, a, w.stride_h, w.padding_h, w.dilation_h, w.height);
     for (long b = 0; b < w.kernel_w; ++b) {
-      const long left = seen_at(column, b, w.stride_w, w.padding_w, w.dilation_w, w.width);
-      if (up >= 0 && left >= 0) sum += x[up * w.width + left];
+      const long at = pixel_at(&w, row, column, a, b);
+      if (at >= 0) sum += x[at];
     }
   }
   y[i] = sum / taps_of(&w, counts_padding, row, column);
@@ -163,11 +170,10 @@ __kernel void avg_pool2d_backward(IN(float, dy), OUT(float, dx), const int count
   dy += i / (w.width * w.height) * w.out_h * w.out_w;
   float sum = 0;
   for (long a = 0; a < w.kernel_h; ++a) {
-    const long row = place_seeing(up, a, w.stride_h, w.padding_h, w.dilation_h, w.out_h);
     for (long b = 0; b < w.kernel_w; ++b) {
-      const long column = place_seeing(left, b, w.stride_w, w.padding_w, w.dilation_w, w.out_w);
-      if (row < 0 || column < 0) continue;
-      sum += dy[row * w.out_w + column] / taps_of(&w, counts_padding, row, column);
+      const long at = window_seeing(&w, up, left, a, b);
+      if (at < 0) continue;
+      sum += dy[at] / taps_of(&w, counts_padding, at / w.out_w, at % w.out_w);
     }
   }
   dx[i] = sum;

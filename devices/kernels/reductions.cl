@@ -126,16 +126,7 @@ __kernel ONE_GROUP void top_k(IN(T, in), OUT(T, values), OUT(long, places), cons
 #ifdef SQUARES
 #define CHUNK 4096
 
-inline double sum_of_doubles(double x, __local double *room) {
-  const int lane = get_local_id(0);
-  room[lane] = x;
-  barrier(CLK_LOCAL_MEM_FENCE);
-  for (int half_size = GROUP / 2; half_size > 0; half_size /= 2) {
-    if (lane < half_size) room[lane] += room[lane + half_size];
-    barrier(CLK_LOCAL_MEM_FENCE);
-  }
-  return room[0];
-}
+GROUP_TREE(sum_of_doubles, double, a + b)
 
 // The sum of squares of each chunk.
 __kernel ONE_GROUP void chunk_squares(IN(float, in), const long n, OUT(double, parts)) {

@@ -138,9 +138,8 @@ yiti_status copy_on_device(yiti_device* device, yiti_stream* stream, yiti_memory
                            uint64_t bytes, yiti_message* message) {
   return guarded(message, [&] {
     if (bytes == 0) return;
-    check(clEnqueueCopyBuffer(device->queue(stream), source->buffer.get(), target->buffer.get(),
-                              source_offset, target_offset, bytes, 0, nullptr, nullptr),
-          "clEnqueueCopyBuffer");
+    QueueBackend(*device, device->queue(stream))
+        .copy({target, target_offset}, {source, source_offset}, static_cast<int64_t>(bytes));
   });
 }
 
@@ -148,10 +147,8 @@ yiti_status clear(yiti_device* device, yiti_stream* stream, yiti_memory* memory,
                   uint64_t bytes, yiti_message* message) {
   return guarded(message, [&] {
     if (bytes == 0) return;
-    const cl_uchar zero = 0;
-    check(clEnqueueFillBuffer(device->queue(stream), memory->buffer.get(), &zero, sizeof(zero),
-                              offset, bytes, 0, nullptr, nullptr),
-          "clEnqueueFillBuffer");
+    QueueBackend(*device, device->queue(stream))
+        .clear({memory, offset}, static_cast<int64_t>(bytes));
   });
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <ctime>
 
+#include "cli/job_progress.h"
 #include "serving/generation_request.h"
 
 namespace yiti::python {
@@ -39,19 +40,7 @@ void RunRecord::tell(std::string message, std::optional<JobMetrics> metrics) {
 }
 
 void RunRecord::on_step(const Progress& progress) {
-  job_.step = progress.step;
-  job_.total_steps = progress.total_steps;
-  job_.loss = progress.loss;
-  job_.held_out_loss = progress.eval_loss;
-  job_.trained_tokens = progress.tokens;
-  const auto done = static_cast<double>(progress.step - progress.first_step);
-  job_.seconds_left =
-      progress.elapsed_s / done * static_cast<double>(progress.total_steps - progress.step);
-  JobMetrics metrics = {.step = progress.step, .total_steps = progress.total_steps};
-  metrics.train_loss = progress.loss;
-  metrics.train_accuracy = progress.accuracy;
-  if (progress.evaluated) metrics.valid_loss = progress.eval_loss;
-  metrics.valid_accuracy = progress.eval_accuracy;
+  const JobMetrics metrics = cli::note_progress(job_, progress);
   tell(fmt::format("Step {}/{}: training loss={:.4f}", progress.step, progress.total_steps,
                    progress.loss),
        metrics);
