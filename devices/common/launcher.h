@@ -74,8 +74,13 @@ class Launcher {
   /// One group a row.
   template <class... A>
   void rows(const KernelId& id, int64_t count, const A&... values) {
+    groups(id, count, kGroup, values...);
+  }
+  /// That many groups of `lanes` work-items.
+  template <class... A>
+  void groups(const KernelId& id, int64_t count, size_t lanes, const A&... values) {
     if (count == 0) return;
-    launch(id, {static_cast<size_t>(count) * kGroup, 1, 1}, {kGroup, 1, 1}, values...);
+    launch(id, {static_cast<size_t>(count) * lanes, 1, 1}, {lanes, 1, 1}, values...);
   }
   template <class... A>
   void launch(const KernelId& id, const Extent& global, const Extent& local, const A&... values) {

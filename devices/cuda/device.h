@@ -6,8 +6,8 @@
 #include <set>
 #include <string>
 
-#include "devices/common/backend.h"
 #include "devices/common/handle.h"
+#include "devices/common/kernel_cache.h"
 #include "devices/cuda/code_cache.h"
 #include "devices/cuda/compiler.h"
 #include "devices/cuda/cuda_error.h"
@@ -58,7 +58,7 @@ struct yiti_device {
   cudaStream_t stream(yiti_stream* given) { return of(given).stream.get(); }
   /// One int: the number of the first op that met a value out of range, or 0.
   yiti_memory* fault() { return &fault_; }
-  /// `name` from kernels/`file`.cl, built with `options` at its first use.
+  /// `name` from kernels/`file`.cl, built with its options at its first use.
   cudaKernel_t kernel(const yiti::devices::KernelId& id);
 
   /// Streams that memory may be used on.
@@ -87,7 +87,7 @@ struct yiti_device {
   yiti::devices::cuda::Event moment_ = yiti::devices::cuda::make_event();
   yiti_memory fault_{};
   std::map<std::string, yiti::devices::cuda::Library> libraries_;
-  std::map<std::string, cudaKernel_t> kernels_;
+  yiti::devices::KernelCache<cudaKernel_t> kernels_;
 };
 
 namespace yiti::devices::cuda {

@@ -25,6 +25,7 @@ class StreamBackend final : public Backend {
   void clear(const Place& target, int64_t bytes) override;
   bool multiply(Launcher& run, const FloatProductCall& call) override;
   bool multiply(Launcher& run, const CodeProductCall& call) override;
+  bool multiplies_codes() const override { return true; }
 
  private:
   yiti_device& device_;
