@@ -39,6 +39,8 @@ using Extent = std::array<size_t, 3>;
 class Launcher;
 struct FloatProductCall;
 struct CodeProductCall;
+struct RowAttentionCall;
+struct PagedAttentionCall;
 
 class Backend {
  public:
@@ -56,6 +58,9 @@ class Backend {
   /// row whatever the number of rows; false where it has none for these types and steps.
   virtual bool multiply(Launcher&, const FloatProductCall&) { return false; }
   virtual bool multiply(Launcher&, const CodeProductCall&) { return false; }
+  /// The same of attention, which of both kinds gives a row the same bits.
+  virtual bool attend(Launcher&, const RowAttentionCall&) { return false; }
+  virtual bool attend(Launcher&, const PagedAttentionCall&) { return false; }
 };
 
 }  // namespace yiti::devices

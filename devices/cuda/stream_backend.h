@@ -3,6 +3,7 @@
 
 #include "devices/common/products.h"
 #include "devices/cuda/device.h"
+#include "devices/cuda/own_attention.h"
 
 namespace yiti::devices::cuda {
 
@@ -25,6 +26,12 @@ class StreamBackend final : public Backend {
   void clear(const Place& target, int64_t bytes) override;
   bool multiply(Launcher& run, const FloatProductCall& call) override;
   bool multiply(Launcher& run, const CodeProductCall& call) override;
+  bool attend(Launcher& run, const RowAttentionCall& call) override {
+    return cuda::attend(run, call);
+  }
+  bool attend(Launcher& run, const PagedAttentionCall& call) override {
+    return cuda::attend(run, call);
+  }
 
  private:
   yiti_device& device_;

@@ -18,7 +18,7 @@ struct Dim {
 
 /// Where the running fiber is.
 struct Place {
-  Dim thread, block;
+  Dim thread, block, threads;
 };
 const Place& here();
 
@@ -46,7 +46,11 @@ inline void __syncthreads() { yiti::emulated::wait_for_block(); }  // NOLINT: CU
 
 void add_product(int (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
 void add_product(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
+/// As warp.cuh and tile_attention.cuh say.
+void add_product_tf32(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
 float exchange(float x, int mask);
+bool any_lane(bool holds);
+inline void wait_for_warp() { any_lane(false); }
 
 inline float float_of(uint32_t bits) { return std::bit_cast<float>(bits); }
 inline uint32_t bits_of(float x) { return std::bit_cast<uint32_t>(x); }
