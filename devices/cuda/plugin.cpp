@@ -58,14 +58,15 @@ yiti_status query(yiti_device* device, yiti_device_info* info, yiti_message* mes
     yiti_device_info told{};
     told.struct_size = std::min<uint32_t>(info->struct_size, sizeof(told));
     told.kind = YITI_DEVICE_KIND_GPU;
-    told.flags = YITI_DEVICE_ROW_CONTRACT;
+    told.flags = device->keeps_rows() ? YITI_DEVICE_ROW_CONTRACT : 0;
     told.compute_units = static_cast<uint32_t>(properties.multiProcessorCount);
     told.alignment = 256;
     told.memory_bytes = total;
     told.free_memory_bytes = free;
     put_text(told.name, properties.name);
-    put_text(told.driver, fmt::format("CUDA {}.{}, compute capability {}.{}", driver / 1000,
-                                      driver % 1000 / 10, properties.major, properties.minor));
+    put_text(told.driver, fmt::format("CUDA {}.{}, compute capability {}.{}{}", driver / 1000,
+                                      driver % 1000 / 10, properties.major, properties.minor,
+                                      device->blas() == nullptr ? ", no cuBLASLt" : ""));
     std::memcpy(info, &told, told.struct_size);
   });
 }

@@ -57,7 +57,8 @@ void linear_backward_input(Launcher& run, const Call& call) {
 
 void linear_backward_weight(Launcher& run, const Call& call) {
   require_f32(call, 2);
-  multiply(run, as_rows(call.in(0)).transposed(), as_rows(call.in(1)), pointer(call.out(0)).place);
+  multiply(run, as_rows(call.in(0)).transposed(), as_rows(call.in(1)), pointer(call.out(0)).place,
+           {.rows_together = true});
 }
 
 void dequantise(Launcher& run, const Call& call) {

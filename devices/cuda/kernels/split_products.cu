@@ -12,8 +12,9 @@ int launch(const SplitProduct& p, cudaStream_t stream) {
   return cudaGetLastError();
 }
 
-int launch_split(const float* x, uint16_t* parts, int64_t count, cudaStream_t stream) {
-  split<<<blocks_of(count, 256), 256, 0, stream>>>(x, parts, count);
+int launch_split(const float* x, int part_count, uint16_t* parts, int64_t count,
+                 cudaStream_t stream) {
+  split<<<blocks_of(count, 256), 256, 0, stream>>>(x, part_count, parts, count);
   return cudaGetLastError();
 }
 

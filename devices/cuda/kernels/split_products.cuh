@@ -8,14 +8,13 @@
 
 namespace yiti::devices::cuda {
 
-inline constexpr int kParts = 3;
-
 // What is not finite, or becomes so when it is rounded, is its first part alone.
-__global__ void __launch_bounds__(256) split(const float* x, uint16_t* parts, int64_t count) {
+__global__ void __launch_bounds__(256) split(const float* x, int part_count, uint16_t* parts,
+                                             int64_t count) {
   const int64_t i = blockIdx.x * int64_t{256} + threadIdx.x;
   if (i >= count) return;
   float rest = x[i];
-  for (int part = 0; part < kParts; ++part) {
+  for (int part = 0; part < part_count; ++part) {
     const uint16_t bits = to_bf16(rest);
     parts[part * count + i] = bits;
     const float value = bf16_to_float(bits);
@@ -32,6 +31,12 @@ struct SplitTile {
   __device__ uint32_t pair(const uint16_t* matrix, int64_t row, int64_t k) const {
     return *reinterpret_cast<const uint32_t*>(matrix + row * p.depth + k + 2 * place.q);
   }
+  // The same of a weight, which may lie at any of its elements.
+  __device__ uint32_t weight_pair(int64_t column, int64_t k) const {
+    if (reinterpret_cast<uintptr_t>(p.weight) % 4 == 0) return pair(p.weight, column, k);
+    const uint16_t* at = p.weight + column * p.depth + k + 2 * place.q;
+    return at[0] | static_cast<uint32_t>(at[1]) << 16;
+  }
 
   __device__ void add_leaf(int64_t leaf, float (&sums)[kTiles][4]) const {
     const int64_t begin = least(p.depth, leaf * p.leaf), end = least(p.depth, begin + p.leaf);
@@ -40,9 +45,8 @@ struct SplitTile {
                                 least(place.column(2), p.columns - 1)};
     clear(sums);
     for (int64_t k = begin; k < end; k += 16) {
-      const uint32_t weights[4] = {pair(p.weight, columns[0], k), pair(p.weight, columns[1], k),
-                                   pair(p.weight, columns[0], k + 8),
-                                   pair(p.weight, columns[1], k + 8)};
+      const uint32_t weights[4] = {weight_pair(columns[0], k), weight_pair(columns[1], k),
+                                   weight_pair(columns[0], k + 8), weight_pair(columns[1], k + 8)};
 #pragma unroll
       for (int tile = 0; tile < kTiles; ++tile) {
         const int64_t row = least(place.first_row + 8 * tile + place.g, p.rows - 1);

@@ -8,26 +8,6 @@
 // reads neighbours. What is not finite would spoil rows that do not see it (0 * NaN): such values are kept
 // out of the mma and added to the rows that do.
 
-#ifdef __CUDACC__
-// D += A · B for a warp, A [16, 8] and B [8, 8] of tf32, the upper 19 bits of a float32. Lane 4g + q has
-// of A rows g and g + 8, elements q (a[0], a[1]) and q + 4; of B column g, elements q and q + 4; of D rows g
-// and g + 8, columns 2q and 2q + 1. Source: PTX ISA, "Matrix Fragments for mma.m16n8k8".
-inline void add_product_tf32(float (&d)[4], const uint (&a)[4], const uint (&b)[2]) {
-  asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
-      "{%0,%1,%2,%3};"
-      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-}
-inline float exchange(float x, int mask) { return __shfl_xor_sync(~0u, x, mask); }
-inline bool any_lane(bool holds) { return __any_sync(~0u, holds); }
-inline void wait_for_warp() { __syncwarp(); }
-inline float half_to_float(ushort bits) {
-  float x;
-  asm("cvt.f32.f16 %0, %1;" : "=f"(x) : "h"(bits));
-  return x;
-}
-#endif
-
 // What K and V are kept as: with `parts` parts, or as 8-bit codes with a scale for each key.
 struct kept_f32 {
   typedef float element;

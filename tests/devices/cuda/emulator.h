@@ -27,6 +27,9 @@ const Place& here();
 void run(Dim blocks, Dim threads, const std::function<void()>& kernel);
 
 void wait_for_block();
+/// Makes tensor cores round row `row`, of either side, otherwise than the others; none where it is
+/// negative.
+void spoil_row(int row);
 /// Waits until all lanes of the warp are here; the last one runs `together` with what each lane
 /// gave.
 void meet_warp(void* given, const std::function<void(void* const (&lanes)[32])>& together);
@@ -44,9 +47,9 @@ inline constexpr int kWarp = 32;
 
 inline void __syncthreads() { yiti::emulated::wait_for_block(); }  // NOLINT: CUDA's name
 
+// As mma.cuh says.
 void add_product(int (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
 void add_product(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
-/// As warp.cuh and tile_attention.cuh say.
 void add_product_tf32(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
 float exchange(float x, int mask);
 bool any_lane(bool holds);
