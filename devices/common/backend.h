@@ -41,6 +41,7 @@ struct FloatProductCall;
 struct CodeProductCall;
 struct RowAttentionCall;
 struct PagedAttentionCall;
+struct RmsNormCall;
 
 class Backend {
  public:
@@ -61,6 +62,7 @@ class Backend {
   /// The same of attention, which of both kinds gives a row the same bits.
   virtual bool attend(Launcher&, const RowAttentionCall&) { return false; }
   virtual bool attend(Launcher&, const PagedAttentionCall&) { return false; }
+  virtual bool normalise(Launcher&, const RmsNormCall&) { return false; }
 };
 
 }  // namespace yiti::devices

@@ -21,7 +21,7 @@ void check_launch(int error, const char* kernel) { check(static_cast<cudaError_t
 bool splits(const FloatProductCall& call) {
   const FloatMatrix &a = call.a, &b = call.b;
   const int64_t depth = a.columns;
-  return b.dtype == YITI_DTYPE_BF16 && depth % 16 == 0 && b.row_step == 1 &&
+  return b.dtype == YITI_DTYPE_BF16 && depth % 8 == 0 && b.row_step == 1 &&
          b.column_step == depth && a.row_step == depth && a.column_step == 1 &&
          !call.options.accumulates;
 }
@@ -76,12 +76,14 @@ bool StreamBackend::multiply(Launcher& run, const FloatProductCall& call) {
   }
   if (splits(call)) {
     const int64_t count = a.rows * a.columns;
-    const Place parts = run.take(3 * count * 2);
+    const bool is_split = a.rows > kFewRows;
+    const Place parts = run.take(is_split ? kParts * count * 2 : 0);
     if (run.plans()) return true;
-    auto* split = elements<uint16_t>(parts);
-    check_launch(launch_split(elements<const float>(a.place), kParts, split, count, stream_),
-                 "split");
-    const SplitProduct product{split,
+    const auto* x = elements<const float>(a.place);
+    auto* split = is_split ? elements<uint16_t>(parts) : nullptr;
+    if (is_split) check_launch(launch_split(x, kParts, split, count, stream_), "split");
+    const SplitProduct product{x,
+                               split,
                                elements<const uint16_t>(b.place),
                                bias_of(call.options.bias),
                                elements<float>(call.c),

@@ -4,6 +4,7 @@
 #include "devices/common/products.h"
 #include "devices/cuda/device.h"
 #include "devices/cuda/own_attention.h"
+#include "devices/cuda/own_norms.h"
 
 namespace yiti::devices::cuda {
 
@@ -31,6 +32,9 @@ class StreamBackend final : public Backend {
   }
   bool attend(Launcher& run, const PagedAttentionCall& call) override {
     return cuda::attend(run, call);
+  }
+  bool normalise(Launcher& run, const RmsNormCall& call) override {
+    return cuda::normalise(run, call);
   }
 
  private:

@@ -10,6 +10,9 @@ namespace yiti::devices::cuda {
 /// Leaves of K at most.
 inline constexpr int kLeaves = 8;
 
+/// So many are multiplied by blocks that share out the depth.
+inline constexpr int64_t kFewRows = 8;
+
 /// Of a float32 in bfloat16.
 inline constexpr int kParts = 3;
 
@@ -43,11 +46,13 @@ struct FloatProduct {
 
 /// Y [rows, columns] = X · weightᵀ + bias with X as three bfloat16 whose sum it is.
 struct SplitProduct {
-  const uint16_t* parts;   ///< [3, rows, depth]: the largest parts first
+  const float* x;  ///< [rows, depth]; read where there are at most kFewRows
+  const uint16_t*
+      parts;  ///< [kParts, rows, depth], the largest parts first, at a multiple of 16 bytes
   const uint16_t* weight;  ///< bfloat16 [columns, depth]
   const float* bias;       ///< [columns] or null
   float* y;
-  int64_t rows, columns, depth;  ///< depth is a multiple of 16
+  int64_t rows, columns, depth;  ///< depth is a multiple of 8
   int64_t leaf;                  ///< elements of depth, a multiple of 32
 };
 

@@ -8,9 +8,6 @@
 
 #include "tests/devices/cuda/opencl_c.h"
 // The emulator comes first.
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wold-style-cast"
-#pragma GCC diagnostic ignored "-Wunused-parameter"
 namespace yiti::emulated {
 #include "devices/kernels/common.cl"
 // Then the kernels.
@@ -18,7 +15,6 @@ namespace yiti::emulated {
 #define HEAD_DIM 40
 #include "devices/kernels/attention.cl"
 }  // namespace yiti::emulated
-#pragma GCC diagnostic pop
 
 namespace yiti::emulated {
 namespace {

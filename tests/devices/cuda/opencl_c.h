@@ -8,6 +8,10 @@
 
 #include "tests/devices/cuda/emulator.h"
 
+// The kernels are C.
+#pragma GCC diagnostic ignored "-Wold-style-cast"
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+
 #define __kernel inline
 #define __global
 #define __local
@@ -15,7 +19,6 @@
 #define SHARED static
 #define GROUP_OF(x, y, z)
 #define CLK_LOCAL_MEM_FENCE 0
-
 #define PAIR(a, b) (float2{a, b})
 
 struct half {
@@ -32,6 +35,7 @@ using std::log;
 using std::max;
 using std::min;
 using std::rint;
+using std::sqrt;
 
 inline void barrier(int) { wait_for_block(); }
 inline size_t get_local_id(int) { return here().thread.x; }

@@ -8,6 +8,7 @@
 #include "devices/common/ops.h"
 #include "devices/cuda/compiler.h"
 #include "devices/cuda/own_attention.h"
+#include "devices/cuda/own_norms.h"
 #include "ops/derived/cases.h"
 #include "ops/op_list.h"
 
@@ -49,6 +50,9 @@ class NotingBackend final : public devices::Backend {
   }
   bool attend(devices::Launcher& run, const devices::PagedAttentionCall& call) override {
     return has_own_ && cuda::attend(run, call);
+  }
+  bool normalise(devices::Launcher& run, const devices::RmsNormCall& call) override {
+    return has_own_ && cuda::normalise(run, call);
   }
 
  private:
