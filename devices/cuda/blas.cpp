@@ -14,16 +14,17 @@ namespace {
 
 // The functions that are used, by their own names.
 struct Functions {
-#define YITI_BLAS_FUNCTIONS(X)                                                                   \
-  X(cublasLtCreate)                                                                              \
-  X(cublasLtDestroy)                                                                             \
-  X(cublasLtGetStatusString)                                                                     \
-  X(cublasLtMatmulDescCreate)                                                                    \
-  X(cublasLtMatmulDescDestroy)                                                                   \
-  X(cublasLtMatmulDescSetAttribute)                                                              \
-  X(cublasLtMatrixLayoutCreate) X(cublasLtMatrixLayoutDestroy) X(cublasLtMatmulPreferenceCreate) \
-      X(cublasLtMatmulPreferenceDestroy) X(cublasLtMatmulPreferenceSetAttribute)                 \
-          X(cublasLtMatmulAlgoGetHeuristic) X(cublasLtMatmul)
+#define YITI_BLAS_FUNCTIONS(X)                                         \
+  X(cublasLtCreate)                                                    \
+  X(cublasLtDestroy)                                                   \
+  X(cublasLtGetStatusString)                                           \
+  X(cublasLtMatmulDescCreate)                                          \
+  X(cublasLtMatmulDescDestroy)                                         \
+  X(cublasLtMatmulDescSetAttribute)                                    \
+  X(cublasLtMatrixLayoutCreate)                                        \
+  X(cublasLtMatrixLayoutDestroy)                                       \
+  X(cublasLtMatmulPreferenceCreate) X(cublasLtMatmulPreferenceDestroy) \
+      X(cublasLtMatmulPreferenceSetAttribute) X(cublasLtMatmulAlgoGetHeuristic) X(cublasLtMatmul)
 #define YITI_MEMBER(name) decltype(&::name) name = nullptr;
   YITI_BLAS_FUNCTIONS(YITI_MEMBER)
 #undef YITI_MEMBER
