@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "core/plugin/yiti_device.h"
 #include "devices/common/operands.h"
@@ -55,6 +56,8 @@ class Backend {
   virtual void copy(const Place& target, const Place& source, int64_t bytes) = 0;
   virtual void clear(const Place& target, int64_t bytes) = 0;
 
+  /// Work-items that a row gets in kernels/`file`.cl: GROUP, 64 unless the backend says otherwise.
+  virtual size_t row_group(std::string_view /*file*/) const { return 64; }
   /// Plans or runs a product by a kernel of the backend's own, which gives the same bits for each
   /// row whatever the number of rows; false where it has none for these types and steps.
   virtual bool multiply(Launcher&, const FloatProductCall&) { return false; }

@@ -1,49 +1,38 @@
 #include "devices/cuda/blas.h"
 
 #include <cublasLt.h>
-#include <dlfcn.h>
 
 #include <map>
 #include <mutex>
 #include <utility>
 
-#include "devices/common/handle.h"
+#include "devices/cuda/shared_library.h"
+
+#define YITI_BLAS_FUNCTIONS(X)                                                                 \
+  X(cublasLtCreate)                                                                            \
+  X(cublasLtDestroy)                                                                           \
+  X(cublasLtGetStatusString)                                                                   \
+  X(cublasLtMatmulDescCreate)                                                                  \
+  X(cublasLtMatmulDescDestroy) X(cublasLtMatmulDescSetAttribute) X(cublasLtMatrixLayoutCreate) \
+      X(cublasLtMatrixLayoutDestroy) X(cublasLtMatmulPreferenceCreate)                         \
+          X(cublasLtMatmulPreferenceDestroy) X(cublasLtMatmulPreferenceSetAttribute)           \
+              X(cublasLtMatmulAlgoGetHeuristic) X(cublasLtMatmul)
 
 namespace yiti::devices::cuda {
 namespace {
 
 // The functions that are used, by their own names.
 struct Functions {
-#define YITI_BLAS_FUNCTIONS(X)                                         \
-  X(cublasLtCreate)                                                    \
-  X(cublasLtDestroy)                                                   \
-  X(cublasLtGetStatusString)                                           \
-  X(cublasLtMatmulDescCreate)                                          \
-  X(cublasLtMatmulDescDestroy)                                         \
-  X(cublasLtMatmulDescSetAttribute)                                    \
-  X(cublasLtMatrixLayoutCreate)                                        \
-  X(cublasLtMatrixLayoutDestroy)                                       \
-  X(cublasLtMatmulPreferenceCreate) X(cublasLtMatmulPreferenceDestroy) \
-      X(cublasLtMatmulPreferenceSetAttribute) X(cublasLtMatmulAlgoGetHeuristic) X(cublasLtMatmul)
+  explicit Functions(const SharedLibrary& library) {
+#define YITI_FIND(name) library.find(#name, name);
+    YITI_BLAS_FUNCTIONS(YITI_FIND)
+#undef YITI_FIND
+  }
+
 #define YITI_MEMBER(name) decltype(&::name) name = nullptr;
   YITI_BLAS_FUNCTIONS(YITI_MEMBER)
 #undef YITI_MEMBER
 };
-
-using SharedLibrary = Handle<void*, &dlclose>;
-
-bool load(void* library, Functions& functions, std::string& problem) {
-#define YITI_LOAD(name)                                                        \
-  functions.name = reinterpret_cast<decltype(&::name)>(dlsym(library, #name)); \
-  if (functions.name == nullptr) {                                             \
-    problem = dlerror();                                                       \
-    return false;                                                              \
-  }
-  YITI_BLAS_FUNCTIONS(YITI_LOAD)
-#undef YITI_LOAD
-#undef YITI_BLAS_FUNCTIONS
-  return true;
-}
 
 cudaDataType_t type_of(uint32_t dtype) {
   return dtype == YITI_DTYPE_BF16 ? CUDA_R_16BF : dtype == YITI_DTYPE_F16 ? CUDA_R_16F : CUDA_R_32F;
@@ -51,22 +40,12 @@ cudaDataType_t type_of(uint32_t dtype) {
 
 class LoadedBlas final : public Blas {
  public:
-  LoadedBlas(SharedLibrary library, const Functions& functions)
-      : library_(std::move(library)), lt_(functions) {}
-  ~LoadedBlas() override {
-    if (handle_ != nullptr) lt_.cublasLtDestroy(handle_);
-  }
-
-  bool connect(std::string& problem) {
-    const cublasStatus_t status = lt_.cublasLtCreate(&handle_);
-    if (status == CUBLAS_STATUS_SUCCESS) return true;
-    problem = std::string("cublasLtCreate: ") + lt_.cublasLtGetStatusString(status);
-    return false;
-  }
+  LoadedBlas() { check(lt_.cublasLtCreate(&handle_), "cublasLtCreate"); }
+  ~LoadedBlas() override { lt_.cublasLtDestroy(handle_); }
 
   void run(const BlasProduct& product, const Addresses& at, CUstream_st* stream) override {
     const std::lock_guard lock(mutex_);
-    const Chosen& chosen = choose(product);
+    const Chosen& chosen = choose(product, at.bias);
     const float one = 1, beta = product.accumulates ? 1 : 0;
     if (product.has_bias) {
       set(chosen.operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, at.bias);
@@ -133,21 +112,24 @@ class LoadedBlas final : public Blas {
   }
 
   // The library chooses the same again for what was forgotten.
-  const Chosen& choose(const BlasProduct& product) {
+  const Chosen& choose(const BlasProduct& product, const void* bias) {
     constexpr size_t kMost = 4096;
     if (const auto found = chosen_.find(product); found != chosen_.end()) return found->second;
     if (chosen_.size() >= kMost) chosen_.clear();
-    return chosen_.emplace(product, chosen(product)).first->second;
+    return chosen_.emplace(product, chosen(product, bias)).first->second;
   }
 
-  Chosen chosen(const BlasProduct& p) const {
+  Chosen chosen(const BlasProduct& p, const void* bias) const {
     Operation operation(lt_);
     check(lt_.cublasLtMatmulDescCreate(operation.room(), CUBLAS_COMPUTE_32F, CUDA_R_32F),
           "cublasLtMatmulDescCreate");
     const auto turn = [](const BlasMatrix& m) { return m.transposed ? CUBLAS_OP_T : CUBLAS_OP_N; };
     set(operation, CUBLASLT_MATMUL_DESC_TRANSA, turn(p.left));
     set(operation, CUBLASLT_MATMUL_DESC_TRANSB, turn(p.right));
-    if (p.has_bias) set(operation, CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
+    if (p.has_bias) {
+      set(operation, CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
+      set(operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
+    }
     Preference preference(lt_);
     check(lt_.cublasLtMatmulPreferenceCreate(preference.room()), "cublasLtMatmulPreferenceCreate");
     set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, static_cast<uint64_t>(kWorkspace));
@@ -169,8 +151,8 @@ class LoadedBlas final : public Blas {
     return {std::move(operation), std::move(left), std::move(right), std::move(result), best.algo};
   }
 
-  SharedLibrary library_;
-  Functions lt_;
+  SharedLibrary library_{fmt::format("libcublasLt.so.{}", CUBLAS_VER_MAJOR)};
+  Functions lt_{library_};
   cublasLtHandle_t handle_ = nullptr;
   std::mutex mutex_;
   std::map<BlasProduct, Chosen> chosen_;
@@ -194,27 +176,16 @@ std::optional<BlasProduct> blas_product(const FloatProductCall& call) {
   const auto left = columns_of(call.b), right = columns_of(call.a);
   if (!left || !right) return std::nullopt;
   const uint64_t places = call.a.place.offset | call.b.place.offset | call.c.offset;
+  const uint32_t element = call.b.dtype == YITI_DTYPE_F32 ? 4 : 2;
   return BlasProduct{*left,
                      *right,
                      static_cast<uint64_t>(call.b.columns),
                      static_cast<uint64_t>(call.a.rows),
                      static_cast<bool>(call.options.bias),
                      call.options.accumulates,
-                     places % 16 == 0 ? 16u : 2u};
+                     places % 16 == 0 ? 16 : element};
 }
 
-std::unique_ptr<Blas> Blas::open(std::string& problem) {
-  const std::string name = fmt::format("libcublasLt.so.{}", CUBLAS_VER_MAJOR);
-  SharedLibrary library(dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL));
-  if (!library) {
-    problem = dlerror();
-    return nullptr;
-  }
-  Functions functions;
-  if (!load(library.get(), functions, problem)) return nullptr;
-  auto blas = std::make_unique<LoadedBlas>(std::move(library), functions);
-  if (!blas->connect(problem)) return nullptr;
-  return blas;
-}
+std::unique_ptr<Blas> Blas::open() { return std::make_unique<LoadedBlas>(); }
 
 }  // namespace yiti::devices::cuda

@@ -5,7 +5,6 @@
 #include <compare>
 #include <memory>
 #include <optional>
-#include <string>
 
 #include "devices/common/products.h"
 
@@ -41,9 +40,9 @@ class Blas {
   /// Bytes of workspace that a product may use.
   static constexpr int64_t kWorkspace = 32 << 20;
 
-  /// Null where the library or one of its functions is missing, or no handle can be had; why goes
-  /// to `problem`.
-  static std::unique_ptr<Blas> open(std::string& problem);
+  /// For the thread's device. Throws a Failure where the library or one of its functions is
+  /// missing, or no handle can be had.
+  static std::unique_ptr<Blas> open();
   virtual ~Blas() = default;
 
   struct Addresses {

@@ -39,7 +39,11 @@ yiti_device::yiti_device(int index)
   check(cudaMemset(fault_.pointer, 0, sizeof(int)), "cudaMemset");
   multiplies_plainly_ = waives_row_contract();
   keeps_rows_ = !multiplies_plainly_ && rows_have_no_place();
-  blas_ = yiti::devices::cuda::Blas::open(blas_problem_);
+  try {
+    blas_ = yiti::devices::cuda::Blas::open();
+  } catch (const yiti::devices::Failure& failure) {
+    blas_problem_ = failure.message;
+  }
 }
 
 yiti_device::~yiti_device() {

@@ -21,6 +21,7 @@ class StreamBackend final : public Backend {
 
   bool has_doubles() const override { return true; }
   yiti_memory* fault() const override { return device_.fault(); }
+  size_t row_group(std::string_view file) const override { return cuda::row_group(file); }
   void launch(const KernelId& id, const Extent& global, const Extent& local,
               std::span<const Argument> arguments) override;
   void copy(const Place& target, const Place& source, int64_t bytes) override;

@@ -11,6 +11,9 @@
 #include "devices/cuda/code_cache.h"
 #include "devices/cuda/compiler.h"
 #include "devices/cuda/stream_backend.h"
+#ifdef YITI_NCCL
+#include "devices/cuda/nccl.h"
+#endif
 
 namespace yiti {
 namespace {
@@ -171,12 +174,41 @@ TEST(CudaBlas, ChoosesByWhereMatricesLieToo) {
   EXPECT_NE(even, odd);
 }
 
-// Without a GPU the library has no handle; without the library it is that which is missing.
-TEST(CudaBlas, SaysWhyThereIsNone) {
-  std::string problem;
-  const auto blas = cuda::Blas::open(problem);
-  EXPECT_EQ(blas == nullptr, !problem.empty()) << problem;
+// The functions are found where the library is; a handle wants a GPU.
+TEST(CudaBlas, SaysWhatItLacks) {
+  int devices = 0;
+  if (cudaGetDeviceCount(&devices) == cudaSuccess) GTEST_SKIP() << "there is a CUDA driver";
+  const devices::Failure failure = failure_of([] { cuda::Blas::open(); });
+  EXPECT_THAT(failure.message,
+              testing::AnyOf(HasSubstr("libcublasLt.so"), testing::StartsWith("cublasLtCreate: ")));
 }
+
+TEST(CudaSharedLibrary, SaysWhatIsMissing) {
+  EXPECT_EQ(failure_of([] { cuda::SharedLibrary("libnothing.so.1"); }).status,
+            YITI_STATUS_UNAVAILABLE);
+  const cuda::SharedLibrary library("libm.so.6");
+  double (*cosine)(double) = nullptr;
+  library.find("cos", cosine);
+  EXPECT_EQ(cosine(0), 1);
+  EXPECT_THAT(failure_of([&] { library.find("unknown", cosine); }).message, HasSubstr("unknown"));
+}
+
+#ifdef YITI_NCCL
+TEST(CudaCollectives, FindTheirFunctionsWhereTheLibraryIs) {
+  try {
+    const cuda::Nccl nccl;
+    EXPECT_STREQ(nccl.ncclGetErrorString(ncclSuccess), "no error");
+  } catch (const devices::Failure& failure) {
+    EXPECT_THAT(failure.message, HasSubstr("libnccl.so"));
+  }
+}
+
+TEST(CudaCollectives, TakePlainTypes) {
+  EXPECT_EQ(cuda::nccl_type(YITI_DTYPE_BF16), ncclBfloat16);
+  const devices::Failure failure = failure_of([] { cuda::nccl_type(YITI_DTYPE_Q4_1); });
+  EXPECT_EQ(failure.status, YITI_STATUS_UNIMPLEMENTED);
+}
+#endif
 
 // Where a driver is, the device tests run instead.
 TEST(CudaPlugIn, LoadsWithoutADriverAndSaysThatThereIsNone) {

@@ -1,4 +1,5 @@
-// RMS norm by the CUDA plug-in's own kernel, on the emulator.
+// Rows shared out as the CUDA plug-in does, on the emulator: RMS norm by its own kernel, and the
+// shared kernels of losses with wider groups.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -7,8 +8,11 @@
 #include "tests/devices/cuda/opencl_c.h"
 // The emulator comes first.
 namespace yiti::emulated {
+#define GROUP 256
 #include "devices/kernels/common.cl"
-}
+#define LABEL int
+#include "devices/kernels/losses.cl"
+}  // namespace yiti::emulated
 namespace yiti::emulated::in_vectors {
 #define PARTS 2
 #define VECTORS true
@@ -85,6 +89,34 @@ TEST(CudaWideNorms, HaveTheSameBitsForARowAloneAndWhereverItLies) {
       ASSERT_EQ(one.y[static_cast<size_t>(i)], whole.y[static_cast<size_t>(i)]);
     }
     EXPECT_EQ(one.rstd[1], whole.rstd[1]);
+  }
+}
+
+TEST(CudaWideRows, GiveLossesAndSlopes) {
+  constexpr int64_t kClasses = 700;
+  const std::vector<float> logits = wave(3 * kClasses, 0.3);
+  const std::vector<int> labels = {5, -100, 699};
+  std::vector<float> loss(3), lse(3), slopes(logits.size());
+  int fault = 0;
+  run({3}, {GROUP}, [&] {
+    cross_entropy(logits.data(), 0, labels.data(), 0, loss.data(), 0, lse.data(), 0, 1, 0, kClasses,
+                  &fault, 1);
+  });
+  run({3}, {GROUP}, [&] {
+    cross_entropy_backward(logits.data(), 0, labels.data(), 0, lse.data(), 0, nullptr, 0, 0,
+                           slopes.data(), 0, 0, kClasses, &fault, 1);
+  });
+  EXPECT_EQ(fault, 0);
+  EXPECT_EQ(loss[1], 0);
+  for (const size_t row : {0u, 2u}) {
+    const float* x = &logits[row * kClasses];
+    double total = 0;
+    for (int64_t i = 0; i < kClasses; ++i) total += std::exp(static_cast<double>(x[i]));
+    EXPECT_NEAR(loss[row], std::log(total) - x[labels[row]], 1e-5);
+    for (int64_t i = 0; i < kClasses; ++i) {
+      const double slope = std::exp(static_cast<double>(x[i])) / total - (i == labels[row] ? 1 : 0);
+      ASSERT_NEAR(slopes[row * kClasses + static_cast<size_t>(i)], slope, 1e-6);
+    }
   }
 }
 
