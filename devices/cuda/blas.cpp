@@ -8,30 +8,29 @@
 
 #include "devices/cuda/shared_library.h"
 
-#define YITI_BLAS_FUNCTIONS(X)                                                                 \
-  X(cublasLtCreate)                                                                            \
-  X(cublasLtDestroy)                                                                           \
-  X(cublasLtGetStatusString)                                                                   \
-  X(cublasLtMatmulDescCreate)                                                                  \
-  X(cublasLtMatmulDescDestroy) X(cublasLtMatmulDescSetAttribute) X(cublasLtMatrixLayoutCreate) \
-      X(cublasLtMatrixLayoutDestroy) X(cublasLtMatmulPreferenceCreate)                         \
-          X(cublasLtMatmulPreferenceDestroy) X(cublasLtMatmulPreferenceSetAttribute)           \
-              X(cublasLtMatmulAlgoGetHeuristic) X(cublasLtMatmul)
-
 namespace yiti::devices::cuda {
 namespace {
 
-// The functions that are used, by their own names.
-struct Functions {
-  explicit Functions(const SharedLibrary& library) {
-#define YITI_FIND(name) library.find(#name, name);
-    YITI_BLAS_FUNCTIONS(YITI_FIND)
-#undef YITI_FIND
-  }
+// The library and the functions that are used, by their own names.
+class Functions {
+  SharedLibrary library_{fmt::format("libcublasLt.so.{}", CUBLAS_VER_MAJOR)};
 
-#define YITI_MEMBER(name) decltype(&::name) name = nullptr;
-  YITI_BLAS_FUNCTIONS(YITI_MEMBER)
-#undef YITI_MEMBER
+ public:
+#define YITI_FUNCTION(name) decltype(&::name) name = library_.find<decltype(&::name)>(#name)
+  YITI_FUNCTION(cublasLtCreate);
+  YITI_FUNCTION(cublasLtDestroy);
+  YITI_FUNCTION(cublasLtGetStatusString);
+  YITI_FUNCTION(cublasLtMatmulDescCreate);
+  YITI_FUNCTION(cublasLtMatmulDescDestroy);
+  YITI_FUNCTION(cublasLtMatmulDescSetAttribute);
+  YITI_FUNCTION(cublasLtMatrixLayoutCreate);
+  YITI_FUNCTION(cublasLtMatrixLayoutDestroy);
+  YITI_FUNCTION(cublasLtMatmulPreferenceCreate);
+  YITI_FUNCTION(cublasLtMatmulPreferenceDestroy);
+  YITI_FUNCTION(cublasLtMatmulPreferenceSetAttribute);
+  YITI_FUNCTION(cublasLtMatmulAlgoGetHeuristic);
+  YITI_FUNCTION(cublasLtMatmul);
+#undef YITI_FUNCTION
 };
 
 cudaDataType_t type_of(uint32_t dtype) {
@@ -151,8 +150,7 @@ class LoadedBlas final : public Blas {
     return {std::move(operation), std::move(left), std::move(right), std::move(result), best.algo};
   }
 
-  SharedLibrary library_{fmt::format("libcublasLt.so.{}", CUBLAS_VER_MAJOR)};
-  Functions lt_{library_};
+  Functions lt_;
   cublasLtHandle_t handle_ = nullptr;
   std::mutex mutex_;
   std::map<BlasProduct, Chosen> chosen_;

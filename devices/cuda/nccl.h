@@ -8,30 +8,23 @@
 
 namespace yiti::devices::cuda {
 
-#define YITI_NCCL_FUNCTIONS(X)                                                   \
-  X(ncclGetUniqueId)                                                             \
-  X(ncclCommInitRank)                                                            \
-  X(ncclCommDestroy)                                                             \
-  X(ncclAllReduce)                                                               \
-  X(ncclAllGather) X(ncclReduceScatter) X(ncclBroadcast) X(ncclSend) X(ncclRecv) \
-      X(ncclGetErrorString)
-
+/// Making one throws YITI_STATUS_UNAVAILABLE where the library or one of its functions is missing.
 class Nccl {
- public:
-  /// Throws YITI_STATUS_UNAVAILABLE where the library or one of its functions is missing.
-  Nccl() {
-#define YITI_FIND(name) library_.find(#name, name);
-    YITI_NCCL_FUNCTIONS(YITI_FIND)
-#undef YITI_FIND
-  }
-
- private:
   SharedLibrary library_{fmt::format("libnccl.so.{}", NCCL_MAJOR)};
 
  public:
-#define YITI_MEMBER(name) decltype(&::name) name = nullptr;
-  YITI_NCCL_FUNCTIONS(YITI_MEMBER)
-#undef YITI_MEMBER
+#define YITI_FUNCTION(name) decltype(&::name) name = library_.find<decltype(&::name)>(#name)
+  YITI_FUNCTION(ncclGetUniqueId);
+  YITI_FUNCTION(ncclCommInitRank);
+  YITI_FUNCTION(ncclCommDestroy);
+  YITI_FUNCTION(ncclAllReduce);
+  YITI_FUNCTION(ncclAllGather);
+  YITI_FUNCTION(ncclReduceScatter);
+  YITI_FUNCTION(ncclBroadcast);
+  YITI_FUNCTION(ncclSend);
+  YITI_FUNCTION(ncclRecv);
+  YITI_FUNCTION(ncclGetErrorString);
+#undef YITI_FUNCTION
 };
 
 /// Throws, naming `call`, unless `result` is ncclSuccess.

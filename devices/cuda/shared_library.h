@@ -18,11 +18,13 @@ class SharedLibrary {
     if (!handle_) fail(YITI_STATUS_UNAVAILABLE, "{}", dlerror());
   }
 
-  /// Throws YITI_STATUS_UNAVAILABLE where the library lacks it.
+  /// A function, F being a pointer to one. Throws YITI_STATUS_UNAVAILABLE where the library lacks
+  /// it.
   template <class F>
-  void find(const char* name, F*& function) const {
-    function = reinterpret_cast<F*>(dlsym(handle_.get(), name));
-    if (function == nullptr) fail(YITI_STATUS_UNAVAILABLE, "{}", dlerror());
+  F find(const char* name) const {
+    void* const found = dlsym(handle_.get(), name);
+    if (found == nullptr) fail(YITI_STATUS_UNAVAILABLE, "{}", dlerror());
+    return reinterpret_cast<F>(found);
   }
 
  private:

@@ -187,10 +187,9 @@ TEST(CudaSharedLibrary, SaysWhatIsMissing) {
   EXPECT_EQ(failure_of([] { cuda::SharedLibrary("libnothing.so.1"); }).status,
             YITI_STATUS_UNAVAILABLE);
   const cuda::SharedLibrary library("libm.so.6");
-  double (*cosine)(double) = nullptr;
-  library.find("cos", cosine);
-  EXPECT_EQ(cosine(0), 1);
-  EXPECT_THAT(failure_of([&] { library.find("unknown", cosine); }).message, HasSubstr("unknown"));
+  using Function = double (*)(double);
+  EXPECT_EQ(library.find<Function>("cos")(0), 1);
+  EXPECT_THAT(failure_of([&] { library.find<Function>("unknown"); }).message, HasSubstr("unknown"));
 }
 
 #ifdef YITI_NCCL
