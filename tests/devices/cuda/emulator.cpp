@@ -11,7 +11,7 @@
 namespace yiti::emulated {
 namespace {
 
-constexpr size_t kStackBytes = 64 << 10;
+constexpr size_t kStackBytes = 256 << 10;  // of memory that is not touched before it is used
 
 // Those who wait for each other: a block, or a warp.
 struct Meeting {
@@ -26,7 +26,7 @@ struct Warp {
 
 struct Fiber {
   ucontext_t context{};
-  std::unique_ptr<char[]> stack = std::make_unique<char[]>(kStackBytes);
+  std::unique_ptr<char[]> stack = std::make_unique_for_overwrite<char[]>(kStackBytes);
   Place place;
   Warp* warp = nullptr;
   unsigned lane = 0;
