@@ -136,7 +136,9 @@ class GgufGroup {
 
   void add(const GgufTensorInfo& info, std::string name, const ModelConfig& config) {
     Tensor tensor = file_.get().tensor(info.name);
-    mapped_.push_back({&info, tensor.storage()});
+    mapped_.push_back(tensor.storage());
+    begin_ = std::min(begin_, info.offset);
+    end_ = std::max(end_, info.offset + info.bytes);
     if (const int64_t heads = permuted_heads(name, config); heads > 0) {
       check(tensor.dim(0) == heads * config.head_dim, "gguf", "{} is {}; wants {} rows", info.name,
             tensor.shape().str(), heads * config.head_dim);
@@ -151,10 +153,9 @@ class GgufGroup {
   void move_to(std::vector<Named>& out, const LoadOptions& options) {
     prepare(tensors_, *target_, options);
     for (size_t i = 0; i < tensors_.size(); ++i) {
-      const auto& [info, storage] = mapped_[i];
-      out.push_back({std::move(names_[i]), off_the_file(tensors_[i], storage, target_)});
-      file_.get().release_pages(info->name);
+      out.push_back({std::move(names_[i]), off_the_file(tensors_[i], mapped_[i], target_)});
     }
+    if (begin_ < end_) file_.get().release_pages(begin_, end_);
     *this = GgufGroup(file_, target_);
   }
 
@@ -163,10 +164,11 @@ class GgufGroup {
 
   std::reference_wrapper<const GgufFile> file_;
   DevicePtr target_;
-  std::vector<std::pair<const GgufTensorInfo*, std::shared_ptr<Storage>>> mapped_;
+  std::vector<std::shared_ptr<Storage>> mapped_;
   std::vector<std::string> names_;
   std::vector<Tensor> tensors_;
   size_t bytes_ = 0;
+  size_t begin_ = SIZE_MAX, end_ = 0;  // where in the file they lie
 };
 
 LoadedModel load_gguf(const GgufFile& file, const std::string& path, const DevicePtr& device,

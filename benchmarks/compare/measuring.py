@@ -37,8 +37,11 @@ class Run:
     """How to measure something once: a command, and the value of what it gave."""
     command: Callable  # tools -> list of words
     value: Callable    # Ran -> float
+    warm_ups: int = 0  # runs of the command before the one that counts
 
     def sample(self, tools):
+        for _ in range(self.warm_ups):
+            run(self.command(tools))
         ran = run(self.command(tools))
         return Sample(self.value(ran), ran.peak_rss_bytes)
 

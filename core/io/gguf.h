@@ -43,8 +43,8 @@ class GgufFile {
   /// Read-only, in the file's memory where the type is a DType; f32 for the types that are
   /// dequantised on load. Throws kNotFound, and kUnimplemented naming a type that is refused.
   Tensor tensor(std::string_view name) const;
-  /// Lets the pages of a tensor go after it was copied elsewhere.
-  void release_pages(std::string_view name) const;
+  /// Lets bytes [begin, end) of the file go after the tensors in them were copied elsewhere.
+  void release_pages(size_t begin, size_t end) const;
 
  private:
   friend class GgufParser;

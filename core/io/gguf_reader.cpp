@@ -292,9 +292,8 @@ Tensor GgufFile::tensor(std::string_view name) const {
   return Tensor::from(values, info.shape, device_);
 }
 
-void GgufFile::release_pages(std::string_view name) const {
-  const GgufTensorInfo& info = at(name);
-  if (source_.file) source_.file->advise_dontneed(info.offset, info.bytes);
+void GgufFile::release_pages(size_t begin, size_t end) const {
+  if (source_.file) source_.file->advise_dontneed(begin, end - begin);
 }
 
 }  // namespace yiti

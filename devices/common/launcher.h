@@ -34,7 +34,8 @@ struct Windows {
   int64_t stride_h = 1, stride_w = 1, padding_h = 0, padding_w = 0, dilation_h = 1, dilation_w = 1;
 };
 
-/// Work-items of a group in kernels that take one; GROUP in kernels/common.cl.
+/// Work-items of a group in kernels that take one, unless the backend has others for rows; GROUP in
+/// kernels/common.cl.
 inline constexpr size_t kGroup = 64;
 
 class Launcher {
@@ -74,7 +75,10 @@ class Launcher {
   /// One group a row.
   template <class... A>
   void rows(const KernelId& id, int64_t count, const A&... values) {
-    groups(id, count, kGroup, values...);
+    const size_t lanes = backend_.row_group(id.file);
+    KernelId sized = id;
+    if (lanes != kGroup) sized.options.define("-DGROUP=", static_cast<int64_t>(lanes));
+    groups(sized, count, lanes, values...);
   }
   /// That many groups of `lanes` work-items.
   template <class... A>

@@ -34,9 +34,57 @@ const uint8_t* bytes_of(const MatrixView& weight) {
   return reinterpret_cast<const uint8_t*>(weight.data);
 }
 
+// Sixteen bytes, as four columns' codes of each of four groups.
+using Codes [[gnu::vector_size(16)]] = uint32_t;
+
+Codes load_codes(const uint8_t* from) {
+  Codes codes;
+  std::memcpy(&codes, from, sizeof(codes));
+  return codes;
+}
+
+// Four groups of four rows, whose codes begin at `rows`, to their places in a panel's block.
+void transpose_codes(const uint8_t* rows, int64_t row_bytes, uint8_t* to) {
+  const Codes a = load_codes(rows), b = load_codes(rows + row_bytes);
+  const Codes c = load_codes(rows + 2 * row_bytes), d = load_codes(rows + 3 * row_bytes);
+  const Codes ab01 = __builtin_shufflevector(a, b, 0, 4, 1, 5);
+  const Codes ab23 = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  const Codes cd01 = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+  const Codes cd23 = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+  const Codes groups[] = {__builtin_shufflevector(ab01, cd01, 0, 1, 4, 5),
+                          __builtin_shufflevector(ab01, cd01, 2, 3, 6, 7),
+                          __builtin_shufflevector(ab23, cd23, 0, 1, 4, 5),
+                          __builtin_shufflevector(ab23, cd23, 2, 3, 6, 7)};
+  for (int64_t g = 0; g < 4; ++g) std::memcpy(to + 64 * g, &groups[g], sizeof(Codes));
+}
+
+// As for_each_piece would copy them, but whole vectors at once.
+template <BlockType kType>
+void interleave_panel(const uint8_t* rows, int64_t row_bytes, uint8_t* block) {
+  constexpr bool kHasMinimum = kType == BlockType::kQ4_1;
+  for (int64_t r = 0; r < kPanelRows; ++r) {
+    std::memcpy(block + 2 * r, rows + r * row_bytes, 2);
+    if (kHasMinimum) std::memcpy(block + 32 + 2 * r, rows + r * row_bytes + 2, 2);
+  }
+  const uint8_t* codes = rows + (kHasMinimum ? 4 : 2);
+  for (int64_t r = 0; r < kPanelRows; r += 4) {
+    for (int64_t g = 0; g < cpu::code_groups(kType); g += 4) {
+      transpose_codes(codes + r * row_bytes + 4 * g, row_bytes,
+                      block + cpu::codes_offset(kType) + 64 * g + 4 * r);
+    }
+  }
+}
+
 void interleave(BlockType type, const uint8_t* rows, int64_t row_bytes, int64_t count,
                 uint8_t* block) {
-  if (count < kPanelRows) std::memset(block, 0, static_cast<size_t>(cpu::panel_block_bytes(type)));
+  if (count == kPanelRows) {
+    switch (type) {
+      case BlockType::kQ4_0: return interleave_panel<BlockType::kQ4_0>(rows, row_bytes, block);
+      case BlockType::kQ4_1: return interleave_panel<BlockType::kQ4_1>(rows, row_bytes, block);
+      case BlockType::kQ8_0: return interleave_panel<BlockType::kQ8_0>(rows, row_bytes, block);
+    }
+  }
+  std::memset(block, 0, static_cast<size_t>(cpu::panel_block_bytes(type)));
   for_each_piece(type, row_bytes, count, [&](int64_t at, int64_t from, int64_t bytes) {
     std::memcpy(block + at, rows + from, static_cast<size_t>(bytes));
   });
