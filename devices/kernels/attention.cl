@@ -89,8 +89,8 @@ inline void join(Gathered *row, const Gathered *next) {
 
 // A row that sees no key is zero.
 inline void put_row(const Gathered *row, __global float *out) {
-  const float inverse = row->total == 0.0f ? 0.0f : 1.0f / row->total;
-  EACH_PART(part, d) STORE(row->out[part] * (Floats)(inverse), out + d);
+  const int seen = row->total != 0.0f;
+  EACH_PART(part, d) STORE(seen ? row->out[part] / (Floats)(row->total) : (Floats)(0.0f), out + d);
 }
 
 #ifdef KV
