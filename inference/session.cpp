@@ -348,7 +348,7 @@ std::string Session::explain_copies() const {
   int count = 0;
   size_t bytes = 0;
   for (size_t n = 0; n < program_.nodes.size(); ++n) {
-    if (kernels_[n] == nullptr || !kernels_[n]->on_host) continue;
+    if (kernels_[n] == nullptr || kernels_[n]->device_kind == program_.device->kind()) continue;
     ++count;
     for (const std::vector<int>* ids : {&program_.nodes[n].in, &program_.nodes[n].out}) {
       for (int id : *ids) {

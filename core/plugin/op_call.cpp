@@ -65,7 +65,45 @@ class Collector final : public AttrVisitor {
   std::deque<std::vector<int64_t>>& lists_;
 };
 
+// Appends what it sees to a text.
+class Spelling final : public AttrVisitor {
+ public:
+  explicit Spelling(std::string& text) : text_(text) {}
+
+  template <class T>
+  void add(const T& value) {
+    text_.append(reinterpret_cast<const char*>(&value), sizeof(value));
+  }
+  void field(const char*, int64_t& value) override { add(value); }
+  void field(const char*, double& value) override { add(value); }
+  void field(const char*, bool& value) override { add(value); }
+  void field(const char*, std::string& value) override {
+    add(value.size());
+    text_ += value;
+  }
+  void field(const char*, std::vector<int64_t>& value) override {
+    add(value.size());
+    for (const int64_t& one : value) add(one);
+  }
+
+ private:
+  std::string& text_;
+};
+
 }  // namespace
+
+std::string question_of(const std::string& op, std::span<const Tensor> in, const Attrs& attrs) {
+  std::string text = op + '\0';
+  Spelling spelling(text);
+  for (const Tensor& tensor : in) {
+    spelling.add(tensor.defined() ? dtype_code(tensor.dtype()) : 0);
+    if (!tensor.defined()) continue;
+    spelling.add(tensor.rank());
+    for (const int64_t size : tensor.shape()) spelling.add(size);
+  }
+  attrs.read(spelling);
+  return text;
+}
 
 yiti_tensor describe_tensor(std::string_view where, const Tensor& tensor, const Shape& strides,
                             DeviceMemory::Place place) {

@@ -17,6 +17,9 @@ namespace yiti {
 yiti_tensor describe_tensor(std::string_view where, const Tensor& tensor, const Shape& strides,
                             DeviceMemory::Place place);
 
+/// What supports_op is asked about a call, as a text of bytes: dtypes, shapes and attributes.
+std::string question_of(const std::string& op, std::span<const Tensor> in, const Attrs& attrs);
+
 /// Descriptors of the tensors and attributes of one call, and what they point to. Tensors that are
 /// not defined become null pointers.
 class OpCall {

@@ -3,12 +3,14 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "core/plugin/composition.h"
 #include "core/strided_copy.h"
 
 namespace yiti {
 namespace {
 
 const std::string kContiguous = "contiguous";
+constexpr size_t kMaxAnswers = 4096;
 
 // The elements from the first to the last that a strided tensor sees.
 int64_t extent_of(const Tensor& tensor) {
@@ -109,9 +111,9 @@ void PluginDevice::copy_elements(void* target, const Tensor& source) {
                                    source.bytes(), message);
     });
   }
-  const Support can = support_of(kContiguous, {&source, 1}, {});
-  if (can.status == YITI_STATUS_OK && (can.support.strided_inputs & 1) != 0 &&
-      can.support.workspace_bytes == 0) {
+  const auto can = support_of(kContiguous, {&source, 1}, {});
+  if (can->status == YITI_STATUS_OK && (can->support.strided_inputs & 1) != 0 &&
+      can->support.workspace_bytes == 0) {
     OpCall call(kContiguous, {&source, 1}, {}, {}, *memory_);
     call.add_output(source, to);
     return give(kContiguous, call);
@@ -167,21 +169,51 @@ std::string PluginDevice::where_of_failure() const {
   return op == nullptr ? "device" : fmt::format("device, after {}", *op);
 }
 
-PluginDevice::Support PluginDevice::support_of(const std::string& op, std::span<const Tensor> in,
-                                               const Attrs& attrs) const {
-  Support answer{};
-  answer.support.struct_size = sizeof(answer.support);
+std::shared_ptr<const PluginDevice::Support> PluginDevice::support_of(const std::string& op,
+                                                                      std::span<const Tensor> in,
+                                                                      const Attrs& attrs,
+                                                                      const Op* composite) {
+  const std::string question = question_of(op, in, attrs);
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto known = answers_.find(question); known != answers_.end()) return known->second;
+  }
+  const auto answer = std::make_shared<Support>();
+  answer->support.struct_size = sizeof(answer->support);
+  yiti_message reason{};
   const OpCall call(op, in, attrs);
-  answer.status = table_.supports_op(device_, call.get(), &answer.support, &answer.reason);
-  answer.reason.text[sizeof(answer.reason.text) - 1] = '\0';
-  return answer;
+  answer->status = table_.supports_op(device_, call.get(), &answer->support, &reason);
+  reason.text[sizeof(reason.text) - 1] = '\0';
+  answer->reason = reason.text;
+  if (answer->status != YITI_STATUS_OK && composite != nullptr) {
+    answer->parts = native_parts(*composite, in, attrs);
+  }
+  const std::lock_guard lock(mutex_);
+  if (answers_.size() >= kMaxAnswers) answers_.clear();
+  return answers_[question] = answer;
+}
+
+// The names of the ops that an op consists of, where the device runs all of them.
+std::string PluginDevice::native_parts(const Op& op, std::span<const Tensor> in,
+                                       const Attrs& attrs) {
+  std::string names;
+  for (const OpPart& part : parts_of(op, in, attrs)) {
+    if (!part.op->view) {
+      std::string unread;
+      const Kernel* kernel = own_kernel(*part.op, part.in, part.attrs, unread);
+      if (kernel == nullptr || kernel->device_kind != table_.name) return "";
+    }
+    names += fmt::format("{}{}", names.empty() ? "" : ", ", part.op->name);
+  }
+  return names;
 }
 
 const Kernel* PluginDevice::own_kernel(const Op& op, std::span<const Tensor> in, const Attrs& attrs,
                                        std::string& why) {
-  const Support answer = support_of(op.name, in, attrs);
-  if (answer.status == YITI_STATUS_OK) return &kernels_of(op).native;
-  why = fmt::format("{}: {}", table_.name, answer.reason.text);
+  const auto answer = support_of(op.name, in, attrs, &op);
+  if (answer->status == YITI_STATUS_OK) return &kernels_of(op).native;
+  if (!answer->parts.empty()) return &composed_kernel(op, answer->parts);
+  why = fmt::format("{}: {}", table_.name, answer->reason);
   return fallback_ == DeviceFallback::kCpu ? &kernels_of(op).on_host : nullptr;
 }
 
@@ -190,23 +222,37 @@ const PluginDevice::Kernels& PluginDevice::kernels_of(const Op& op) {
   std::unique_ptr<Kernels>& kernels = kernels_[&op];
   if (!kernels) {
     kernels = std::make_unique<Kernels>();
-    kernels->native = {.name = table_.name,
-                       .device_kind = table_.name,
-                       .refuses = {},
-                       .run = [this, &op](const KernelArgs& args) { run_native(op, args); },
-                       .workspace =
-                           [this, &op](std::span<const Tensor> in, const Attrs& attrs, Device&) {
-                             const Support answer = support_of(op.name, in, attrs);
-                             return static_cast<size_t>(answer.support.workspace_bytes);
-                           }};
+    kernels->native = {
+        .name = table_.name,
+        .device_kind = table_.name,
+        .refuses = {},
+        .run = [this, &op](const KernelArgs& args) { run_native(op, args); },
+        .workspace =
+            [this, &op](std::span<const Tensor> in, const Attrs& attrs, Device&) {
+              return static_cast<size_t>(support_of(op.name, in, attrs)->support.workspace_bytes);
+            }};
     kernels->on_host = {.name = "cpu, with copies",
-                        .device_kind = table_.name,
+                        .device_kind = "cpu",
                         .refuses = {},
                         .run = [this, &op](const KernelArgs& args) { run_on_host(op, args); },
                         .workspace = {},
                         .on_host = true};
   }
   return *kernels;
+}
+
+const Kernel& PluginDevice::composed_kernel(const Op& op, const std::string& parts) {
+  const std::lock_guard lock(mutex_);
+  Kernel& kernel = composed_[{&op, parts}];
+  if (!kernel.run) {
+    kernel = {.name = fmt::format("{} as {}", table_.name, parts),
+              .device_kind = table_.name,
+              .refuses = {},
+              .run = [this, &op](const KernelArgs& args) { run_composed(op, args); },
+              .workspace = {},
+              .on_host = true};
+  }
+  return kernel;
 }
 
 void PluginDevice::run_native(const Op& op, const KernelArgs& args) {
@@ -217,10 +263,10 @@ void PluginDevice::run_native(const Op& op, const KernelArgs& args) {
   };
   const bool strided = std::any_of(in.begin(), in.end(), is_strided);
   if (strided || args.workspace != nullptr) {
-    const Support answer = support_of(op.name, in, args.attrs);
+    const auto answer = support_of(op.name, in, args.attrs);
     if (strided) packed.assign(in.begin(), in.end());
     for (size_t i = 0; i < packed.size(); ++i) {
-      const bool takes = i < 64 && (answer.support.strided_inputs >> i & 1) != 0;
+      const bool takes = i < 64 && (answer->support.strided_inputs >> i & 1) != 0;
       if (takes || !is_strided(packed[i])) continue;
       refuse_in_recording("a copy that lives for one run");
       packed[i] = packed[i].contiguous();
@@ -228,7 +274,7 @@ void PluginDevice::run_native(const Op& op, const KernelArgs& args) {
     if (strided) in = packed;
     OpCall call(op.name, in, args.out, args.attrs, *memory_);
     if (args.workspace != nullptr) {
-      call.set_workspace(memory_->locate(args.workspace), answer.support.workspace_bytes);
+      call.set_workspace(memory_->locate(args.workspace), answer->support.workspace_bytes);
     }
     return give(op.name, call);
   }
@@ -245,6 +291,14 @@ void PluginDevice::give(const std::string& op, const OpCall& call) {
   call_plugin(op, table_.name, [&](yiti_message* message) {
     return table_.stream_synchronise(device_, nullptr, message);
   });
+}
+
+void PluginDevice::run_composed(const Op& op, const KernelArgs& args) {
+  refuse_in_recording("an op that runs as simpler ones");
+  const std::vector<Tensor> out = op.reference(args.in, args.attrs);
+  for (size_t i = 0; i < args.out.size(); ++i) {
+    if (args.out[i].defined()) copy_elements(args.out[i].raw(), out[i]);
+  }
 }
 
 void PluginDevice::run_on_host(const Op& op, const KernelArgs& args) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <map>
 #include <memory>
 #include <shared_mutex>
 #include <thread>
@@ -62,22 +63,28 @@ class PluginDevice final : public Device {
   }
 
  private:
-  // The two ways in which an op runs.
+  // The two ways in which an op runs that is not made of others.
   struct Kernels {
     Kernel native, on_host;
   };
   struct Support {
     yiti_status status;
-    yiti_message reason;
+    std::string reason;
     yiti_op_support support;
+    std::string parts;  // of an op that the device lacks, the ones by which it runs it
   };
 
   class Graph;
 
   void refuse_in_recording(std::string_view what);
-  Support support_of(const std::string& op, std::span<const Tensor> in, const Attrs& attrs) const;
+  // What the device says of these dtypes, shapes and attributes, which it is asked once.
+  std::shared_ptr<const Support> support_of(const std::string& op, std::span<const Tensor> in,
+                                            const Attrs& attrs, const Op* composite = nullptr);
+  std::string native_parts(const Op& op, std::span<const Tensor> in, const Attrs& attrs);
   const Kernels& kernels_of(const Op& op);
+  const Kernel& composed_kernel(const Op& op, const std::string& parts);
   void run_native(const Op& op, const KernelArgs& args);
+  void run_composed(const Op& op, const KernelArgs& args);
   void run_on_host(const Op& op, const KernelArgs& args);
   void give(const std::string& op, const OpCall& call);
   std::string where_of_failure() const;
@@ -94,6 +101,8 @@ class PluginDevice final : public Device {
   bool recordable_ = true;  // of the work that is being recorded
   std::mutex mutex_;
   std::unordered_map<const Op*, std::unique_ptr<Kernels>> kernels_;
+  std::map<std::pair<const Op*, std::string>, Kernel> composed_;  // by the names of parts
+  std::unordered_map<std::string, std::shared_ptr<const Support>> answers_;  // by question_of
   std::atomic<const std::string*> last_op_{nullptr};  // names live in op declarations
   std::atomic<int64_t> ops_{0}, host_ops_{0}, host_op_bytes_{0}, to_device_{0}, to_host_{0};
 };

@@ -272,8 +272,9 @@ typedef struct yiti_device_plugin {
   yiti_status (*event_synchronise)(yiti_device*, yiti_event*, yiti_message*);
 
   /* Whether run_op takes this call: YITI_STATUS_OK, or YITI_STATUS_UNIMPLEMENTED with the reason.
-   * Asked often: it must be quick. A session asks once, at the largest sizes of a program; the op
-   * must then run at all smaller sizes of the axes that its declaration leaves open to rows. */
+   * The host keeps the answer for these dtypes, shapes and attributes. A session asks at the
+   * largest sizes of a program; the op must then run at all smaller sizes of the axes that its
+   * declaration leaves open to rows. */
   yiti_status (*supports_op)(yiti_device*, const yiti_op_call*, yiti_op_support*, yiti_message*);
   /* Gives the op to the stream and does not wait. A number that is out of range in a tensor (an id,
    * a label, a position) must not touch memory outside the operands; it may be reported by the

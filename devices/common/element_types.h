@@ -1,7 +1,7 @@
 // How kernels call the types of elements, in build options.
 #pragma once
 
-#include "devices/common/operands.h"
+#include "devices/common/backend.h"
 
 namespace yiti::devices {
 
@@ -28,8 +28,8 @@ inline const char* number_type(const Operand& x) {
 }
 
 /// Options of kernels for numbers: their type T, and FLOATS for f32.
-inline std::string number_options(const Operand& x) {
-  return fmt::format("-DT={}{}", number_type(x), x.is_f32() ? " -DFLOATS" : "");
+inline BuildOptions number_options(const Operand& x) {
+  return BuildOptions().define("-DT=", number_type(x)).add(x.is_f32() ? "-DFLOATS" : "");
 }
 
 /// Of ids, labels and places.

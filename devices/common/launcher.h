@@ -75,15 +75,16 @@ class Launcher {
   /// One group a row.
   template <class... A>
   void rows(const KernelId& id, int64_t count, const A&... values) {
+    const size_t lanes = backend_.row_group(id.file);
+    KernelId sized = id;
+    if (lanes != kGroup) sized.options.define("-DGROUP=", static_cast<int64_t>(lanes));
+    groups(sized, count, lanes, values...);
+  }
+  /// That many groups of `lanes` work-items.
+  template <class... A>
+  void groups(const KernelId& id, int64_t count, size_t lanes, const A&... values) {
     if (count == 0) return;
-    const size_t group = backend_.row_group(id.file);
-    const Extent global = {static_cast<size_t>(count) * group, 1, 1}, local = {group, 1, 1};
-    if (group == kGroup) {
-      launch(id, global, local, values...);
-    } else {
-      const std::string options = fmt::format("{} -DGROUP={}", id.options, group);
-      launch({id.file, id.name, options}, global, local, values...);
-    }
+    launch(id, {static_cast<size_t>(count) * lanes, 1, 1}, {lanes, 1, 1}, values...);
   }
   template <class... A>
   void launch(const KernelId& id, const Extent& global, const Extent& local, const A&... values) {

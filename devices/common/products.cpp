@@ -6,7 +6,9 @@ namespace yiti::devices {
 namespace {
 
 constexpr int64_t kBlock = 32;
-constexpr size_t kLeaves = 8;  // LEAVES of both kernels
+constexpr size_t kLeaves = 8;     // LEAVES in kernels/products.cl
+constexpr int64_t kTileRows = 8;  // of activations that meet a block of a weight at once
+constexpr size_t kColumns = 16;   // COLUMNS in kernels/quantised.cl
 
 size_t ceil_div(int64_t n, int64_t by) { return static_cast<size_t>((n + by - 1) / by); }
 
@@ -40,9 +42,9 @@ FloatMatrix as_rows(const Operand& x) {
 
 void multiply(Launcher& run, const FloatMatrix& a, const FloatMatrix& b, const Place& c,
               const ProductOptions& options) {
-  constexpr int64_t kRows = 8, kColumns = 32;  // of a tile in kernels/products.cl
+  constexpr int64_t kRows = 8, kWidth = 32;  // of a tile in kernels/products.cl
   const int64_t m = a.rows, n = b.columns, k = a.columns;
-  const std::string type = factor_options(b.dtype);
+  const char* type = factor_options(b.dtype);
   require(!options.bias || options.bias.is_f32(), "takes an f32 bias");
   if (m == 0 || n == 0) return;
   const int64_t leaf = leaf_elements(k);
@@ -52,39 +54,51 @@ void multiply(Launcher& run, const FloatMatrix& a, const FloatMatrix& b, const P
   const Place tiles = run.take_floats(packed);
   run.each({"products", "pack_rows", type}, packed, floats(a.place), a.row_step, a.column_step, m,
            k, floats(tiles));
-  run.launch({"products", "multiply", type}, {ceil_div(n, kColumns) * 8, kLeaves, row_tiles},
+  run.launch({"products", "multiply", type}, {ceil_div(n, kWidth) * 8, kLeaves, row_tiles},
              {8, kLeaves, 1}, floats(tiles), Pointer{b.place, element_bytes(b.dtype)}, b.row_step,
              b.column_step, pointer(options.bias), options.bias ? 1 : 0, floats(c),
              options.accumulates ? 1 : 0, m, n, k, leaf);
 }
 
-std::string quantised_options(uint32_t dtype, int64_t rows, const char* index) {
-  const char* type = dtype == YITI_DTYPE_Q4_0 ? "Q4_0" : dtype == YITI_DTYPE_Q4_1 ? "Q4_1" : "Q8_0";
-  return fmt::format("-D{} -DROWS={} -DINDEX={}", type, rows, index);
+BuildOptions quantised_options(uint32_t dtype, int64_t rows, const char* index) {
+  const char* type = dtype == YITI_DTYPE_Q4_0   ? "-DQ4_0"
+                     : dtype == YITI_DTYPE_Q4_1 ? "-DQ4_1"
+                                                : "-DQ8_0";
+  return BuildOptions(type).define("-DROWS=", rows).define("-DINDEX=", index);
 }
 
 QuantisedRows::QuantisedRows(Launcher& run, const Place& x, int64_t rows, int64_t columns)
-    : rows_(rows),
-      blocks_(columns / kBlock),
-      codes_(run.take(rows * columns)),
-      scales_(run.take(rows * blocks_ * 8)) {
-  run.each({"quantised", "quantise_rows", quantised_options(YITI_DTYPE_Q8_0)}, rows_ * blocks_,
-           floats(x), Pointer{codes_, 1}, Pointer{scales_, 8});
+    : rows_(rows), blocks_(columns / kBlock) {
+  if (run.backend().multiplies_codes()) {
+    values_ = run.take(rows * columns);
+    scales_ = run.take(rows * blocks_ * 8);
+    run.each({"quantised", "quantise_rows", quantised_options(YITI_DTYPE_Q8_0)}, rows_ * blocks_,
+             floats(x), Pointer{values_, 1}, Pointer{scales_, 8});
+  } else {
+    // With rows that are missing in the last tile.
+    values_ =
+        run.take_floats(static_cast<int64_t>(ceil_div(rows, kTileRows)) * kTileRows * columns);
+    run.each({"quantised", "round_rows", quantised_options(YITI_DTYPE_Q8_0)}, rows_ * blocks_,
+             floats(x), floats(values_));
+  }
 }
 
 void QuantisedRows::multiply(Launcher& run, const Operand& weight, const Operand& bias,
                              const Place& y) const {
   const int64_t n = weight.dim(0);
   if (rows_ == 0 || n == 0) return;
-  const int64_t tile = rows_ == 1 ? 1 : 8;
-  const int64_t leaf = leaf_elements(blocks_ * kBlock) / kBlock;
   require(!bias || bias.is_f32(), "takes an f32 bias");
-  const CodeProductCall call{codes_, scales_, weight, bias, y, rows_, blocks_, leaf};
-  if (run.backend().multiply(run, call)) return;
-  run.launch({"quantised", "multiply_codes", quantised_options(weight.dtype(), tile)},
-             {ceil_div(n, 8) * 8, kLeaves, ceil_div(rows_, tile)}, {8, kLeaves, 1},
-             Pointer{codes_, 1}, Pointer{scales_, 8}, pointer(weight), pointer(bias), bias ? 1 : 0,
-             floats(y), rows_, n, blocks_, leaf);
+  if (run.backend().multiplies_codes()) {
+    const int64_t leaf = leaf_elements(blocks_ * kBlock) / kBlock;
+    run.backend().multiply(
+        run, CodeProductCall{values_, scales_, weight, bias, y, rows_, blocks_, leaf});
+    return;
+  }
+  const int64_t tile = rows_ == 1 ? 1 : kTileRows;
+  run.launch({"quantised", "multiply_blocks", quantised_options(weight.dtype(), tile)},
+             {ceil_div(n, kColumns) * kColumns, ceil_div(rows_, tile), 1}, {kColumns, 1, 1},
+             floats(values_), pointer(weight), pointer(bias), bias ? 1 : 0, floats(y), rows_, n,
+             blocks_);
 }
 
 FloatMatrix float_weight(Launcher& run, const Operand& weight) {

@@ -47,7 +47,7 @@ struct CodeProductCall {
 void multiply(Launcher& run, const FloatMatrix& a, const FloatMatrix& b, const Place& c,
               const ProductOptions& options = {});
 
-/// Activations [M, K] as codes, to meet any number of quantised weights.
+/// Activations [M, K] rounded to 8-bit codes in blocks, to meet any number of quantised weights.
 class QuantisedRows {
  public:
   QuantisedRows(Launcher& run, const Place& x, int64_t rows, int64_t columns);
@@ -56,7 +56,7 @@ class QuantisedRows {
 
  private:
   int64_t rows_, blocks_;
-  Place codes_, scales_;
+  Place values_, scales_;  // codes and scales, or floats
 };
 
 /// Y = X · weightᵀ + bias as the op linear defines it: X [rows, K] is f32.
@@ -65,6 +65,6 @@ void linear(Launcher& run, const Place& x, int64_t rows, const Operand& weight, 
 /// A weight as floats: itself, or dequantised in the workspace.
 FloatMatrix float_weight(Launcher& run, const Operand& weight);
 /// Build options of kernels/quantised.cl for a dtype, rows of activations and type of ids.
-std::string quantised_options(uint32_t dtype, int64_t rows = 1, const char* index = "int");
+BuildOptions quantised_options(uint32_t dtype, int64_t rows = 1, const char* index = "int");
 
 }  // namespace yiti::devices

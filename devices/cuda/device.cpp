@@ -91,11 +91,10 @@ cudaLibrary_t yiti_device::library(const char* file, const std::string& options)
 
 cudaKernel_t yiti_device::kernel(const yiti::devices::KernelId& id) {
   const std::lock_guard lock(mutex_);
-  const std::string key = fmt::format("{} {} {}", id.file, id.name, id.options);
-  if (const auto found = kernels_.find(key); found != kernels_.end()) return found->second;
+  if (const cudaKernel_t* found = kernels_.find(id)) return *found;
   cudaKernel_t kernel = nullptr;
-  check(cudaLibraryGetKernel(&kernel, library(id.file, id.options), id.name), id.name);
-  return kernels_[key] = kernel;
+  check(cudaLibraryGetKernel(&kernel, library(id.file, id.options.text()), id.name), id.name);
+  return kernels_.add(id, kernel);
 }
 
 void yiti_device::add_stream(yiti_stream* stream) {

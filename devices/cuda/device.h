@@ -6,8 +6,8 @@
 #include <set>
 #include <string>
 
-#include "devices/common/backend.h"
 #include "devices/common/handle.h"
+#include "devices/common/kernel_cache.h"
 #include "devices/cuda/blas.h"
 #include "devices/cuda/code_cache.h"
 #include "devices/cuda/compiler.h"
@@ -101,7 +101,7 @@ struct yiti_device {
   std::string blas_problem_;
   std::unique_ptr<yiti::devices::cuda::Blas> blas_;
   std::map<std::string, yiti::devices::cuda::Library> libraries_;
-  std::map<std::string, cudaKernel_t> kernels_;
+  yiti::devices::KernelCache<cudaKernel_t> kernels_;
 };
 
 namespace yiti::devices::cuda {

@@ -32,9 +32,11 @@ bool lie_on_vectors(const Pointer& k, const Pointer& v) {
   return lies(k) && lies(v);
 }
 
-std::string options_of(const Operand& q, const char* kept, const Pointer& k, const Pointer& v) {
-  return fmt::format("-DHEAD_DIM={} -DKEPT_AS={} -DVECTORS={}", q.dim(2), kept,
-                     lie_on_vectors(k, v) ? "true" : "false");
+BuildOptions options_of(const Operand& q, const char* kept, const Pointer& k, const Pointer& v) {
+  return BuildOptions()
+      .define("-DHEAD_DIM=", q.dim(2))
+      .define("-DKEPT_AS=", kept)
+      .define("-DVECTORS=", lie_on_vectors(k, v) ? "true" : "false");
 }
 
 const char* kind_of_rows(uint32_t kept) {
@@ -56,9 +58,8 @@ bool attend(Launcher& run, const RowAttentionCall& call) {
   const Operand &q = call.q, &k = call.k;
   if (q.dim(2) > kMaxHeadDim) return false;
   const Tiles tiles(q, k.dim(1), 1);
-  const std::string options =
-      fmt::format("{} -DINDEX={}", options_of(q, kind_of_rows(call.kept), call.keys, call.values),
-                  index_type(call.positions));
+  const BuildOptions options = options_of(q, kind_of_rows(call.kept), call.keys, call.values)
+                                   .define("-DINDEX=", index_type(call.positions));
   run.launch({"tile_attention", "tile_attention", options}, tiles.global, tiles.local, pointer(q),
              call.keys, call.values, call.key_scales, call.value_scales, pointer(call.positions),
              pointer(call.out), pointer(call.lse), call.lse ? 1 : 0, q.dim(0), q.dim(1), k.dim(1),
@@ -71,8 +72,8 @@ bool attend(Launcher& run, const PagedAttentionCall& call) {
   if (q.dim(2) > kMaxHeadDim) return false;
   const Pointer k_pool = pointer(call.k_pool), v_pool = pointer(call.v_pool);
   const Tiles tiles(q, call.k_pool.dim(1), call.splits);
-  const std::string options =
-      options_of(q, kind_of_pool(call.k_pool.dtype()), k_pool, v_pool) + " -DPAGED";
+  const BuildOptions options =
+      options_of(q, kind_of_pool(call.k_pool.dtype()), k_pool, v_pool).add("-DPAGED");
   run.launch({"tile_attention", "tile_attention_paged", options}, tiles.global, tiles.local,
              pointer(q), k_pool, v_pool, pointer(tables), pointer(call.sequence),
              pointer(call.positions), call.out, call.splits, q.dim(0), q.dim(1), call.k_pool.dim(1),

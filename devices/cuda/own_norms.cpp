@@ -12,8 +12,9 @@ bool normalise(Launcher& run, const RmsNormCall& call) {
     lie_on_vectors = lie_on_vectors && pointer(*x).place.offset % 16 == 0;
   }
   if (rows == 0) return true;
-  const std::string options =
-      fmt::format("-DPARTS={} -DVECTORS={}", parts, lie_on_vectors ? "true" : "false");
+  const BuildOptions options = BuildOptions()
+                                   .define("-DPARTS=", parts)
+                                   .define("-DVECTORS=", lie_on_vectors ? "true" : "false");
   run.launch({"wide_norms", "wide_rms_norm", options}, {static_cast<size_t>(rows) * 256, 1, 1},
              {256, 1, 1}, pointer(call.x), pointer(call.other), pointer(call.weight),
              pointer(call.sum), pointer(call.y), pointer(call.rstd), call.eps, call.other ? 1 : 0,

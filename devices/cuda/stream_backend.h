@@ -28,6 +28,7 @@ class StreamBackend final : public Backend {
   void clear(const Place& target, int64_t bytes) override;
   bool multiply(Launcher& run, const FloatProductCall& call) override;
   bool multiply(Launcher& run, const CodeProductCall& call) override;
+  bool multiplies_codes() const override { return true; }
   bool attend(Launcher& run, const RowAttentionCall& call) override {
     return cuda::attend(run, call);
   }

@@ -41,13 +41,13 @@ inline long walk_to(const Walk *walk, long index) {
   return at;
 }
 
-// Joins all lanes' x two by two, a with b, as a tree whose shape never changes.
-#define GROUP_TREE(name, T, joined)                                       \
+// Joins x of all `lanes` two by two, a with b, as a tree whose shape never changes.
+#define GROUP_TREE(name, T, lanes, joined)                                \
   inline T name(T x, __local T *room) {                                   \
     const int lane = get_local_id(0);                                     \
     room[lane] = x;                                                       \
     barrier(CLK_LOCAL_MEM_FENCE);                                         \
-    for (int half_size = GROUP / 2; half_size > 0; half_size /= 2) {      \
+    for (int half_size = lanes / 2; half_size > 0; half_size /= 2) {      \
       if (lane < half_size) {                                             \
         const T a = room[lane], b = room[lane + half_size];               \
         room[lane] = joined;                                              \
@@ -62,8 +62,8 @@ inline long walk_to(const Walk *walk, long index) {
 // The larger one; NaN if either is.
 inline float larger_of(float a, float b) { return a > b || a != a ? a : b; }
 
-GROUP_TREE(group_sum, float, a + b)
-GROUP_TREE(group_max, float, larger_of(a, b))
+GROUP_TREE(group_sum, float, GROUP, a + b)
+GROUP_TREE(group_max, float, GROUP, larger_of(a, b))
 
 // A row of `width` elements for each group: x moved to it, and a lane's elements of it.
 #define ROW(x) x += x##_at + (long)get_group_id(0) * width
@@ -76,23 +76,31 @@ inline float row_top(__global const float *x, long width, __local float *room) {
 }
 
 // e^x within 2 ulp by plain IEEE operations, so that every compiler gives the same bits: 0 below
-// -87.3, infinity above 88.72. Cody-Waite reduction to |r| <= ln(2)/2, then a polynomial.
-inline float exp_of(float x) {
-  const float n = rint(fmin(88.72f, fmax(-87.3f, x)) * 1.44269504088896341f);
-  float r = fma(-n, 0.693359375f, fmin(88.72f, fmax(-87.3f, x)));
-  r = fma(-n, -2.12194440e-4f, r);
-  float p = 1.9875691500e-4f;
-  p = fma(p, r, 1.3981999507e-3f);
-  p = fma(p, r, 8.3334519073e-3f);
-  p = fma(p, r, 4.1665795894e-2f);
-  p = fma(p, r, 1.6666665459e-1f);
-  p = fma(p, r, 5.0000001201e-1f);
-  p = fma(p * r, r, r + 1.0f);
-  // 2^n in two steps, since n may be 128.
-  const int whole = (int)n, part = whole / 2;
-  const float y = p * as_float((part + 127) << 23) * as_float((whole - part + 127) << 23);
-  return x != x ? x : x < -87.3f ? 0.0f : x > 88.72f ? INFINITY : y;
-}
+// -87.3, infinity above 88.72. Cody-Waite reduction to |r| <= ln(2)/2, then a polynomial. Adding and
+// taking off 1.5 * 2^23 rounds to the nearest integer.
+#define EXPONENTIAL(name, T, I, convert_I, as_T)                        \
+  inline T name(T x) {                                                  \
+    const T low = x < (T)(-87.3f) ? (T)(-87.3f) : x;                    \
+    const T kept = low > (T)(88.72f) ? (T)(88.72f) : low;               \
+    const T n = fma(kept, (T)(1.44269504088896341f), (T)(12582912.0f)) - (T)(12582912.0f); \
+    T r = fma(-n, (T)(0.693359375f), kept);                             \
+    r = fma(-n, (T)(-2.12194440e-4f), r);                               \
+    T p = fma((T)(1.9875691500e-4f), r, (T)(1.3981999507e-3f));         \
+    p = fma(p, r, (T)(8.3334519073e-3f));                               \
+    p = fma(p, r, (T)(4.1665795894e-2f));                               \
+    p = fma(p, r, (T)(1.6666665459e-1f));                               \
+    p = fma(p, r, (T)(5.0000001201e-1f));                               \
+    p = fma(p * r, r, r + (T)(1.0f));                                   \
+    /* 2^n in two steps, since n may be 128. */                         \
+    const I whole = convert_I(n), part = whole >> 1;                    \
+    const T y = p * as_T((part + 127) << 23) * as_T((whole - part + 127) << 23); \
+    return x != x ? x : x < (T)(-87.3f) ? (T)(0.0f) : x > (T)(88.72f) ? (T)(INFINITY) : y; \
+  }
+
+EXPONENTIAL(exp_of, float, int, (int), as_float)
+#ifdef __OPENCL_VERSION__
+EXPONENTIAL(exp_of_16, float16, int16, convert_int16, as_float16)
+#endif
 
 inline float sigmoid_of(float x) { return 1.0f / (1.0f + exp_of(-x)); }
 

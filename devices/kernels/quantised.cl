@@ -1,13 +1,11 @@
-// Products of quantised weights [N, K] with rows of activations, which become 8-bit codes in blocks
-// of 32 with scale = largest magnitude / 127. A block's product is an exact integer, scaled by
-// weight and activation scale; Q4_1's minimum meets the sum of the block's rounded activations. An
-// element of the result is one chain over the blocks of each leaf, and leaves are added in order: its
-// bits depend neither on how many rows there are nor on tiles.
+// Products of quantised weights [N, K] with rows of activations, which are rounded to 8-bit codes in
+// blocks of 32 with scale = largest magnitude / 127. An element of the result is sixteen chains of fused
+// multiply-adds over the blocks, added as a tree: its bits depend neither on how many rows there are nor
+// on tiles.
 //
 // Built for one of Q4_0, Q4_1 and Q8_0, in GGUF's layout: row after row of blocks.
 #define BLOCK 32
-#define LEAVES 8
-#define COLUMNS 8
+#define COLUMNS 16
 
 #if defined(Q4_0)
 #define BYTES 18
@@ -20,12 +18,16 @@
 #define CODES 2
 #endif
 
-inline float block_scale(__global const uchar *block) {
-  return vload_half(0, (__global const half *)block);
+// A finite binary16 as a float: vload_half is slow where no instruction does it.
+inline float half_at(__global const uchar *p) {
+  const uint bits = p[0] | (uint)p[1] << 8, size = bits & 0x7fff;
+  const float normal = as_float((size << 13) + (112u << 23));
+  const float x = size < 0x400 ? (float)(int)size * 5.9604644775390625e-8f : normal;
+  return bits < 0x8000 ? x : -x;
 }
-inline float block_minimum(__global const uchar *block) {
-  return vload_half(1, (__global const half *)block);
-}
+
+inline float block_scale(__global const uchar *block) { return half_at(block); }
+inline float block_minimum(__global const uchar *block) { return half_at(block + 2); }
 
 // Elements 0 to 15 and 16 to 31 of a block, as codes.
 inline void block_codes(__global const uchar *block, short16 *low, short16 *high) {
@@ -43,17 +45,43 @@ inline void block_codes(__global const uchar *block, short16 *low, short16 *high
 #endif
 }
 
-// A product of codes is below 2^14 in size, two of them below 2^15.
-inline int dot_of(short16 w_low, short16 w_high, short16 x_low, short16 x_high) {
-  const short16 pairs = w_low * x_low + w_high * x_high;
-  const int8 eight = convert_int8(pairs.lo) + convert_int8(pairs.hi);
-  const int4 four = eight.lo + eight.hi;
-  const int2 two = four.lo + four.hi;
+// Elements of a block as floats, eight by eight.
+inline void block_floats(__global const uchar *block, float8 *w) {
+  short16 low, high;
+  block_codes(block, &low, &high);
+  const float scale = block_scale(block);
+#if defined(Q4_1)
+  const float minimum = block_minimum(block);
+#define SCALED_CODES(c) fma(convert_float8(c), (float8)(scale), (float8)(minimum))
+#else
+#define SCALED_CODES(c) (convert_float8(c) * (float8)(scale))
+#endif
+  w[0] = SCALED_CODES(low.lo);
+  w[1] = SCALED_CODES(low.hi);
+  w[2] = SCALED_CODES(high.lo);
+  w[3] = SCALED_CODES(high.hi);
+}
+
+inline float sum_of(float8 x) {
+  const float4 four = x.lo + x.hi;
+  const float2 two = four.lo + four.hi;
   return two.x + two.y;
 }
 
-// One block of activations a work-item: codes, and (scale, scale * sum of codes). What is not
-// finite gets NaN for its scale, so that all of its row's results are NaN.
+// Scale of a block of activations, and what makes codes of them. What is not finite gets NaN for its
+// scale, so that all of its row's results are NaN.
+inline float2 scales_of(__global const float *x) {
+  float top = 0.0f, probe = 0.0f;
+  for (int k = 0; k < BLOCK; ++k) {
+    top = fmax(top, fabs(x[k]));
+    probe += x[k] * 0.0f;
+  }
+  // Below 1e-35, 127 / top would overflow; such a block counts as zero.
+  const int counts = top > 1e-35f && probe == 0.0f;
+  return PAIR(counts ? top / 127.0f : probe, counts ? 127.0f / top : 0.0f);
+}
+
+// One block of activations a work-item: codes, and (scale, scale * sum of codes).
 __kernel void quantise_rows(IN(float, x), OUT(char, codes), OUT(float2, scales),
                             const long count) {
   const long i = get_global_id(0);
@@ -62,76 +90,65 @@ __kernel void quantise_rows(IN(float, x), OUT(char, codes), OUT(float2, scales),
   AT(scales);
   if (i >= count) return;
   x += i * BLOCK;
-  float top = 0.0f, probe = 0.0f;
-  for (int k = 0; k < BLOCK; ++k) {
-    top = fmax(top, fabs(x[k]));
-    probe += x[k] * 0.0f;
-  }
-  // Below 1e-35, 127 / top would overflow; such a block counts as zero.
-  const int counts = top > 1e-35f && probe == 0.0f;
-  const float inverse = counts ? 127.0f / top : 0.0f;
+  const float2 scale = scales_of(x);
   int sum = 0;
   for (int k = 0; k < BLOCK; ++k) {
-    const int code = counts ? (int)rint(x[k] * inverse) : 0;
+    const int code = scale.y == 0.0f ? 0 : (int)rint(x[k] * scale.y);
     codes[i * BLOCK + k] = (char)code;
     sum += code;
   }
-  const float scale = counts ? top / 127.0f : probe;
-  scales[i] = PAIR(scale, scale * (float)sum);
+  scales[i] = PAIR(scale.x, scale.x * (float)sum);
 }
 
-// Work-item (c, l) of a group: leaf l of one column, for ROWS rows of activations.
-__kernel GROUP_OF(COLUMNS, LEAVES, 1) void multiply_codes(
-    IN(char, codes), IN(float2, scales), IN(uchar, weight), IN(float, bias), const int has_bias,
-    OUT(float, y), const long m, const long n, const long blocks, const long leaf) {
-  SHARED float sums[LEAVES][COLUMNS][ROWS];
-  const int c = get_local_id(0), l = get_local_id(1);
-  const long column = get_global_id(0), row = get_global_id(2) * ROWS;
-  AT(codes);
-  AT(scales);
+// The same as floats: codes times scale.
+__kernel void round_rows(IN(float, x), OUT(float, rounded), const long count) {
+  const long i = get_global_id(0);
+  AT(x);
+  AT(rounded);
+  if (i >= count) return;
+  x += i * BLOCK;
+  rounded += i * BLOCK;
+  const float2 scale = scales_of(x);
+  for (int k = 0; k < BLOCK; ++k) {
+    rounded[k] = scale.x * (scale.y == 0.0f ? 1.0f : rint(x[k] * scale.y));
+  }
+}
+
+// One column a work-item, for ROWS rows of activations; rows that are missing are there to be read.
+__kernel GROUP_OF(COLUMNS, 1, 1) void multiply_blocks(IN(float, x), IN(uchar, weight),
+                                                      IN(float, bias), const int has_bias,
+                                                      OUT(float, y), const long m, const long n,
+                                                      const long blocks) {
+  const long column = get_global_id(0), row = get_global_id(1) * ROWS, width = blocks * BLOCK;
+  if (column >= n) return;
   AT(weight);
-  AT(y);
-  const long begin = min(blocks, l * leaf), end = min(blocks, begin + leaf);
-  __global const uchar *block = weight + (min(column, n - 1) * blocks + begin) * BYTES;
-  float chains[ROWS];
-  for (int r = 0; r < ROWS; ++r) chains[r] = 0.0f;
-  for (long b = begin; b < end; ++b, block += BYTES) {
-    short16 low, high;
-    block_codes(block, &low, &high);
-    const float scale = block_scale(block);
+  __global const uchar *block = weight + column * blocks * BYTES;
+  x += x_at + row * width;
+  y += y_at + row * n + column;
+  float8 first[ROWS], second[ROWS];
+#pragma unroll
+  for (int r = 0; r < ROWS; ++r) first[r] = second[r] = 0.0f;
+  for (long b = 0; b < blocks; ++b, block += BYTES, x += BLOCK) {
+    float8 w[4];
+    block_floats(block, w);
+#pragma unroll
     for (int r = 0; r < ROWS; ++r) {
-      const long at = min(row + r, m - 1) * blocks + b;
-      const short16 x_low = convert_short16(vload16(2 * at, codes));
-      const short16 x_high = convert_short16(vload16(2 * at + 1, codes));
-      const float2 s = scales[at];
-      chains[r] = fma((float)dot_of(low, high, x_low, x_high), scale * s.x, chains[r]);
-#if defined(Q4_1)
-      chains[r] = fma(block_minimum(block), s.y, chains[r]);
-#endif
+      __global const float *from = x + r * width;
+      first[r] = fma(w[1], vload8(1, from), fma(w[0], vload8(0, from), first[r]));
+      second[r] = fma(w[3], vload8(3, from), fma(w[2], vload8(2, from), second[r]));
     }
   }
-  for (int r = 0; r < ROWS; ++r) sums[l][c][r] = chains[r];
-  barrier(CLK_LOCAL_MEM_FENCE);
-  // Lane l adds up rows l, l + 8, …
-  const long leaves = max(1L, (blocks + leaf - 1) / leaf);
-  for (int r = l; r < ROWS && row + r < m && column < n; r += LEAVES) {
-    float total = sums[0][c][r];
-    for (long i = 1; i < leaves; ++i) total += sums[i][c][r];
-    y[(row + r) * n + column] = has_bias ? total + bias[bias_at + column] : total;
+  const float shift = has_bias ? bias[bias_at + column] : 0.0f;
+#pragma unroll
+  for (int r = 0; r < ROWS; ++r) {
+    if (row + r < m) y[r * n] = sum_of(first[r] + second[r]) + shift;
   }
 }
 
 inline void put_block(__global const uchar *block, __global float *y) {
-  short16 low, high;
-  block_codes(block, &low, &high);
-  float16 first = convert_float16(low) * block_scale(block);
-  float16 second = convert_float16(high) * block_scale(block);
-#if defined(Q4_1)
-  first += (float16)block_minimum(block);
-  second += (float16)block_minimum(block);
-#endif
-  vstore16(first, 0, y);
-  vstore16(second, 1, y);
+  float8 w[4];
+  block_floats(block, w);
+  for (int part = 0; part < 4; ++part) vstore8(w[part], part, y);
 }
 
 // One block of a matrix a work-item.

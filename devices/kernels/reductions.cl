@@ -126,7 +126,7 @@ __kernel ONE_GROUP void top_k(IN(T, in), OUT(T, values), OUT(long, places), cons
 #ifdef SQUARES
 #define CHUNK 4096
 
-GROUP_TREE(sum_of_doubles, double, a + b)
+GROUP_TREE(sum_of_doubles, double, GROUP, a + b)
 
 // The sum of squares of each chunk.
 __kernel ONE_GROUP void chunk_squares(IN(float, in), const long n, OUT(double, parts)) {

@@ -4,7 +4,7 @@ namespace yiti::devices::opencl {
 
 void QueueBackend::launch(const KernelId& id, const Extent& global, const Extent& local,
                           std::span<const Argument> arguments) {
-  const cl_kernel kernel = device_.kernel(id.file, id.name, id.options);
+  const cl_kernel kernel = device_.kernel(id);
   for (cl_uint i = 0; i < arguments.size(); ++i) {
     const Argument& argument = arguments[i];
     const cl_mem memory = argument.memory == nullptr ? nullptr : argument.memory->buffer.get();

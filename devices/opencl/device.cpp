@@ -11,7 +11,9 @@ yiti_device::yiti_device(cl_device_id id)
     : id_(id),
       has_doubles_(
           yiti::devices::opencl::device_text(id, CL_DEVICE_EXTENSIONS).find("cl_khr_fp64") !=
-          std::string::npos) {
+          std::string::npos),
+      is_cpu_((yiti::devices::opencl::device_value<cl_device_type>(id, CL_DEVICE_TYPE) &
+               CL_DEVICE_TYPE_CPU) != 0) {
   cl_int error = CL_SUCCESS;
   context_.reset(clCreateContext(nullptr, 1, &id_, nullptr, nullptr, &error));
   check(error, "clCreateContext");
@@ -58,13 +60,13 @@ cl_program yiti_device::program(const char* file, const std::string& options) {
   return found.get();
 }
 
-cl_kernel yiti_device::kernel(const char* file, const char* name, const std::string& options) {
-  yiti::devices::opencl::Kernel& found = kernels_[fmt::format("{} {} {}", file, name, options)];
-  if (found) return found.get();
+cl_kernel yiti_device::kernel(const yiti::devices::KernelId& id) {
+  if (const auto* found = kernels_.find(id)) return found->get();
   cl_int error = CL_SUCCESS;
-  found.reset(clCreateKernel(program(file, options), name, &error));
-  check(error, name);
-  return found.get();
+  yiti::devices::opencl::Kernel made(
+      clCreateKernel(program(id.file, id.options.text()), id.name, &error));
+  check(error, id.name);
+  return kernels_.add(id, std::move(made)).get();
 }
 
 namespace yiti::devices::opencl {

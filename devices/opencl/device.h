@@ -5,7 +5,7 @@
 #include <mutex>
 #include <string>
 
-#include "devices/common/backend.h"
+#include "devices/common/kernel_cache.h"
 #include "devices/opencl/cl_error.h"
 #include "devices/opencl/handles.h"
 
@@ -33,13 +33,14 @@ struct yiti_device {
   }
   yiti::devices::opencl::Queue make_queue() const;
   bool has_doubles() const { return has_doubles_; }
+  bool is_cpu() const { return is_cpu_; }
   /// One int: the number of the first op that met a value out of range, or 0.
   yiti_memory* fault() { return &fault_; }
 
   /// Held while a kernel gets its arguments and is enqueued: kernel objects are shared.
   std::mutex& mutex() { return mutex_; }
-  /// `name` from kernels/`file`.cl, built with `options` at its first use. With mutex() held.
-  cl_kernel kernel(const char* file, const char* name, const std::string& options);
+  /// Built at its first use. With mutex() held.
+  cl_kernel kernel(const yiti::devices::KernelId& id);
 
  private:
   cl_program program(const char* file, const std::string& options);
@@ -48,11 +49,11 @@ struct yiti_device {
   yiti::devices::opencl::Context context_;
   yiti::devices::opencl::Queue queue_;
   yiti_memory fault_;
-  bool has_doubles_;
+  bool has_doubles_, is_cpu_;
   std::string common_options_;
   std::mutex mutex_;
   std::map<std::string, yiti::devices::opencl::Program> programs_;
-  std::map<std::string, yiti::devices::opencl::Kernel> kernels_;
+  yiti::devices::KernelCache<yiti::devices::opencl::Kernel> kernels_;
 };
 
 namespace yiti::devices::opencl {
@@ -72,6 +73,7 @@ class QueueBackend final : public Backend {
   QueueBackend(yiti_device& device, cl_command_queue queue) : device_(device), queue_(queue) {}
 
   bool has_doubles() const override { return device_.has_doubles(); }
+  bool wide_vectors() const override { return device_.is_cpu(); }
   yiti_memory* fault() const override { return device_.fault(); }
   void launch(const KernelId& id, const Extent& global, const Extent& local,
               std::span<const Argument> arguments) override;

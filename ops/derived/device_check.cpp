@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "core/error.h"
+#include "core/plugin/composition.h"
 #include "ops/derived/cases.h"
 #include "ops/derived/comparison.h"
 #include "ops/linear/panels.h"
@@ -76,7 +77,9 @@ class Checker {
       result_.text = why;
       return result_;
     }
-    check_values(*kernel, c, op_.reference(copies(on_host.in), on_host.attrs));
+    // A fused op has the bits of its parts on the same device.
+    const Case& given = is_composite(op_) ? c : on_host;
+    check_values(*kernel, c, op_.reference(copies(given.in), given.attrs));
     if (!is_updating(op_)) {
       check_strides(c);
       if (options_.rows) check_rows(sample, dtype);

@@ -1,12 +1,15 @@
 // The loader, memory, counters and errors of devices that come as plug-ins.
 #include "core/plugin/device_plugin.h"
 
+#include <dlfcn.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "core/error.h"
+#include "ops/elementwise/binary.h"
 #include "ops/elementwise/operators.h"
 #include "ops/elementwise/unary.h"
+#include "ops/fused/add_rms_norm.h"
 #include "ops/linear/linear.h"
 #include "ops/optim/adamw.h"
 #include "tests/message_of.h"
@@ -15,7 +18,9 @@ namespace yiti {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::FloatNear;
 using ::testing::HasSubstr;
+using ::testing::Pointwise;
 
 DeviceOptions in_folder(const char* folder, DeviceFallback fallback = DeviceFallback::kCpu) {
   DeviceOptions options;
@@ -128,6 +133,30 @@ TEST(DevicePlugin, RunsOtherOpsOnTheCpuAndCountsTheCopies) {
   EXPECT_EQ(counters.host_op_bytes, 24);
   EXPECT_EQ(counters.bytes_to_device, 24);
   EXPECT_EQ(counters.bytes_to_host, 24);
+}
+
+TEST(DevicePlugin, RunsOpsThatAreMadeOfItsOwnOnTheDevice) {
+  const auto result = [](const DevicePtr& device) {
+    const auto [sum, normed] = ops::add_rms_norm(three(device), three(device), three(device), 1e-5);
+    return std::pair(sum.to_vector<float>(), normed.to_vector<float>());
+  };
+  const DevicePtr device = working(DeviceFallback::kRefuse);
+  EXPECT_EQ(result(device).first, result(make_cpu_device()).first);
+  EXPECT_THAT(result(device).second, Pointwise(FloatNear(1e-6f), result(make_cpu_device()).second));
+  EXPECT_EQ(counters_of(*device).ops, 4);
+  EXPECT_EQ(counters_of(*device).host_ops, 0);
+}
+
+TEST(DevicePlugin, IsAskedOnceForTheSameShapes) {
+  const DevicePtr device = open_device("asked", in_folder(YITI_BROKEN_DEVICES));
+  void* library = dlopen(YITI_BROKEN_DEVICES "/yiti_device_asked.so", RTLD_NOW);
+  const auto* asked = static_cast<const int*>(dlsym(library, "yiti_device_asked"));
+  ASSERT_NE(asked, nullptr);
+  for (int i = 0; i < 3; ++i) (void)(three(device) + three(device));
+  EXPECT_EQ(*asked, 1);
+  (void)ops::mul(three(device), three(device));
+  EXPECT_EQ(*asked, 2);
+  dlclose(library);
 }
 
 TEST(DevicePlugin, RefusesOtherOpsWhereAsked) {

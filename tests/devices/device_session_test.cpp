@@ -8,6 +8,7 @@
 #include "inference/session.h"
 #include "ops/elementwise/operators.h"
 #include "ops/elementwise/unary.h"
+#include "ops/fused/add_rms_norm.h"
 
 namespace yiti {
 namespace {
@@ -56,6 +57,17 @@ TEST(DeviceSession, ExplainsWhatRunsOnTheCpu) {
   EXPECT_THAT(with, HasSubstr("1 of 3 nodes run on the CPU"));
   EXPECT_THAT(squares(device("template", YITI_DEVICES), false).explain(),
               Not(HasSubstr("run on the CPU")));
+}
+
+TEST(DeviceSession, ExplainsWhatRunsAsSimplerOps) {
+  const DevicePtr on = device("template", YITI_DEVICES);
+  ProgramBuilder builder("sums", on);
+  const Tensor x = builder.input("x", {Dim{2}, Dim{kColumns}}, DType::kF32);
+  const Tensor weight = Tensor::full({kColumns}, 2, DType::kF32, on);
+  builder.output(ops::add_rms_norm(x, x, weight, 1e-5).normed);
+  const Session session(builder.finish());
+  EXPECT_THAT(session.explain(), HasSubstr("add_rms_norm: template as add, rms_norm"));
+  EXPECT_THAT(session.explain(), Not(HasSubstr("run on the CPU")));
 }
 
 TEST(DeviceSession, RecordsWhatRunsASecondTime) {

@@ -8,7 +8,7 @@
 namespace yiti::devices {
 namespace {
 
-std::string word_options(const Operand& x) { return fmt::format("-DT={}", word_type(x)); }
+BuildOptions word_options(const Operand& x) { return BuildOptions().define("-DT=", word_type(x)); }
 
 // The elements of `in` to `out`, from element `first` on.
 void copy_walk(Launcher& run, const Operand& in, const Walk& in_walk, const Operand& out,
@@ -94,16 +94,20 @@ bool is_float(uint32_t dtype) {
 }
 
 // What writes x: integers from floats are cut towards zero and limited to the range.
-std::string writer(uint32_t from, uint32_t to) {
+const char* writer(uint32_t from, uint32_t to) {
+  const bool cuts = is_float(from);
   switch (to) {
+    case YITI_DTYPE_F64: return "out[i]=(double)(x)";
     case YITI_DTYPE_F16: return "vstore_half_rte((float)(x),i,out)";
     case YITI_DTYPE_BF16: return "out[i]=to_bf16((float)(x))";
+    case YITI_DTYPE_I64: return cuts ? "out[i]=convert_long_sat_rtz(x)" : "out[i]=(long)(x)";
+    case YITI_DTYPE_I32: return cuts ? "out[i]=convert_int_sat_rtz(x)" : "out[i]=(int)(x)";
+    case YITI_DTYPE_I16: return cuts ? "out[i]=convert_short_sat_rtz(x)" : "out[i]=(short)(x)";
+    case YITI_DTYPE_I8: return cuts ? "out[i]=convert_char_sat_rtz(x)" : "out[i]=(char)(x)";
+    case YITI_DTYPE_U8: return cuts ? "out[i]=convert_uchar_sat_rtz(x)" : "out[i]=(uchar)(x)";
     case YITI_DTYPE_BOOL: return "out[i]=(x)!=0";
-    default: break;
+    default: return "out[i]=(float)(x)";
   }
-  const char* type = reader(to).type;
-  return is_float(from) && !is_float(to) ? fmt::format("out[i]=convert_{}_sat_rtz(x)", type)
-                                         : fmt::format("out[i]=({})(x)", type);
 }
 
 void cast(Launcher& run, const Call& call) {
@@ -112,9 +116,11 @@ void cast(Launcher& run, const Call& call) {
   const bool doubles = x.dtype() == YITI_DTYPE_F64 || wanted == YITI_DTYPE_F64;
   require(!doubles || run.backend().has_doubles(), "the device has no f64");
   const Reader from = reader(x.dtype());
-  const std::string options =
-      fmt::format("-DCONVERT -DFROM={} -DTO={} -DVALUE(i)={} -DPUT(i,x)={}", from.type,
-                  reader(wanted).type, from.value, writer(x.dtype(), wanted));
+  const BuildOptions options = BuildOptions("-DCONVERT")
+                                   .define("-DFROM=", from.type)
+                                   .define("-DTO=", reader(wanted).type)
+                                   .define("-DVALUE(i)=", from.value)
+                                   .define("-DPUT(i,x)=", writer(x.dtype(), wanted));
   run.each({"copies", "cast_each", options}, y.numel(), pointer(x), pointer(y));
 }
 

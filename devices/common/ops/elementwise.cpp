@@ -39,7 +39,7 @@ bool repeats(const Operand& x, const Operand& out) {
 
 void binary(Launcher& run, const Call& call) {
   const Operand a = call.in(0), b = call.in(1), y = call.out(0);
-  const std::string options = number_options(a);
+  const BuildOptions options = number_options(a);
   if (repeats(a, y) && repeats(b, y)) {
     const std::string name = kernel_name(call, "each");
     run.each({"elementwise", name.c_str(), options}, y.numel(), pointer(a), pointer(b), pointer(y),

@@ -6,8 +6,8 @@
 namespace yiti::devices {
 namespace {
 
-std::string options_of(const char* type, const Operand& index) {
-  return fmt::format("-DT={} -DINDEX={}", type, index_type(index));
+BuildOptions options_of(const char* type, const Operand& index) {
+  return BuildOptions().define("-DT=", type).define("-DINDEX=", index_type(index));
 }
 
 void embedding(Launcher& run, const Call& call) {
@@ -26,15 +26,15 @@ void embedding(Launcher& run, const Call& call) {
       : weight.dtype() == YITI_DTYPE_BF16 ? "-DWEIGHT=ushort -DVALUE(i)=from_bf16(weight[i])"
                                           : nullptr;
   require(reader != nullptr, "takes no weight of {}", dtype_name(weight.dtype()));
-  run.each({"gathers", "embed", fmt::format("{} -DINDEX={}", reader, index_type(ids))}, y.numel(),
-           pointer(ids), pointer(weight), pointer(y), rows, width, Launcher::kFault);
+  run.each({"gathers", "embed", BuildOptions(reader).define("-DINDEX=", index_type(ids))},
+           y.numel(), pointer(ids), pointer(weight), pointer(y), rows, width, Launcher::kFault);
 }
 
 // Rows of dy [N, ...] added to zeros [R, ...] by number: of embedding_backward and
 // index_select_backward.
 void add_rows(Launcher& run, const Call& call) {
   const Operand dy = call.in(0), index = call.in(1), out = call.out(0);
-  const std::string options = options_of(number_type(dy), index);
+  const BuildOptions options = options_of(number_type(dy), index);
   const int64_t width = out.numel(1, out.rank());
   run.clear(pointer(out).place, out.numel() * element_bytes(out.dtype()));
   run.each({"gathers", "add_rows", options}, width, pointer(dy), pointer(index), pointer(out),
@@ -58,7 +58,7 @@ void gather(Launcher& run, const Call& call) {
 void scatter_add(Launcher& run, const Call& call) {
   const Operand x = call.in(0), index = call.in(1), source = call.in(2), y = call.out(0);
   const int axis = call.axis("axis", x);
-  const std::string options = options_of(number_type(x), index);
+  const BuildOptions options = options_of(number_type(x), index);
   const int64_t inner = x.numel(axis + 1, x.rank());
   run.copy(pointer(y).place, pointer(x).place, x.numel() * element_bytes(x.dtype()));
   run.each({"gathers", "scatter_add", options}, x.numel(0, axis) * inner, pointer(index),
@@ -67,7 +67,7 @@ void scatter_add(Launcher& run, const Call& call) {
 
 void one_hot(Launcher& run, const Call& call) {
   const Operand index = call.in(0), y = call.out(0);
-  run.each({"gathers", "one_hot", fmt::format("-DINDEX={}", index_type(index))}, y.numel(),
+  run.each({"gathers", "one_hot", BuildOptions().define("-DINDEX=", index_type(index))}, y.numel(),
            pointer(index), pointer(y), call.integer("size"), Launcher::kFault);
 }
 

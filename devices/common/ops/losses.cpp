@@ -8,8 +8,8 @@
 namespace yiti::devices {
 namespace {
 
-std::string label_options(const Operand& labels) {
-  return fmt::format("-DLABEL={}", index_type(labels));
+BuildOptions label_options(const Operand& labels) {
+  return BuildOptions().define("-DLABEL=", index_type(labels));
 }
 
 // Some rows of logits, the first of which has label `first`.

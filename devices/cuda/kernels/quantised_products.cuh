@@ -1,6 +1,6 @@
 // Products of weights in 4 or 8 bits with rows of 8-bit codes, on tensor cores: one mma gives exact
-// sums over a block of 32, which is what is scaled. So every element has the bits of multiply_codes in
-// quantised.cl: a chain over the blocks of each leaf, and leaves added in order.
+// sums over a block of 32, which is what is scaled. So an element is a chain over the
+// blocks of each leaf, and leaves are added in order: the bits do not depend on tiles.
 #pragma once
 
 #include "devices/cuda/kernels/tiles.cuh"

@@ -77,7 +77,7 @@ struct CodeCase {
     return to_float(Half{static_cast<uint16_t>(at[0] | at[1] << 8)});
   }
 
-  // As multiply_codes in quantised.cl.
+  // A chain over the blocks of each leaf, and leaves added in order.
   float expected(int64_t row, int64_t column) const {
     float total = 0;
     for (int64_t first = 0; first < blocks; first += leaf) {
@@ -120,7 +120,7 @@ class CudaCodeProducts : public testing::Test {};
 using Formats = testing::Types<Q4_0, Q4_1, Q8_0>;
 TYPED_TEST_SUITE(CudaCodeProducts, Formats);
 
-TYPED_TEST(CudaCodeProducts, OfManyRowsHaveTheBitsOfTheSharedKernel) {
+TYPED_TEST(CudaCodeProducts, OfManyRowsAddBlocksInOrder) {
   for (const bool has_bias : {false, true}) {
     const CodeCase<TypeParam> c(67, 83, 18, 4, has_bias);
     std::vector<float> y = room_for(c.rows * c.columns);
@@ -200,7 +200,7 @@ struct FloatCase {
   }
 };
 
-TEST(CudaFloatProducts, OfManyRowsHaveTheBitsOfTheSharedKernel) {
+TEST(CudaFloatProducts, OfManyRowsAddBlocksInOrder) {
   for (const bool a_transposed : {false, true}) {
     for (const bool b_transposed : {false, true}) {
       const FloatCase c(70, 67, 300, 128, a_transposed, b_transposed, a_transposed);

@@ -43,7 +43,7 @@ class NotingBackend final : public devices::Backend {
       sizes.push_back(argument.value == nullptr ? sizeof(void*) : argument.bytes);
     }
     const auto known =
-        programs_[{id.file, id.options}].try_emplace(id.name, std::move(sizes)).first;
+        programs_[{id.file, id.options.text()}].try_emplace(id.name, std::move(sizes)).first;
     EXPECT_EQ(known->second.size(), arguments.size()) << id.name;
   }
   void copy(const devices::Place&, const devices::Place&, int64_t) override {}
