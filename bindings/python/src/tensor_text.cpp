@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "bindings/python/src/engine.h"
+#include "bindings/python/src/devices.h"
 
 namespace yiti::python {
 namespace {
@@ -34,7 +34,7 @@ std::string elements(const Tensor& x, int axis, int64_t offset) {
 }  // namespace
 
 std::string tensor_text(const Tensor& tensor) {
-  const Tensor x = tensor.detached();
+  const Tensor x = on_host(tensor.detached());
   const bool shown = x.has_storage() && !is_quantised(x.dtype());
   std::string text = "Tensor(" + (shown ? elements(x, 0, 0) : std::string("..."));
   if (!shown || x.numel() > kShown || x.numel() == 0) text += ", shape=" + x.shape().str();
