@@ -308,7 +308,7 @@ def look_at(result):
     """What a program does with what it got."""
     if isinstance(result, yiti.Tensor):
         repr(result), result.shape, result.dtype
-        if result.size < 2000 and result.dtype.is_floating:
+        if 0 < result.size < 2000 and result.dtype.is_floating:
             result.tolist()
         if result.requires_grad:
             result.sum().backward()

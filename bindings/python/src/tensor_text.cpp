@@ -36,7 +36,8 @@ std::string elements(const Tensor& x, int axis, int64_t offset) {
 std::string tensor_text(const Tensor& tensor) {
   const Tensor x = on_host(tensor.detached());
   const bool shown = x.has_storage() && !is_quantised(x.dtype());
-  std::string text = "Tensor(" + (shown ? elements(x, 0, 0) : std::string("..."));
+  std::string text = "Tensor(";
+  text += !shown ? "..." : x.numel() == 0 ? "[]" : elements(x, 0, 0);
   if (!shown || x.numel() > kShown || x.numel() == 0) text += ", shape=" + x.shape().str();
   text += fmt::format(", dtype={}", name(x.dtype()));
   if (tensor.trace()) text += ", requires_grad=True";
