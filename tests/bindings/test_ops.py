@@ -47,7 +47,6 @@ def test_arguments():
     (lambda x: x.reshape(7), ValueError, ""),
     (lambda x: yiti.embedding_backward(yiti.ones(1, 8, dtype="f64"), yiti.zeros(1, dtype="i32"),
                                        rows=2**62), ValueError, "more elements than fit"),
-    (lambda x: x.sum(2**64), ValueError, "out of its range"),
     (lambda x: yiti.Tensor.__new__(yiti.Tensor).requires_grad_(), TypeError, "was not made"),
     (lambda x: memoryview(yiti.Tensor.__new__(yiti.Tensor)), BufferError, "was not made"),
     (lambda x: yiti.checkpoint(lambda y: 3, x), TypeError, "gave is a int; wants a Tensor"),
