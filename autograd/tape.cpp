@@ -265,7 +265,8 @@ void Tape::run_node(Node node) {
   for (size_t i = 0; i < grads.size(); ++i) {
     if (!wanted[i]) continue;
     if (!grads[i].defined()) {
-      fail(Code::kInternal, node.name, "its gradient left out input {}", i);
+      fail(Code::kUnimplemented, node.name,
+           "has no gradient of its input {}, and one is wanted; detach it to go on without", i);
     }
     if (!(grads[i].shape() == node.in[i].shape())) {
       fail(Code::kInternal, node.name, "its gradient of input {} is {}; wants {}", i,

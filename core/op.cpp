@@ -122,6 +122,8 @@ std::vector<Tensor> compute(const Op& op, std::span<const Tensor> in, const Attr
       fail(Code::kUnimplemented, op.name, "no kernel on {} for these inputs: {}", device->kind(),
            why);
     }
+    // References count in doubles without looking at sizes: throws where theirs do not fit.
+    for (const Tensor& meta : metas) byte_size(Shape{meta.numel()}, DType::kF64);
     std::vector<Tensor> out = op.reference(in, attrs);
     for (size_t i = 0; i < out.size(); ++i) {
       if (op.outputs[i].saved && !save) out[i] = Tensor();

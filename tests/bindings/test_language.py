@@ -63,6 +63,59 @@ def test_logprobs_are_those_of_generation(tiny_chat):
     assert scores[len(ids) - 1:] == pytest.approx(made.logprobs[:len(made.tokens)], abs=1e-5)
 
 
+def test_forward_has_the_bits_of_a_session(tiny_chat):
+    ids = tiny_chat.tokenizer.encode("hello there, what is it?")
+    tokens = yiti.tensor(ids, dtype="int32")
+    scores = tiny_chat.forward(tokens[:-1]).log_softmax()
+    assert [scores[i, token].item() for i, token in enumerate(ids[1:])] == tiny_chat.logprobs(ids).tolist()
+    losses = tiny_chat.forward(tokens[:-1], labels=tokens[1:])
+    assert (losses + tiny_chat.logprobs(ids)).abs().max().item() < 1e-5
+    twice = tiny_chat.forward(yiti.concat(tokens, tokens), yiti.concat(*2 * [yiti.arange(len(ids))]))
+    assert twice[len(ids):].tolist() == twice[:len(ids)].tolist() == tiny_chat.forward(tokens).tolist()
+
+
+@pytest.mark.parametrize("adapter", [True, False])
+def test_a_training_loop_of_ones_own(adapter):
+    model = yiti.load(ROOT / "tests/data/tiny_chat", max_tokens=1024)
+    model = model.add_adapter(rank=4, seed=1) if adapter else model
+    before = model.generate("hello", max_tokens=8, temperature=0)
+    module = model.as_module()
+    assert all(("lora_" in name) == adapter for name in module.state_dict())
+    tokens = yiti.tensor(model.tokenizer.encode("hello there, what is it?"), dtype="int32")
+    optimizer = yiti.optim.AdamW(module.parameters(), lr=0.02)
+    losses = []
+    for _ in range(20):
+        loss = module(tokens[:-1], labels=tokens[1:]).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.5 * losses[0]
+    assert model.generate("hello", max_tokens=8, temperature=0) == before
+    assert module.publish() == model.version == 1
+    assert -model.logprobs(tokens.tolist()).mean().item() < losses[-1]
+    assert model.generate("hello", max_tokens=8, temperature=0).version == 1
+
+
+@pytest.mark.parametrize("call, error, text", [
+    (lambda m, t: m.forward(t.astype("float32")), ValueError, "tokens is [4] of f32"),
+    (lambda m, t: m.forward(t.reshape(2, 2)), ValueError, "tokens is [2, 2]"),
+    (lambda m, t: m.forward(t[:0]), ValueError, "no tokens"),
+    (lambda m, t: m.forward(t * 1000), (ValueError, IndexError), ""),
+    (lambda m, t: m.forward(t, positions=t[1:]), ValueError, "positions is [3]"),
+    (lambda m, t: m.forward(t, labels=t.astype("f32")), ValueError, "labels is [4] of f32"),
+    (lambda m, t: m.forward([1, 2]), TypeError, ""),
+    (lambda m, t: m.forward(t, parameters={"nothing": yiti.ones(1)}), LookupError, "nothing"),
+    (lambda m, t: m.publish({next(iter(m.trainable())): yiti.ones(1)}), ValueError, "wants ["),
+    (lambda m, t: m.trainable(["nothing"]), LookupError, "nothing"),
+    (lambda m, t: m.logprobs([1, 10**6]), (ValueError, IndexError), "token 1000000"),
+    (lambda m, t: m.logprobs([1, -1]), (ValueError, IndexError), "token -1")])
+def test_forward_rejects(tiny_chat, call, error, text):
+    with pytest.raises(error) as caught:
+        call(tiny_chat, yiti.arange(4, dtype="int32") + 1)
+    assert text in str(caught.value)
+
+
 def test_embedding(tiny_chat):
     mean, last = tiny_chat.embed("hello there"), tiny_chat.embed("hello there", pooling="last")
     assert mean.ndim == 1 and mean.shape == last.shape and mean.tolist() != last.tolist()

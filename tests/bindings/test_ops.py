@@ -45,6 +45,15 @@ def test_arguments():
     (lambda x: yiti.embedding(x, x), ValueError, "ids is f32; wants i32 or i64"),
     (lambda x: yiti.concat(5), TypeError, "parts is a int"),
     (lambda x: x.reshape(7), ValueError, ""),
+    (lambda x: yiti.embedding_backward(yiti.ones(1, 8, dtype="f64"), yiti.zeros(1, dtype="i32"),
+                                       rows=2**62), ValueError, "more elements than fit"),
+    (lambda x: yiti.Tensor.__new__(yiti.Tensor).requires_grad_(), TypeError, "was not made"),
+    (lambda x: memoryview(yiti.Tensor.__new__(yiti.Tensor)), BufferError, "was not made"),
+    (lambda x: yiti.checkpoint(lambda y: 3, x), TypeError, "gave is a int; wants a Tensor"),
+    (lambda x: yiti.vjp(lambda y: 3, x), TypeError, "gave is a int; wants a Tensor"),
+    (lambda x: yiti.arange("a"), TypeError, "start is a str; wants a number"),
+    (lambda x: yiti.arange(float("inf")), ValueError, "arange"),
+    (lambda x: yiti.tensor(2**63), ValueError, "out of its range"),
 ])
 def test_bad_arguments_name_what_is_wrong(call, error, text):
     with pytest.raises(error) as caught:

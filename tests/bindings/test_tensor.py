@@ -215,6 +215,7 @@ def test_repr():
     assert repr(yiti.tensor([[1.0, 2.5]])) == "Tensor([[1, 2.5]], dtype=f32)"
     assert "requires_grad=True" in repr(yiti.ones(1, requires_grad=True))
     assert len(repr(yiti.zeros(100, 100))) < 1000
+    assert repr(yiti.zeros(1000, 1000, 0)) == "Tensor([], shape=[1000, 1000, 0], dtype=f32)"
 
 
 def test_errors_are_of_yiti_and_built_in():

@@ -126,6 +126,31 @@ def base_model(folder, **options):
     return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **options)
 
 
+def random_adapter(base, folder):
+    """A model of peft with an adapter on all layers, which `folder` gets, too."""
+    torch.manual_seed(0)
+    tuned = get_peft_model(base, LoraConfig(r=4, lora_alpha=8, target_modules="all-linear",
+                                            init_lora_weights=False))
+    tuned.save_pretrained(folder)
+    return tuned
+
+
+def of_adapter(model):
+    """The parameters of peft's adapter under yiti's names."""
+    return {name.removeprefix("base_model.model.").replace(".default", ""): parameter
+            for name, parameter in model.named_parameters() if "lora_" in name}
+
+
+def compare_gradients(ours, wanted, bound):
+    """The greatest difference, as a part of the greatest gradient."""
+    parameters = dict(ours.named_parameters())
+    assert parameters.keys() == wanted.keys(), parameters.keys() ^ wanted.keys()
+    for name, parameter in parameters.items():
+        theirs = wanted[name].grad.numpy()
+        difference = np.abs(parameter.grad.numpy() - theirs).max()
+        assert difference <= bound * max(np.abs(theirs).max(), 1e-6), (name, difference)
+
+
 class LanguageModels(unittest.TestCase):
     def test_have_the_logits_of_transformers(self):
         for folder in sorted(TINY.iterdir()):
@@ -133,10 +158,46 @@ class LanguageModels(unittest.TestCase):
                 close(yiti.load(folder, max_tokens=256).logprobs(IDS),
                       logprobs_of(base_model(folder), IDS), 1e-4)
 
-    def test_smollm2_has_the_logits_of_transformers(self):
+    def test_have_the_gradients_of_transformers(self):
+        for folder in sorted(TINY.iterdir()):
+            with self.subTest(model=folder.name):
+                module = yiti.load(folder, max_tokens=256).as_module()
+                theirs = base_model(folder)
+                self.backward(module, theirs)
+                compare_gradients(module, dict(theirs.named_parameters()), 1e-5)
+
+    def test_have_the_gradients_of_peft(self):
+        for folder in sorted(TINY.iterdir()):
+            with self.subTest(model=folder.name), tempfile.TemporaryDirectory() as out:
+                theirs = random_adapter(base_model(folder), out)
+                self.backward(module := yiti.load(folder, out, max_tokens=256).as_module(), theirs)
+                compare_gradients(module, of_adapter(theirs), 1e-5)
+
+    def test_smollm2_has_the_gradients_of_peft(self):
+        path = self.smollm2()
+        with tempfile.TemporaryDirectory() as out:
+            theirs = random_adapter(base_model(os.path.dirname(path), gguf_file=os.path.basename(path)),
+                                    out)
+            model = yiti.load(path, out, exact_activations=True, kv="float32", max_tokens=256)
+            self.backward(module := model.as_module(), theirs)
+            compare_gradients(module, of_adapter(theirs), 1e-3)
+
+    def backward(self, ours, theirs):
+        ids = yiti.tensor(IDS, dtype="int32")
+        loss = yiti.nn.CrossEntropyLoss()(ours(ids[:-1]), ids[1:])
+        loss.backward()
+        wanted = theirs.eval()(torch.tensor([IDS]), labels=torch.tensor([IDS])).loss
+        wanted.backward()
+        close(loss, wanted, 1e-3)
+
+    def smollm2(self):
         path = os.environ.get("YITI_SMOLLM2")
         if not path or not os.path.exists(path):
             self.skipTest("YITI_SMOLLM2 names no model")
+        return path
+
+    def test_smollm2_has_the_logits_of_transformers(self):
+        path = self.smollm2()
         model = yiti.load(path, exact_activations=True, kv="float32", max_tokens=256)
         ids = model.tokenizer.encode("The capital of France is Paris.")
         base = base_model(os.path.dirname(path), gguf_file=os.path.basename(path))
@@ -144,11 +205,8 @@ class LanguageModels(unittest.TestCase):
 
     def test_take_adapters_of_peft(self):
         folder = TINY / "llama-gqa-tied"
-        torch.manual_seed(0)
-        tuned = get_peft_model(base_model(folder), LoraConfig(
-            r=4, lora_alpha=8, target_modules="all-linear", init_lora_weights=False))
         with tempfile.TemporaryDirectory() as out:
-            tuned.save_pretrained(out)
+            tuned = random_adapter(base_model(folder), out)
             ours = yiti.load(folder, adapter=out, max_tokens=256).logprobs(IDS)
         plain = yiti.load(folder, max_tokens=256).logprobs(IDS)
         self.assertGreater(abs(ours - plain).astype("float32").numpy().max(), 0.01)

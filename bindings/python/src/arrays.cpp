@@ -6,7 +6,7 @@
 #include <cstring>
 
 #include "bindings/python/src/convert.h"
-#include "bindings/python/src/engine.h"
+#include "bindings/python/src/devices.h"
 #include "ops/shape/cast.h"
 
 namespace yiti::python {
@@ -50,7 +50,7 @@ DType dtype_of_dlpack(nb::dlpack::dtype type) {
 
 template <class Array>
 nb::object make_array(const Tensor& tensor) {
-  const Tensor plain = tensor.detached();
+  const Tensor plain = on_host(tensor.detached());
   std::vector<size_t> sizes;
   for (const int64_t size : plain.shape()) sizes.push_back(static_cast<size_t>(size));
   const std::vector<int64_t> strides(plain.strides().begin(), plain.strides().end());
@@ -137,8 +137,12 @@ nb::object nested(const Tensor& tensor, int axis, int64_t offset) {
 
 std::optional<Tensor> import_array(nb::handle array, const DevicePtr& device) {
   if (!nb::ndarray_check(array)) return std::nullopt;
-  if (auto view = view_of<nb::ndarray<nb::device::cpu>>(array, device, false)) return view;
-  if (auto view = view_of<nb::ndarray<nb::ro, nb::device::cpu>>(array, device, true)) return view;
+  const DevicePtr host = device->host_accessible() ? device : device->host();
+  for (const bool read_only : {false, true}) {
+    const auto view = read_only ? view_of<nb::ndarray<nb::ro, nb::device::cpu>>(array, host, true)
+                                : view_of<nb::ndarray<nb::device::cpu>>(array, host, false);
+    if (view) return view->on(device);
+  }
   fail_type("the array is not in host memory, or of an element type that DLPack has not");
 }
 
@@ -152,7 +156,7 @@ nb::object to_dlpack(const Tensor& tensor) { return make_array_of<nb::array_api>
 nb::object to_list(const Tensor& tensor) {
   check(!is_quantised(tensor.dtype()), "tensor", "{} has no single elements; dequantise first",
         name(tensor.dtype()));
-  return nested(tensor, 0, 0);
+  return nested(on_host(tensor), 0, 0);
 }
 
 }  // namespace yiti::python

@@ -45,12 +45,12 @@ std::optional<Tensor> grad_of(const Tensor& tensor) {
 }
 
 Tensor checkpoint(const nb::object& f, const Tensor& x) {
-  if (mode().substitute || !resolved(x).trace()) return nb::cast<Tensor>(f(x));
+  if (mode().substitute || !resolved(x).trace()) return tensor_from(f(x), "what the function gave");
   const auto held = shared(f);
   const auto run = [held](const Tensor& input) {
     nb::gil_scoped_acquire gil;
     const ScopedMode recording(Mode{});
-    return nb::cast<Tensor>((*held)(input));
+    return tensor_from((*held)(input), "what the function gave");
   };
   return with_tape([&] { return tape().checkpoint(run, x); });
 }
@@ -66,7 +66,8 @@ std::vector<Tensor> tensors_from(nb::handle result, size_t wanted, const std::st
         nb::len(list), wanted);
   std::vector<Tensor> tensors;
   for (nb::handle item : list) {
-    tensors.push_back(item.is_none() ? Tensor() : nb::cast<Tensor>(item).detached());
+    tensors.push_back(item.is_none() ? Tensor()
+                                     : tensor_from(item, name + ": a gradient").detached());
   }
   return tensors;
 }
@@ -110,7 +111,7 @@ void add_autograd(nb::module_& module) {
       .def(
           "requires_grad_",
           [](nb::handle self, bool wanted) {
-            set_requires_grad(nb::cast<Tensor&>(self), wanted);
+            set_requires_grad(self_from(self), wanted);
             return nb::borrow(self);
           },
           nb::arg("wanted") = true,

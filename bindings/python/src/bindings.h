@@ -10,6 +10,7 @@ namespace nb = nanobind;
 void add_errors(nb::module_& module);
 void add_devices(nb::module_& module);
 void add_tensor(nb::module_& module);
+void add_moving(nb::module_& module);
 void add_creation(nb::module_& module);
 void add_ops(nb::module_& module);
 void add_autograd(nb::module_& module);
@@ -19,6 +20,7 @@ void add_session(nb::module_& module);
 void add_text(nb::module_& module);
 void add_data(nb::module_& module);
 void add_language(nb::module_& module);
+void add_language_forward(nb::module_& module);
 void add_fine_tune(nb::module_& module);
 void add_serving(nb::module_& module);
 

@@ -37,10 +37,14 @@ int refuse(const char* why) {
 
 int get_buffer(PyObject* self, Py_buffer* view, int flags) {
   view->obj = nullptr;
+  if (!nb::inst_ready(self)) return refuse("the tensor was not made: __init__ was not called");
   const auto& tensor = *nb::inst_ptr<Tensor>(self);
   const char* format = format_of(tensor.dtype());
   if (format == nullptr) return refuse("this dtype has no buffer format; cast it first");
   if (!tensor.has_storage()) return refuse("the tensor has no data");
+  if (!tensor.device()->host_accessible()) {
+    return refuse("the tensor is not in host memory; move it to the CPU first");
+  }
   const bool read_only = tensor.storage()->read_only();
   if (read_only && (flags & PyBUF_WRITABLE) != 0) return refuse("the tensor's memory is read-only");
   if ((flags & PyBUF_STRIDES) != PyBUF_STRIDES && !tensor.is_contiguous()) {

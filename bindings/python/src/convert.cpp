@@ -40,6 +40,31 @@ std::optional<DType> dtype_named(std::string_view wanted) {
 
 void fail_type(const std::string& message) { throw nb::type_error(message.c_str()); }
 
+void fail_value(nb::handle value, std::string_view what, std::string_view wanted) {
+  check(!PyLong_Check(value.ptr()) || wanted.find("int") == wanted.npos, what,
+        "{} is out of its range", nb::cast<std::string>(nb::repr(value)).substr(0, 40));
+  fail_type(fmt::format("{} is a {}; wants {}", what, class_name(value), wanted));
+}
+
+Tensor& self_from(nb::handle self) {
+  Tensor* tensor = nullptr;
+  if (!nb::try_cast(self, tensor)) fail_type("the tensor was not made: __init__ was not called");
+  return *tensor;
+}
+
+Tensor tensor_from(nb::handle value, std::string_view what) {
+  return value_from<Tensor>(value, what, "a Tensor");
+}
+
+double number_from(nb::handle value, std::string_view what) {
+  return value_from<double>(value, what, "a number");
+}
+
+std::string path_from(nb::handle value) {
+  return value_from<std::string>(nb::module_::import_("os").attr("fsdecode")(value), "path",
+                                 "a name in UTF-8");
+}
+
 std::string class_name(nb::handle value) {
   return nb::cast<std::string>(nb::handle(value.type()).attr("__name__"));
 }
@@ -72,7 +97,7 @@ std::vector<int64_t> ints_from(nb::handle value) {
       nb::try_cast(value, ints)) {
     return ints;
   }
-  fail_type("got a " + class_name(value) + "; wants an int or a sequence of ints");
+  fail_value(value, "the argument", "an int or a sequence of ints");
 }
 
 Shape shape_from(nb::handle value) {
@@ -129,7 +154,7 @@ template <class T>
 void AttrWriter::read(const char* name, T& value, const char* wanted) const {
   const std::optional<nb::object> given = find(name);
   if (given && !nb::try_cast(*given, value)) {
-    fail_type(fmt::format("{}: {} is a {}; wants {}", op_, name, class_name(*given), wanted));
+    fail_value(*given, fmt::format("{}: {}", op_, name), wanted);
   }
 }
 

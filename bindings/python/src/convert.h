@@ -16,9 +16,28 @@ namespace yiti::python {
 
 namespace nb = nanobind;
 
+[[noreturn]] void fail_type(const std::string& message);
+/// TypeError for a value of another type, InvalidArgumentError for an int above 64 bits.
+[[noreturn]] void fail_value(nb::handle value, std::string_view what, std::string_view wanted);
+std::string class_name(nb::handle value);
+
 /// From a yiti.DType, a name ("float32", "f32"), a Python type (float, int, bool) or a NumPy dtype.
 /// Throws TypeError.
 DType dtype_from(nb::handle value);
+
+/// A value of a type that nanobind knows. Throws TypeError: "`what` is a …; wants `wanted`".
+template <class T>
+T value_from(nb::handle value, std::string_view what, std::string_view wanted) {
+  T result{};
+  if (!nb::try_cast(value, result)) fail_value(value, what, wanted);
+  return result;
+}
+/// Of a method. Throws TypeError where a subclass did not call __init__.
+Tensor& self_from(nb::handle self);
+Tensor tensor_from(nb::handle value, std::string_view what);
+double number_from(nb::handle value, std::string_view what);
+/// From a str, bytes or os.PathLike.
+std::string path_from(nb::handle value);
 
 /// From an int or a sequence of ints.
 std::vector<int64_t> ints_from(nb::handle value);
@@ -58,8 +77,5 @@ class AttrWriter final : public AttrVisitor {
   std::string_view op_;
   std::vector<std::pair<std::string, nb::object>> values_;
 };
-
-[[noreturn]] void fail_type(const std::string& message);
-std::string class_name(nb::handle value);
 
 }  // namespace yiti::python

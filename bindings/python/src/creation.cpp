@@ -1,7 +1,6 @@
 // Functions that make tensors.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/optional.h>
-#include <nanobind/stl/shared_ptr.h>
 
 #include <atomic>
 #include <cmath>
@@ -9,6 +8,7 @@
 #include "bindings/python/src/arrays.h"
 #include "bindings/python/src/bindings.h"
 #include "bindings/python/src/convert.h"
+#include "bindings/python/src/devices.h"
 #include "bindings/python/src/engine.h"
 #include "core/random.h"
 #include "ops/shape/arange.h"
@@ -33,10 +33,8 @@ struct Made {
   }
 };
 
-Made made(nb::handle dtype, const std::optional<DevicePtr>& device, bool requires_grad,
-          DType otherwise = DType::kF32) {
-  return {dtype.is_none() ? otherwise : dtype_from(dtype), device ? *device : default_device(),
-          requires_grad};
+Made made(nb::handle dtype, nb::handle device, bool requires_grad, DType otherwise = DType::kF32) {
+  return {dtype.is_none() ? otherwise : dtype_from(dtype), device_from(device), requires_grad};
 }
 
 void collect(nb::handle value, Shape& shape, int depth, std::vector<double>& numbers,
@@ -65,26 +63,25 @@ void collect(nb::handle value, Shape& shape, int depth, std::vector<double>& num
                                                 : DType::kF32;
   dtype = numbers.empty() ? own : common_dtype(dtype, own, "tensor");
   numbers.push_back(nb::cast<double>(nb::float_(value)));
-  integers.push_back(PyLong_Check(value.ptr()) ? nb::cast<int64_t>(value) : 0);
+  integers.push_back(PyLong_Check(value.ptr()) ? value_from<int64_t>(value, "a number", "an int")
+                                               : 0);
 }
 
 // As `wanted`, or what the numbers are. They are rounded once.
-Tensor from_lists(nb::handle data, std::optional<DType> wanted,
-                  const std::optional<DevicePtr>& device) {
+Tensor from_lists(nb::handle data, std::optional<DType> wanted, nb::handle device) {
   Shape shape;
   std::vector<double> numbers;
   std::vector<int64_t> integers;
   DType dtype = DType::kF32;
   collect(data, shape, 0, numbers, integers, dtype);
-  const DevicePtr where = device ? *device : default_device();
+  const DevicePtr where = device_from(device);
   const Tensor exact = dtype == DType::kI64 ? Tensor::from(integers, shape, where)
                                             : Tensor::from(numbers, shape, where);
   return ops::cast(exact, wanted.value_or(dtype));
 }
 
-Tensor convert(nb::handle data, nb::handle dtype, const std::optional<DevicePtr>& device,
-               std::optional<bool> copy) {
-  const DevicePtr where = device ? *device : default_device();
+Tensor convert(nb::handle data, nb::handle dtype, nb::handle device, std::optional<bool> copy) {
+  const DevicePtr where = device_from(device);
   std::optional<DType> named;
   if (!dtype.is_none()) named = dtype_from(dtype);
   Tensor tensor;
@@ -120,7 +117,7 @@ Tensor random_uniform(const Shape& shape, const DevicePtr& device) {
 
 // The numbers below n in an order that follows from the key (Fisher & Yates).
 Tensor random_order(int64_t n, const DevicePtr& device) {
-  check(n >= 0, "randperm", "n is {}; wants 0 or more", n);
+  check(n >= 0 && n < int64_t{1} << 40, "randperm", "n is {}; wants 0 or more, below 2**40", n);
   const RandomKey key{random_seed, random_stream++};
   std::vector<int64_t> order(static_cast<size_t>(n));
   for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int64_t>(i);
@@ -129,10 +126,12 @@ Tensor random_order(int64_t n, const DevicePtr& device) {
 }
 
 Tensor numbers(double start, std::optional<double> stop, double step, nb::handle dtype,
-               const std::optional<DevicePtr>& device, bool whole) {
+               nb::handle device, bool whole) {
   if (!stop) stop = std::exchange(start, 0);
   check(step != 0, "arange", "step is 0");
-  const auto count = static_cast<int64_t>(std::max(0.0, std::ceil((*stop - start) / step)));
+  const double numbers = std::max(0.0, std::ceil((*stop - start) / step));
+  check(numbers < 0x1p53, "arange", "from {} to {} in steps of {}", start, *stop, step);
+  const auto count = static_cast<int64_t>(numbers);
   const Made how = made(dtype, device, false, whole ? DType::kI64 : DType::kF32);
   return ops::arange(start, step, count, how.dtype, how.device);
 }
@@ -142,12 +141,11 @@ template <class F>
 void define_shaped(nb::module_& module, const char* name, const char* doc, F fill) {
   const std::string signature = fmt::format(
       "def {}(*shape: int | collections.abc.Sequence[int], dtype: object = None, device: Device | "
-      "None = None, requires_grad: bool = False) -> Tensor",
+      "str | None = None, requires_grad: bool = False) -> Tensor",
       name);
   module.def(
       name,
-      [fill](const nb::args& shape, nb::handle dtype, const std::optional<DevicePtr>& device,
-             bool requires_grad) {
+      [fill](const nb::args& shape, nb::handle dtype, nb::handle device, bool requires_grad) {
         const Made how = made(dtype, device, requires_grad);
         return how.finish(fill(shape_from_args(shape), how));
       },
@@ -160,21 +158,21 @@ void define_shaped(nb::module_& module, const char* name, const char* doc, F fil
 void add_creation(nb::module_& module) {
   module.def(
       "tensor",
-      [](nb::handle data, nb::handle dtype, const std::optional<DevicePtr>& device,
-         bool requires_grad) {
+      [](nb::handle data, nb::handle dtype, nb::handle device, bool requires_grad) {
         const Tensor copy = convert(data, dtype, device, true).detached();
         return Made{copy.dtype(), copy.device(), requires_grad}.finish(copy);
       },
       nb::arg("data"), nb::arg("dtype") = nb::none(), nb::arg("device") = nb::none(),
       nb::arg("requires_grad") = false,
-      nb::sig("def tensor(data: object, dtype: object = None, device: Device | None = None, "
+      nb::sig("def tensor(data: object, dtype: object = None, device: Device | str | None = None, "
               "requires_grad: bool = False) -> Tensor"),
       "A tensor with a copy of numbers, nested lists, an array or another tensor. Python floats "
       "become float32, ints int64.");
   module.def(
       "asarray", &convert, nb::arg("data"), nb::arg("dtype") = nb::none(),
       nb::arg("device") = nb::none(), nb::arg("copy") = nb::none(),
-      nb::sig("def asarray(data: object, dtype: object = None, device: Device | None = None, copy: "
+      nb::sig("def asarray(data: object, dtype: object = None, device: Device | str | None = None, "
+              "copy: "
               "bool | None = None) -> Tensor"),
       "As tensor(), but over the memory of an array (DLPack or buffer) or tensor where it can be. "
       "copy: True: always a copy; False: an error where one is needed for the dtype.");
@@ -203,31 +201,29 @@ void add_creation(nb::module_& module) {
       [](const Shape& shape, const Made& how) { return random_uniform(shape, how.device); });
   module.def(
       "full",
-      [](nb::handle shape, double value, nb::handle dtype, const std::optional<DevicePtr>& device,
-         bool requires_grad) {
+      [](nb::handle shape, double value, nb::handle dtype, nb::handle device, bool requires_grad) {
         const Made how = made(dtype, device, requires_grad);
         return how.finish(Tensor::full(shape_from(shape), value, how.dtype, how.device));
       },
       nb::arg("shape"), nb::arg("value"), nb::arg("dtype") = nb::none(),
       nb::arg("device") = nb::none(), nb::arg("requires_grad") = false,
       nb::sig("def full(shape: int | collections.abc.Sequence[int], value: float, dtype: object = "
-              "None, device: Device | None = None, requires_grad: bool = False) -> Tensor"));
+              "None, device: Device | str | None = None, requires_grad: bool = False) -> Tensor"));
   module.def(
       "arange",
-      [](nb::handle start, nb::handle stop, nb::handle step, nb::handle dtype,
-         const std::optional<DevicePtr>& device) {
+      [](nb::handle start, nb::handle stop, nb::handle step, nb::handle dtype, nb::handle device) {
         const auto whole = [](nb::handle value) {
           return value.is_none() || PyLong_Check(value.ptr());
         };
         const std::optional<double> end =
-            stop.is_none() ? std::nullopt : std::optional(nb::cast<double>(stop));
-        return numbers(nb::cast<double>(start), end, nb::cast<double>(step), dtype, device,
-                       whole(start) && whole(stop) && whole(step));
+            stop.is_none() ? std::nullopt : std::optional(number_from(stop, "arange: stop"));
+        return numbers(number_from(start, "arange: start"), end, number_from(step, "arange: step"),
+                       dtype, device, whole(start) && whole(stop) && whole(step));
       },
       nb::arg("start"), nb::arg("stop") = nb::none(), nb::arg("step") = 1,
       nb::arg("dtype") = nb::none(), nb::arg("device") = nb::none(),
       nb::sig("def arange(start: float, stop: float | None = None, step: float = 1, dtype: object "
-              "= None, device: Device | None = None) -> Tensor"),
+              "= None, device: Device | str | None = None) -> Tensor"),
       "start, start + step, ... below stop; with one argument from 0 to it.");
   module.def(
       "randperm", [](int64_t n) { return random_order(n, default_device()); }, nb::arg("n"),

@@ -4,7 +4,8 @@
 #include <nanobind/stl/vector.h>
 
 #include "bindings/python/src/bindings.h"
-#include "bindings/python/src/engine.h"
+#include "bindings/python/src/convert.h"
+#include "bindings/python/src/devices.h"
 #include "models/text/text_model.h"
 #include "training/data/packing.h"
 
@@ -35,7 +36,7 @@ class TextBatches {
  private:
   static ExampleSet read(nb::handle path, const TextModel& text, bool train_on_prompt,
                          int64_t max_tokens) {
-    const auto name = nb::cast<std::string>(nb::module_::import_("os").attr("fspath")(path));
+    const auto name = path_from(path);
     nb::gil_scoped_release release;
     const std::vector<DataRow> rows = read_jsonl(name);
     ExampleOptions options;

@@ -1,4 +1,4 @@
-// What the module's functions share: a default device, the tape, and how this thread runs ops.
+// What the module's functions share: the tape, and how this thread runs ops.
 #pragma once
 
 #include <nanobind/nanobind.h>
@@ -14,11 +14,6 @@
 namespace yiti::python {
 
 namespace nb = nanobind;
-
-/// The device of tensors that are made without one: a CPU device with a thread per processor, until
-/// another is set.
-DevicePtr default_device();
-void set_default_device(DevicePtr device);
 
 /// The one tape that follows all tensors whose gradient is wanted. Hold tape_mutex(), without the
 /// GIL, while it is used.

@@ -1,20 +1,19 @@
 // Tensors in safetensors files.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/map.h>
-#include <nanobind/stl/optional.h>
-#include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 
 #include "bindings/python/src/bindings.h"
-#include "bindings/python/src/engine.h"
+#include "bindings/python/src/convert.h"
+#include "bindings/python/src/devices.h"
 #include "core/io/safetensors.h"
 
 namespace yiti::python {
 namespace {
 
-std::map<std::string, Tensor> load(nb::handle path, const std::optional<DevicePtr>& device) {
-  const std::string name = nb::cast<std::string>(nb::module_::import_("os").attr("fspath")(path));
-  const DevicePtr where = device ? *device : default_device();
+std::map<std::string, Tensor> load(nb::handle path, nb::handle device) {
+  const std::string name = path_from(path);
+  const DevicePtr where = device_from(device);
   nb::gil_scoped_release release;
   const Safetensors file = Safetensors::open(name, where);
   std::map<std::string, Tensor> tensors;
@@ -24,13 +23,13 @@ std::map<std::string, Tensor> load(nb::handle path, const std::optional<DevicePt
 
 void save(nb::handle path, const std::map<std::string, Tensor>& tensors,
           const std::map<std::string, std::string>& metadata) {
-  const std::string name = nb::cast<std::string>(nb::module_::import_("os").attr("fspath")(path));
+  const std::string name = path_from(path);
   nb::gil_scoped_release release;
   write_safetensors(name, {tensors.begin(), tensors.end()}, metadata);
 }
 
 std::map<std::string, std::string> metadata_of(nb::handle path) {
-  const std::string name = nb::cast<std::string>(nb::module_::import_("os").attr("fspath")(path));
+  const std::string name = path_from(path);
   return SafetensorsFile::open(name, default_device())->metadata();
 }
 
@@ -38,8 +37,8 @@ std::map<std::string, std::string> metadata_of(nb::handle path) {
 
 void add_files(nb::module_& module) {
   module.def("load_safetensors", &load, nb::arg("path"), nb::arg("device") = nb::none(),
-             nb::sig("def load_safetensors(path: object, device: Device | None = None) -> "
-                     "dict[str, Tensor]"),
+             nb::sig("def load_safetensors(path: object, device: Device | str | None = None) "
+                     "-> dict[str, Tensor]"),
              "The tensors of a .safetensors file, an index of shards or a folder: views of the "
              "mapped file, read-only.");
   module.def("save_safetensors", &save, nb::arg("path"), nb::arg("tensors"),

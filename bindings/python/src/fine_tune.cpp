@@ -48,10 +48,6 @@ void visit_options(FineTuneOptions& run, F&& field) {
   field("allow_memory_shortage", run.allow_memory_shortage);
 }
 
-std::string path_from(nb::handle path) {
-  return nb::cast<std::string>(nb::module_::import_("os").attr("fspath")(path));
-}
-
 FineTuneOptions options_from(const Model& model, nb::handle train, nb::handle eval,
                              nb::handle output, const nb::dict& config) {
   FineTuneOptions run;
@@ -70,7 +66,8 @@ FineTuneOptions options_from(const Model& model, nb::handle train, nb::handle ev
     }
   });
   if (config.contains("schedule")) {
-    run.schedule.kind = parse_schedule(nb::cast<std::string>(config["schedule"]));
+    run.schedule.kind =
+        parse_schedule(value_from<std::string>(config["schedule"], "fine_tune: schedule", "a str"));
   }
   for (const auto& [key, value] : config) {
     const auto name = nb::cast<std::string>(key);

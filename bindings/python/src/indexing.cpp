@@ -4,6 +4,7 @@
 
 #include "bindings/python/src/arrays.h"
 #include "bindings/python/src/convert.h"
+#include "bindings/python/src/devices.h"
 #include "bindings/python/src/engine.h"
 #include "core/shape_text.h"
 #include "ops/elementwise/where.h"
@@ -154,7 +155,7 @@ void set_where(const Tensor& target, const Tensor& mask, const Tensor& source) {
   sizes.resize(static_cast<size_t>(target.rank()), 1);
   const Tensor wide = ops::expand(source, target.shape());
   const Tensor chosen = ops::where(ops::reshape(mask, sizes), wide, target);
-  cpu::copy_elements(chosen, target, *target.device());
+  write_elements(chosen, target);
 }
 
 bool is_mask(nb::handle key) {
@@ -187,10 +188,10 @@ void set_item(const Tensor& x, nb::handle key, nb::handle value) {
   }
   Tensor source = operand_from(value, target, "tensor", "the value").detached();
   source = ops::cast(source, target.dtype());
-  if (masked) return set_where(target, nb::cast<Tensor>(key).detached(), source);
+  if (masked) return set_where(target, tensor_from(key, "the mask").detached(), source);
   if (source.has_storage() && source.storage() == target.storage()) source = source.copy();
   const Tensor wide = ops::expand(source, target.shape());
-  cpu::copy_elements(wide, target, *target.device());
+  write_elements(wide, target);
 }
 
 }  // namespace yiti::python

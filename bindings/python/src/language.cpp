@@ -11,7 +11,7 @@
 #include "bindings/model.h"
 #include "bindings/python/src/bindings.h"
 #include "bindings/python/src/convert.h"
-#include "bindings/python/src/engine.h"
+#include "bindings/python/src/devices.h"
 #include "bindings/python/src/waiting.h"
 #include "models/text/text_stream.h"
 #include "ops/norm/softmax.h"
@@ -77,7 +77,8 @@ Sampling sampling_of(const GenerateOptions& options, const Model& model) {
 std::vector<int32_t> prompt_from(const Model& model, nb::handle prompt) {
   std::vector<int32_t> ids;
   if (nb::isinstance<nb::str>(prompt)) {
-    return model.text().tokenizer.encode(nb::cast<std::string>(prompt));
+    return model.text().tokenizer.encode(
+        value_from<std::string>(prompt, "prompt", "a str of whole Unicode"));
   }
   if (!nb::try_cast(prompt, ids)) {
     fail_type("prompt is a " + class_name(prompt) + "; wants a str or token ids");
@@ -219,6 +220,10 @@ Tensor embed(const Model& model, nb::handle prompt, const std::string& pooling) 
 Tensor logprobs(const Model& model, nb::handle prompt) {
   const std::vector<int32_t> tokens = prompt_from(model, prompt);
   check(tokens.size() >= 2, "logprobs", "got {} tokens; wants 2 or more", tokens.size());
+  const int64_t known = model.definition()->config().vocab_size;
+  for (const int32_t token : tokens) {
+    check(token >= 0 && token < known, "logprobs", "token {} of a vocabulary of {}", token, known);
+  }
   nb::gil_scoped_release release;
   const auto count = static_cast<int64_t>(tokens.size());
   LanguageSession session(model.definition(), {.max_tokens = count + 64,
@@ -227,6 +232,7 @@ Tensor logprobs(const Model& model, nb::handle prompt) {
                                                .prefix_cache = false});
   const DevicePtr& device = model.definition()->device();
   const SequenceId sequence = session.open(count);
+  const auto vocab = static_cast<size_t>(session.vocab_size());
   std::vector<float> scores;
   const std::span<const int32_t> all(tokens);
   for (size_t at = 0; at + 1 < all.size();) {
@@ -235,21 +241,21 @@ Tensor logprobs(const Model& model, nb::handle prompt) {
     const std::span<const float> logits = session.step(std::span(&feed, 1));
     const Tensor rows = ops::log_softmax(
         Tensor::from(logits, {static_cast<int64_t>(size), session.vocab_size()}, device));
-    const float* row = rows.data<float>();
+    const std::vector<float> row = rows.to_vector<float>();
     for (size_t i = 0; i < size; ++i) {
-      scores.push_back(row[static_cast<int64_t>(i) * session.vocab_size() + all[at + i + 1]]);
+      scores.push_back(row[i * vocab + static_cast<size_t>(all[at + i + 1])]);
     }
     at += size;
   }
   return Tensor::from(scores, {count - 1}, device);
 }
 
-Model load(nb::handle path, const std::optional<DevicePtr>& device, nb::handle kv,
-           bool exact_activations, bool dequantise, int64_t max_tokens, int64_t sequences) {
-  const auto name = nb::cast<std::string>(nb::module_::import_("os").attr("fspath")(path));
+Model load(nb::handle path, nb::handle device, nb::handle kv, bool exact_activations,
+           bool dequantise, int64_t max_tokens, int64_t sequences) {
+  const auto name = path_from(path);
   LoadOptions options{.dequantise = dequantise, .exact_activations = exact_activations, .kv = {}};
   if (!kv.is_none()) options.kv = dtype_from(kv);
-  const DevicePtr where = device ? *device : default_device();
+  const DevicePtr where = device_from(device);
   nb::gil_scoped_release release;
   LanguageSessionOptions session;
   session.max_tokens = max_tokens;
@@ -261,7 +267,7 @@ Model add_adapter(const Model& model, nb::handle folder, int64_t rank, double al
                   const std::vector<std::string>& targets, uint64_t seed) {
   std::optional<std::string> from;
   if (!folder.is_none()) {
-    from = nb::cast<std::string>(nb::module_::import_("os").attr("fspath")(folder));
+    from = path_from(folder);
   }
   nb::gil_scoped_release release;
   if (from) return model.with_adapter(*from);
@@ -270,7 +276,7 @@ Model add_adapter(const Model& model, nb::handle folder, int64_t rank, double al
 }
 
 void save_adapter(const Model& model, nb::handle folder) {
-  const auto name = nb::cast<std::string>(nb::module_::import_("os").attr("fspath")(folder));
+  const auto name = path_from(folder);
   nb::gil_scoped_release release;
   model.save_adapter(name);
 }

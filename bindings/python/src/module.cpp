@@ -9,6 +9,7 @@ NB_MODULE(_yiti, module) {
   add_errors(module);
   add_devices(module);
   add_tensor(module);
+  add_moving(module);
   add_creation(module);
   add_ops(module);
   add_autograd(module);
@@ -18,6 +19,7 @@ NB_MODULE(_yiti, module) {
   add_text(module);
   add_data(module);
   add_language(module);
+  add_language_forward(module);
   add_fine_tune(module);
   add_serving(module);
 }

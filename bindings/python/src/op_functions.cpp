@@ -83,12 +83,15 @@ class OpFunction {
 
   std::string signature() const {
     std::string text = "def " + op_.name + "(";
+    size_t defaults = op_.inputs.size();  // the inputs from here on may be left out
+    while (defaults > 0 && op_.inputs[defaults - 1].optional) --defaults;
     for (size_t i = 0; i < op_.inputs.size(); ++i) {
       const Op::Input& input = op_.inputs[i];
       const bool many = op_.variadic && i + 1 == op_.inputs.size();
       text += i == 0 ? "" : ", ";
       text += input.name + (many             ? ": collections.abc.Sequence[Tensor]"
-                            : input.optional ? ": Tensor | None = None"
+                            : i >= defaults  ? ": Tensor | None = None"
+                            : input.optional ? ": Tensor | None"
                                              : ": Tensor");
     }
     for (const AttrLister::Field& field : fields_) {

@@ -8,6 +8,8 @@
 #include <nanobind/stl/vector.h>
 
 #include "bindings/python/src/bindings.h"
+#include "bindings/python/src/convert.h"
+#include "bindings/python/src/devices.h"
 #include "bindings/python/src/engine.h"
 #include "ops/shape/contiguous.h"
 
@@ -21,11 +23,6 @@ struct Named {
 
 bool same_view(const Tensor& a, const Tensor& b) {
   return a.same_memory(b) && a.shape() == b.shape() && a.strides() == b.strides();
-}
-
-// Copies `source` into `target`, which is contiguous and of its shape and dtype.
-void copy_into(const Tensor& target, const Tensor& source) {
-  cpu::copy_elements(source.detached(), target, *target.device());
 }
 
 class CompiledModule {
@@ -63,9 +60,9 @@ class CompiledModule {
     const nb::object result = forward(*nb::tuple(inputs));
     several_ = nb::isinstance<nb::tuple>(result) || nb::isinstance<nb::list>(result);
     if (several_) {
-      for (nb::handle output : result) builder.output(nb::cast<Tensor>(output));
+      for (nb::handle output : result) builder.output(tensor_from(output, "an output"));
     } else {
-      builder.output(nb::cast<Tensor>(result));
+      builder.output(tensor_from(result, "the output"));
     }
     session_.emplace(builder.finish());
   }
@@ -74,7 +71,7 @@ class CompiledModule {
     check(args.size() == dtypes_.size(), "session", "got {} inputs; wants {}", args.size(),
           dtypes_.size());
     std::vector<Tensor> inputs, outputs;
-    for (nb::handle arg : args) inputs.push_back(nb::cast<Tensor>(arg));
+    for (nb::handle arg : args) inputs.push_back(tensor_from(arg, "an input"));
     {
       nb::gil_scoped_release release;
       const std::lock_guard lock(mutex_);
@@ -98,7 +95,8 @@ class CompiledModule {
             "session", "parameter {} is {} {}; wants {} {}", i, name, tensor.shape().str(),
             own_[i].name, own_[i].own.shape().str());
     }
-    for (size_t i = 0; i < own_.size(); ++i) copy_into(own_[i].own, parameters[i].second);
+    for (size_t i = 0; i < own_.size(); ++i)
+      write_elements(parameters[i].second.detached(), own_[i].own);
   }
 
   std::string explain() const { return session_->explain(); }
@@ -127,7 +125,8 @@ class CompiledModule {
       check(inputs[i].shape() == wanted && inputs[i].dtype() == dtypes_[i], "session",
             "input {} is {} of {}; wants {} of {}", i, inputs[i].shape().str(),
             name(inputs[i].dtype()), wanted.str(), name(dtypes_[i]));
-      copy_into(Tensor::of_storage(memory.storage(), 0, wanted, dtypes_[i]), inputs[i]);
+      write_elements(inputs[i].detached(),
+                     Tensor::of_storage(memory.storage(), 0, wanted, dtypes_[i]));
     }
     session_->run(sizes, nullptr);
     const size_t count = session_->program().outputs.size();

@@ -63,7 +63,7 @@ nb::tuple sizes_of(const Shape& shape) {
 }
 
 nb::object to_array(nb::handle self, nb::handle dtype, nb::handle copy) {
-  nb::object array = to_numpy(nb::cast<const Tensor&>(self));
+  nb::object array = to_numpy(self_from(self));
   const bool converts = !dtype.is_none() && !array.attr("dtype").equal(dtype);
   if (converts) {
     if (nb::isinstance<nb::bool_>(copy) && !nb::cast<bool>(copy)) {
@@ -138,7 +138,7 @@ void add_tensor(nb::module_& module) {
            })
       .def("__iter__",
            [](nb::handle self) {
-             const auto& x = nb::cast<const Tensor&>(self);
+             const auto& x = self_from(self);
              if (x.rank() == 0) fail_type("a tensor of rank 0 has no rows");
              nb::list rows;
              for (int64_t i = 0; i < x.dim(0); ++i) rows.append(get_item(x, nb::int_(i)));

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "bindings/python/src/engine.h"
+#include "bindings/python/src/devices.h"
 
 namespace yiti::python {
 namespace {
@@ -34,9 +34,10 @@ std::string elements(const Tensor& x, int axis, int64_t offset) {
 }  // namespace
 
 std::string tensor_text(const Tensor& tensor) {
-  const Tensor x = tensor.detached();
+  const Tensor x = on_host(tensor.detached());
   const bool shown = x.has_storage() && !is_quantised(x.dtype());
-  std::string text = "Tensor(" + (shown ? elements(x, 0, 0) : std::string("..."));
+  std::string text = "Tensor(";
+  text += !shown ? "..." : x.numel() == 0 ? "[]" : elements(x, 0, 0);
   if (!shown || x.numel() > kShown || x.numel() == 0) text += ", shape=" + x.shape().str();
   text += fmt::format(", dtype={}", name(x.dtype()));
   if (tensor.trace()) text += ", requires_grad=True";

@@ -4,6 +4,7 @@
 #include <nanobind/stl/vector.h>
 
 #include "bindings/python/src/bindings.h"
+#include "bindings/python/src/convert.h"
 #include "bindings/python/src/json.h"
 #include "models/text/text_model.h"
 
@@ -31,7 +32,10 @@ std::string render(const TextModel& text, nb::handle messages, bool add_generati
 
 nlohmann::ordered_json json_from(nb::handle value) {
   const auto text = nb::cast<std::string>(nb::module_::import_("json").attr("dumps")(value));
-  return nlohmann::ordered_json::parse(text);
+  nlohmann::ordered_json parsed = nlohmann::ordered_json::parse(text, nullptr, false);
+  check(!parsed.is_discarded(), "json", "got {}; wants numbers that are finite and whole Unicode",
+        text.substr(0, 100));
+  return parsed;
 }
 
 void add_text(nb::module_& module) {
@@ -40,8 +44,7 @@ void add_text(nb::module_& module) {
       .def_static(
           "load",
           [](nb::handle path) {
-            const auto name =
-                nb::cast<std::string>(nb::module_::import_("os").attr("fspath")(path));
+            const std::string name = path_from(path);
             nb::gil_scoped_release release;
             return load_text_model(name).value();
           },

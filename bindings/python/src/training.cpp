@@ -4,6 +4,8 @@
 #include <nanobind/stl/vector.h>
 
 #include "bindings/python/src/bindings.h"
+#include "bindings/python/src/convert.h"
+#include "bindings/python/src/devices.h"
 #include "bindings/python/src/engine.h"
 #include "ops/elementwise/scale.h"
 #include "training/optimizer.h"
@@ -62,14 +64,15 @@ class OptimizerState {
         if (!state.contains(key.c_str())) {
           fail(Code::kNotFound, "optimizer", "the state has no {}", key);
         }
-        const auto& source = nb::cast<const Tensor&>(state[key.c_str()]);
+        const Tensor source = tensor_from(state[key.c_str()], key);
         check(source.shape() == tensors[i].shape() && source.dtype() == tensors[i].dtype(),
               "optimizer", "{} is {} of {}; wants {} of {}", key, source.shape().str(),
               name_of(source), tensors[i].shape().str(), name_of(tensors[i]));
-        source.copy_to_host({tensors[i].raw(), tensors[i].bytes()});
+        write_elements(source.detached(), tensors[i]);
       }
     }
-    steps_ = static_cast<int64_t>(nb::cast<const Tensor&>(state["step"]).item());
+    if (!state.contains("step")) fail(Code::kNotFound, "optimizer", "the state has no step");
+    steps_ = static_cast<int64_t>(tensor_from(state["step"], "step").item());
   }
 
   int64_t steps() const { return steps_; }

@@ -8,5 +8,5 @@ from ._yiti import ops
 from ._yiti import __version__
 from ._yiti.ops import *  # noqa: F401,F403: every op of the registry
 from .autograd import Function, grad, no_grad, value_and_grad, vjp
-from .language import Generation, Server, Trainer, load, serve
+from .language import Generation, LanguageModule, Server, Trainer, load, serve
 from .session import Session

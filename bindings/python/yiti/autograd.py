@@ -17,6 +17,9 @@ class no_grad(contextlib.ContextDecorator):
     def __exit__(self, *_):
         _yiti.set_recording(self._before.pop())
 
+    def _recreate_cm(self):  # each call of a decorated function, of any thread, has its own
+        return type(self)()
+
 
 _differentiating = threading.local()
 
@@ -36,14 +39,20 @@ def _recording():
 
 
 def _watched(x):
-    return x.detach().requires_grad_()
+    return _tensor(x, "an argument").detach().requires_grad_()
+
+
+def _tensor(value, what):
+    if not isinstance(value, _yiti.Tensor):
+        raise TypeError(f"autograd: {what} is a {type(value).__name__}; wants a Tensor")
+    return value
 
 
 def vjp(f, *xs):
     """f(*xs), and a function from its gradient to those of all xs. The function may be called once."""
     watched = [_watched(x) for x in xs]
     with _recording():
-        y = f(*watched)
+        y = _tensor(f(*watched), "what the function gave")
 
     def pull_back(gradient=None):
         found = _yiti.gradients(y, watched, gradient)
@@ -115,7 +124,8 @@ class Function:
         with no_grad():
             result = cls.forward(ctx, *args)
         several = isinstance(result, tuple)
-        outputs = [y.detach() for y in (result if several else (result,))]
+        outputs = [_tensor(y, f"what {cls.__name__}.forward gave").detach()
+                   for y in (result if several else (result,))]
         inputs = [x for x in args if isinstance(x, _yiti.Tensor)]
         recorded = _yiti.record_function(cls.__name__, inputs, outputs,
                                          functools.partial(cls.backward, ctx))

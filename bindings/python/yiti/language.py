@@ -2,11 +2,11 @@
 import asyncio
 import time
 
-from . import _yiti
+from . import _yiti, nn
 from ._yiti import Model
 from .callbacks import TensorBoard
 
-__all__ = ["Generation", "Model", "Server", "Trainer", "load", "serve"]
+__all__ = ["Generation", "LanguageModule", "Model", "Server", "Trainer", "load", "serve"]
 
 
 class Generation(str):
@@ -61,7 +61,33 @@ async def _agenerate(self, prompt, **options):
     return await asyncio.to_thread(self.generate, prompt, **options)
 
 
+class LanguageModule(nn.Module):
+    """A language model as a module to train in a loop of one's own. Its parameters are copies, named
+    as the model's: the adapter's where it has one, else all, or those of `names`. The model goes on
+    as it is until publish()."""
+
+    def __init__(self, model, names=None):
+        self.model = model
+        vars(self).update((name, nn.Parameter(value))
+                          for name, value in model.trainable(names).items())
+
+    def forward(self, tokens, positions=None, labels=None):
+        """Model.forward() with this module's parameters."""
+        return self.model.forward(tokens, positions, labels, dict(self.named_parameters()))
+
+    def publish(self):
+        """Makes the parameters a new version of the model, which generations that begin from then on
+        see; gives its number."""
+        return self.model.publish(self.state_dict())
+
+
+def _as_module(self, names=None):
+    """The model as an nn.Module: see LanguageModule."""
+    return LanguageModule(self, names)
+
+
 Model.generate, Model.chat, Model.astream, Model.agenerate = _generate, _chat, _astream, _agenerate
+Model.as_module = _as_module
 
 
 class Trainer:

@@ -14,10 +14,9 @@ def asarray(obj, /, *, dtype=None, device=None, copy=None):
 
 def from_dlpack(x, /, *, device=None, copy=None):
     """A tensor over the memory of an array of any library."""
-    if device not in (None, _yiti.default_device()):
-        raise _yiti.UnimplementedError("from_dlpack: tensors are made on the default device")
     tensor = _yiti.from_dlpack(x)
-    return tensor.copy() if copy else tensor
+    tensor = tensor.copy() if copy else tensor
+    return tensor if device is None else tensor.to(device)
 
 
 def _made(array, dtype, device, otherwise):

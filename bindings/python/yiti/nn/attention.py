@@ -23,7 +23,7 @@ class CausalSelfAttention(Module):
     def forward(self, x, positions=None):
         if positions is None:
             batch, tokens, features = x.shape
-            positions = _yiti.arange(tokens, dtype=_yiti.int32).expand(batch, tokens).reshape(-1)
+            positions = _yiti.arange(tokens, dtype=_yiti.int32, device=x.device).expand(batch, tokens).reshape(-1)
             y = self.forward(x.reshape(-1, features), positions)
             return y.reshape(batch, tokens, features)
         q = self.q(x).reshape(-1, self.heads, self.size)

@@ -84,6 +84,19 @@ class Module:
         """The inverse of save()."""
         self.load_state_dict(_yiti.load_safetensors(path))
 
+    def to(self, device):
+        """Moves parameters and buffers. They become other objects: make optimisers afterwards."""
+        moved = {}
+        for _, module in self.named_modules():
+            buffers = module.__dict__.get("_buffers", ())
+            for name, value in list(vars(module).items()):
+                if isinstance(value, Parameter):
+                    there = value.detach().to(device)
+                    setattr(module, name, moved.setdefault(id(value), Parameter(there, value.requires_grad)))
+                elif name in buffers:
+                    setattr(module, name, value.to(device))
+        return self
+
     def train(self, mode=True):
         for _, module in self.named_modules():
             module.training = mode
