@@ -453,10 +453,11 @@ class Soak:
             command += ["--adapter", adapter] if adapter else []
             for name, value in sampling.items():
                 command += ["--" + name.replace("_", "-"), value]
-            alone = subprocess.run([*map(str, command)], capture_output=True, text=True, check=True)
-            if alone.stdout.removesuffix("\n") != text:
+            printed = subprocess.run([*map(str, command)], stdout=subprocess.PIPE, check=True).stdout
+            alone = printed.decode().removesuffix("\n")  # text=True would take \r for a line's end
+            if alone != text:
                 self.fail(f"{fingerprint} answered {question[:30]!r} {how} with {text!r}; alone "
-                          f"with {alone.stdout!r}")
+                          f"with {alone!r}")
             compared += 1
         print(f"{compared} different replies of {len(self.adapter_of)} versions compared", flush=True)
 
