@@ -68,7 +68,7 @@ def row_of(measure, bar, samples, shapes, limits):
                bar.peer, value, median(theirs, bar.quantity) * scale,
                tuple(x * scale for x in spread(ours, bar.quantity)),
                tuple(x * scale for x in spread(theirs, bar.quantity)),
-               bar.times, not memory and measure.unit == "tok/s", bound, reached)
+               bar.times, not memory and measure.unit in ("tok/s", "TFLOP/s"), bound, reached)
 
 
 def number(value):

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "core/plugin/yiti_device.h"
 #include "devices/common/operands.h"
@@ -39,6 +40,9 @@ using Extent = std::array<size_t, 3>;
 class Launcher;
 struct FloatProductCall;
 struct CodeProductCall;
+struct RowAttentionCall;
+struct PagedAttentionCall;
+struct RmsNormCall;
 
 class Backend {
  public:
@@ -52,10 +56,16 @@ class Backend {
   virtual void copy(const Place& target, const Place& source, int64_t bytes) = 0;
   virtual void clear(const Place& target, int64_t bytes) = 0;
 
+  /// Work-items that a row gets in kernels/`file`.cl: GROUP, 64 unless the backend says otherwise.
+  virtual size_t row_group(std::string_view /*file*/) const { return 64; }
   /// Plans or runs a product by a kernel of the backend's own, which gives the same bits for each
   /// row whatever the number of rows; false where it has none for these types and steps.
   virtual bool multiply(Launcher&, const FloatProductCall&) { return false; }
   virtual bool multiply(Launcher&, const CodeProductCall&) { return false; }
+  /// The same of attention, which of both kinds gives a row the same bits.
+  virtual bool attend(Launcher&, const RowAttentionCall&) { return false; }
+  virtual bool attend(Launcher&, const PagedAttentionCall&) { return false; }
+  virtual bool normalise(Launcher&, const RmsNormCall&) { return false; }
 };
 
 }  // namespace yiti::devices

@@ -34,7 +34,8 @@ struct Windows {
   int64_t stride_h = 1, stride_w = 1, padding_h = 0, padding_w = 0, dilation_h = 1, dilation_w = 1;
 };
 
-/// Work-items of a group in kernels that take one; GROUP in kernels/common.cl.
+/// Work-items of a group in kernels that take one, unless the backend has others for rows; GROUP in
+/// kernels/common.cl.
 inline constexpr size_t kGroup = 64;
 
 class Launcher {
@@ -75,7 +76,14 @@ class Launcher {
   template <class... A>
   void rows(const KernelId& id, int64_t count, const A&... values) {
     if (count == 0) return;
-    launch(id, {static_cast<size_t>(count) * kGroup, 1, 1}, {kGroup, 1, 1}, values...);
+    const size_t group = backend_.row_group(id.file);
+    const Extent global = {static_cast<size_t>(count) * group, 1, 1}, local = {group, 1, 1};
+    if (group == kGroup) {
+      launch(id, global, local, values...);
+    } else {
+      const std::string options = fmt::format("{} -DGROUP={}", id.options, group);
+      launch({id.file, id.name, options}, global, local, values...);
+    }
   }
   template <class... A>
   void launch(const KernelId& id, const Extent& global, const Extent& local, const A&... values) {

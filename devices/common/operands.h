@@ -30,7 +30,9 @@ class Operand {
   int64_t dim(int axis) const {
     return tensor_ == nullptr ? 0 : tensor_->shape[axis < 0 ? rank() + axis : axis];
   }
-  int64_t stride(int axis) const { return tensor_->strides[axis < 0 ? rank() + axis : axis]; }
+  int64_t stride(int axis) const {
+    return tensor_ == nullptr ? 0 : tensor_->strides[axis < 0 ? rank() + axis : axis];
+  }
   int64_t numel() const { return tensor_ == nullptr ? 0 : numel(0, rank()); }
   /// The product of the sizes of axes [begin, end).
   int64_t numel(int begin, int end) const {

@@ -22,6 +22,8 @@ FloatMatrix as_rows(const Operand& x);
 struct ProductOptions {
   Operand bias{nullptr};  ///< f32 [N], or left out
   bool accumulates = false;
+  /// Nobody asks for the same bits of a row beside other rows: gradients of weights.
+  bool rows_together = false;
 };
 
 /// A product as a backend gets it; `leaf` counts elements of K.

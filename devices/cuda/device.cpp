@@ -1,5 +1,12 @@
 #include "devices/cuda/device.h"
 
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <string_view>
+
+#include "devices/cuda/kernels/products.h"
+
 using yiti::devices::fail;
 using yiti::devices::cuda::check;
 
@@ -17,6 +24,11 @@ int capability_of(int index) {
   return 10 * major + minor;
 }
 
+bool waives_row_contract() {
+  const char* given = std::getenv("YITI_CUDA_ROW_CONTRACT");
+  return given != nullptr && std::string_view(given) == "0";
+}
+
 }  // namespace
 
 yiti_device::yiti_device(int index)
@@ -25,11 +37,32 @@ yiti_device::yiti_device(int index)
       cache_(yiti::devices::cuda::CodeCache::default_folder()) {
   fault_.pointer = allocate(sizeof(int));
   check(cudaMemset(fault_.pointer, 0, sizeof(int)), "cudaMemset");
+  multiplies_plainly_ = waives_row_contract();
+  keeps_rows_ = !multiplies_plainly_ && rows_have_no_place();
+  try {
+    blas_ = yiti::devices::cuda::Blas::open();
+  } catch (const yiti::devices::Failure& failure) {
+    blas_problem_ = failure.message;
+  }
 }
 
 yiti_device::~yiti_device() {
   static_cast<void>(cudaDeviceSynchronize());
   static_cast<void>(cudaFree(fault_.pointer));
+}
+
+bool yiti_device::rows_have_no_place() {
+  std::array<int, 32> differences{};
+  const cudaStream_t stream = default_stream_.stream.get();
+  void* found = allocate(sizeof(differences));
+  const int launched = yiti::devices::cuda::launch_row_places(static_cast<int*>(found), stream);
+  check(static_cast<cudaError_t>(launched), "compare_row_places");
+  check(cudaMemcpyAsync(differences.data(), found, sizeof(differences), cudaMemcpyDeviceToHost,
+                        stream),
+        "cudaMemcpyAsync");
+  check(cudaStreamSynchronize(stream), "cudaStreamSynchronize");
+  free(found);
+  return std::ranges::all_of(differences, [](int count) { return count == 0; });
 }
 
 yiti::devices::cuda::Library yiti_device::load(const char* file, const std::string& options) const {

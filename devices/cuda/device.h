@@ -8,6 +8,7 @@
 
 #include "devices/common/backend.h"
 #include "devices/common/handle.h"
+#include "devices/cuda/blas.h"
 #include "devices/cuda/code_cache.h"
 #include "devices/cuda/compiler.h"
 #include "devices/cuda/cuda_error.h"
@@ -58,6 +59,15 @@ struct yiti_device {
   cudaStream_t stream(yiti_stream* given) { return of(given).stream.get(); }
   /// One int: the number of the first op that met a value out of range, or 0.
   yiti_memory* fault() { return &fault_; }
+  /// Whether large products are cuBLASLt's plain ones, with rows rounded to the weight's bfloat16:
+  /// where the environment has YITI_CUDA_ROW_CONTRACT=0, to measure what the contract costs.
+  bool multiplies_plainly() const { return multiplies_plainly_; }
+  /// Whether a row's bits are the same whatever is computed beside it: not with plain products, nor
+  /// where the tensor cores were seen to add otherwise for rows at other places.
+  bool keeps_rows() const { return keeps_rows_; }
+  /// Null where there is none, which `blas_problem` explains.
+  yiti::devices::cuda::Blas* blas() const { return blas_.get(); }
+  const std::string& blas_problem() const { return blas_problem_; }
   /// `name` from kernels/`file`.cl, built with `options` at its first use.
   cudaKernel_t kernel(const yiti::devices::KernelId& id);
 
@@ -73,6 +83,7 @@ struct yiti_device {
 
  private:
   cudaLibrary_t library(const char* file, const std::string& options);
+  bool rows_have_no_place();
   yiti::devices::cuda::Library load(const char* file, const std::string& options) const;
 
   int index_;
@@ -86,6 +97,9 @@ struct yiti_device {
   yiti::devices::cuda::Stream freeing_ = yiti::devices::cuda::make_stream();
   yiti::devices::cuda::Event moment_ = yiti::devices::cuda::make_event();
   yiti_memory fault_{};
+  bool multiplies_plainly_ = false, keeps_rows_ = false;
+  std::string blas_problem_;
+  std::unique_ptr<yiti::devices::cuda::Blas> blas_;
   std::map<std::string, yiti::devices::cuda::Library> libraries_;
   std::map<std::string, cudaKernel_t> kernels_;
 };

@@ -1,5 +1,6 @@
-// Which products run by the kernels of kernels/*.cu. That is decided by types and shapes but never
-// by the number of rows.
+// Which products run by the kernels of kernels/*.cu. Where rows are to be alone, that is decided by
+// types and shapes but never by the number of rows; large ones whose rows need not be go to
+// cuBLASLt.
 #include "devices/cuda/kernels/products.h"
 #include "devices/cuda/stream_backend.h"
 
@@ -20,9 +21,42 @@ void check_launch(int error, const char* kernel) { check(static_cast<cudaError_t
 bool splits(const FloatProductCall& call) {
   const FloatMatrix &a = call.a, &b = call.b;
   const int64_t depth = a.columns;
-  return b.dtype == YITI_DTYPE_BF16 && depth % 16 == 0 && b.row_step == 1 &&
-         b.column_step == depth && b.place.offset % 4 == 0 && a.row_step == depth &&
-         a.column_step == 1 && !call.options.accumulates;
+  return b.dtype == YITI_DTYPE_BF16 && depth % 8 == 0 && b.row_step == 1 &&
+         b.column_step == depth && a.row_step == depth && a.column_step == 1 &&
+         !call.options.accumulates;
+}
+
+// Whether a product is worth a call of cuBLASLt.
+bool is_large(const FloatProductCall& call) {
+  return call.a.rows >= 16 && call.b.columns >= 16 && call.a.columns >= 16 &&
+         call.a.rows * call.a.columns * call.b.columns >= int64_t{1} << 22;
+}
+
+// Rows are rounded to a bfloat16 weight only where that `may` be.
+bool multiply_together(Blas& blas, bool may_round, Launcher& run, const FloatProductCall& call,
+                       cudaStream_t stream) {
+  FloatProductCall own = call;
+  const FloatMatrix& a = call.a;
+  const bool rounds = call.b.dtype == YITI_DTYPE_BF16;
+  if (call.b.dtype == YITI_DTYPE_F16 || (rounds && !may_round)) return false;
+  if (rounds) {
+    if (a.row_step != a.columns || a.column_step != 1) return false;
+    own.a = {run.take(a.rows * a.columns * 2), a.rows, a.columns, a.columns, 1, YITI_DTYPE_BF16};
+  }
+  const auto product = blas_product(own);
+  if (!product) return false;
+  const Place workspace = run.take(Blas::kWorkspace);
+  if (run.plans()) return true;
+  if (rounds) {
+    check_launch(launch_split(elements<const float>(a.place), 1, elements<uint16_t>(own.a.place),
+                              a.rows * a.columns, stream),
+                 "round");
+  }
+  blas.run(*product,
+           {address(own.b.place), address(own.a.place), bias_of(call.options.bias), address(call.c),
+            address(workspace)},
+           stream);
+  return true;
 }
 
 FloatFormat format_of(uint32_t dtype) {
@@ -35,13 +69,21 @@ FloatFormat format_of(uint32_t dtype) {
 
 bool StreamBackend::multiply(Launcher& run, const FloatProductCall& call) {
   const FloatMatrix &a = call.a, &b = call.b;
+  const bool together = call.options.rows_together || !device_.keeps_rows();
+  if (together && device_.blas() != nullptr && is_large(call) &&
+      multiply_together(*device_.blas(), device_.multiplies_plainly(), run, call, stream_)) {
+    return true;
+  }
   if (splits(call)) {
     const int64_t count = a.rows * a.columns;
-    const Place parts = run.take(3 * count * 2);
+    const bool is_split = a.rows > kFewRows;
+    const Place parts = run.take(is_split ? kParts * count * 2 : 0);
     if (run.plans()) return true;
-    auto* split = elements<uint16_t>(parts);
-    check_launch(launch_split(elements<const float>(a.place), split, count, stream_), "split");
-    const SplitProduct product{split,
+    const auto* x = elements<const float>(a.place);
+    auto* split = is_split ? elements<uint16_t>(parts) : nullptr;
+    if (is_split) check_launch(launch_split(x, kParts, split, count, stream_), "split");
+    const SplitProduct product{x,
+                               split,
                                elements<const uint16_t>(b.place),
                                bias_of(call.options.bias),
                                elements<float>(call.c),

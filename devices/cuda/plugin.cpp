@@ -1,5 +1,6 @@
 // The C table of the plug-in: CUDA devices, with every failure as a status and a message.
 #include "devices/common/ops.h"
+#include "devices/cuda/collectives.h"
 #include "devices/cuda/graphs.h"
 #include "devices/cuda/stream_backend.h"
 
@@ -58,14 +59,16 @@ yiti_status query(yiti_device* device, yiti_device_info* info, yiti_message* mes
     yiti_device_info told{};
     told.struct_size = std::min<uint32_t>(info->struct_size, sizeof(told));
     told.kind = YITI_DEVICE_KIND_GPU;
-    told.flags = YITI_DEVICE_ROW_CONTRACT;
+    told.flags = device->keeps_rows() ? YITI_DEVICE_ROW_CONTRACT : 0;
     told.compute_units = static_cast<uint32_t>(properties.multiProcessorCount);
     told.alignment = 256;
     told.memory_bytes = total;
     told.free_memory_bytes = free;
     put_text(told.name, properties.name);
-    put_text(told.driver, fmt::format("CUDA {}.{}, compute capability {}.{}", driver / 1000,
-                                      driver % 1000 / 10, properties.major, properties.minor));
+    put_text(told.driver,
+             fmt::format("CUDA {}.{}, compute capability {}.{}{}", driver / 1000,
+                         driver % 1000 / 10, properties.major, properties.minor,
+                         device->blas() == nullptr ? ", " + device->blas_problem() : ""));
     std::memcpy(info, &told, told.struct_size);
   });
 }
@@ -222,7 +225,11 @@ constexpr yiti_device_plugin kPlugin = {
     .supports_op = supports,
     .run_op = run,
     .graphs = &kGraphs,
+#ifdef YITI_NCCL
+    .collectives = &kCollectives,
+#else
     .collectives = nullptr,
+#endif
 };
 
 }  // namespace

@@ -3,6 +3,8 @@
 
 #include "devices/common/products.h"
 #include "devices/cuda/device.h"
+#include "devices/cuda/own_attention.h"
+#include "devices/cuda/own_norms.h"
 
 namespace yiti::devices::cuda {
 
@@ -19,12 +21,22 @@ class StreamBackend final : public Backend {
 
   bool has_doubles() const override { return true; }
   yiti_memory* fault() const override { return device_.fault(); }
+  size_t row_group(std::string_view file) const override { return cuda::row_group(file); }
   void launch(const KernelId& id, const Extent& global, const Extent& local,
               std::span<const Argument> arguments) override;
   void copy(const Place& target, const Place& source, int64_t bytes) override;
   void clear(const Place& target, int64_t bytes) override;
   bool multiply(Launcher& run, const FloatProductCall& call) override;
   bool multiply(Launcher& run, const CodeProductCall& call) override;
+  bool attend(Launcher& run, const RowAttentionCall& call) override {
+    return cuda::attend(run, call);
+  }
+  bool attend(Launcher& run, const PagedAttentionCall& call) override {
+    return cuda::attend(run, call);
+  }
+  bool normalise(Launcher& run, const RmsNormCall& call) override {
+    return cuda::normalise(run, call);
+  }
 
  private:
   yiti_device& device_;

@@ -20,8 +20,10 @@
 #define FAULT __global int *fault, const int op_number
 #define REPORT atomic_cmpxchg(fault, 0, op_number)
 
-// Work-items of a group in kernels that give a row to each group.
+// Work-items of a group in kernels that give a row to each group: a power of two.
+#ifndef GROUP
 #define GROUP 64
+#endif
 #define ONE_GROUP GROUP_OF(GROUP, 1, 1)
 
 // Sizes and strides of some axes.

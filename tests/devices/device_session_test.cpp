@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <thread>
+
 #include "core/plugin/device_plugin.h"
 #include "inference/session.h"
 #include "ops/elementwise/operators.h"
@@ -72,6 +74,43 @@ TEST(DeviceSession, DoesNotRecordCopiesToTheHost) {
   Session session = squares(recording, true), on_cpu = squares(make_cpu_device(), true);
   for (int i = 0; i < 4; ++i) EXPECT_EQ(run(session, 2, 1), run(on_cpu, 2, 1)) << i;
   EXPECT_EQ(counters_of(*recording).host_ops, 4);
+}
+
+TEST(DeviceSession, RecordsForEachSizeAlone) {
+  const DevicePtr recording = device("recording", YITI_BROKEN_DEVICES);
+  Session session = squares(recording, false), on_cpu = squares(make_cpu_device(), false);
+  for (int i = 0; i < 8; ++i) {
+    const int64_t rows = 1 + i % 2;
+    const float first = static_cast<float>(i);
+    EXPECT_EQ(run(session, rows, first), run(on_cpu, rows, first)) << i;
+  }
+  // Of each of two sizes, a run of two ops and one that was recorded.
+  EXPECT_EQ(counters_of(*recording).ops, 8);
+}
+
+TEST(DeviceSession, SharesTheDeviceWithOthersThatRunMeanwhile) {
+  const DevicePtr recording = device("recording", YITI_BROKEN_DEVICES);
+  constexpr int kThreads = 3, kRuns = 40;
+  std::vector<std::thread> threads;
+  for (int number = 0; number < kThreads; ++number) {
+    threads.emplace_back([&, number] {
+      Session session = squares(recording, false), on_cpu = squares(make_cpu_device(), false);
+      for (int i = 0; i < kRuns; ++i) {
+        const int64_t rows = 1 + (i + number) % 3;
+        const float first = static_cast<float>(100 * number + i);
+        EXPECT_EQ(run(session, rows, first), run(on_cpu, rows, first));
+      }
+    });
+  }
+  // As a trainer does: ops whose memory comes and goes.
+  threads.emplace_back([&] {
+    for (int i = 0; i < kRuns; ++i) {
+      const Tensor x = Tensor::full({64}, static_cast<float>(i), DType::kF32, recording);
+      EXPECT_EQ(((x + x) * x).to_vector<float>(),
+                std::vector<float>(64, static_cast<float>(2 * i * i)));
+    }
+  });
+  for (std::thread& thread : threads) thread.join();
 }
 
 }  // namespace

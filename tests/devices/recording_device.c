@@ -34,7 +34,7 @@ static void keep(const yiti_op_call* call) {
     kept->tensors[i] = *tensor;
     kept->pointers[i] = &kept->tensors[i];
   }
-  memcpy(kept->attributes, call->attributes, call->attribute_count * sizeof(yiti_attribute));
+  for (uint32_t i = 0; i < call->attribute_count; ++i) kept->attributes[i] = call->attributes[i];
   kept->call.inputs = kept->pointers;
   kept->call.outputs = kept->pointers + call->input_count;
   kept->call.attributes = kept->attributes;

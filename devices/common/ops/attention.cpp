@@ -1,4 +1,6 @@
 // Rope, attention over packed documents and over a paged cache, and the cache.
+#include "devices/common/attention.h"
+
 #include <algorithm>
 
 #include "devices/common/element_types.h"
@@ -90,13 +92,18 @@ void attention(Launcher& run, const Call& call) {
   if (q.numel() == 0) return;
   const KeptRows keys = kept_rows(run, k, kept, true);
   const KeptRows values = kept_rows(run, call.in(2), kept, true);
+  const int64_t window = call.integer("window");
+  const float scale = call.real("scale");
+  const RowAttentionCall rows{q,      k,           positions,     call.out(0), lse,
+                              kept,   keys.values, values.values, keys.scales, values.scales,
+                              window, scale};
+  if (run.backend().attend(run, rows)) return;
   const std::string options =
       fmt::format("-DHEAD_DIM={} -DINDEX={} {} {}", q.dim(2), index_type(positions),
                   kept_type(YITI_DTYPE_F32).read, kept == YITI_DTYPE_I8 ? "-DSCALED" : "");
   run.rows({"attention", "attention", options}, q.dim(0) * q.dim(1), pointer(q), keys.values,
            values.values, keys.scales, values.scales, pointer(positions), pointer(call.out(0)),
-           pointer(lse), lse ? 1 : 0, q.dim(1), k.dim(1), call.integer("window"),
-           call.real("scale"), Launcher::kFault);
+           pointer(lse), lse ? 1 : 0, q.dim(1), k.dim(1), window, scale, Launcher::kFault);
 }
 
 void attention_backward(Launcher& run, const Call& call) {
@@ -137,11 +144,22 @@ void attention_paged(Launcher& run, const Call& call) {
   const Place parts =
       run.take_floats(segments > 1 ? std::min(rows * segments, kMostParts) * part : 0);
   const int64_t splits = rows * segments <= kMostParts ? segments : 1;
-  run.rows({"attention", "attention_paged", options}, rows * splits, pointer(q), pointer(k_pool),
-           pointer(call.in(2)), pointer(tables), pointer(call.in(4)), pointer(call.in(5)),
-           splits > 1 ? floats(parts) : pointer(call.out(0)), splits, q.dim(1), k_pool.dim(1),
-           tables.dim(0), tables.dim(1), k_pool.dim(0), call.integer("window"), call.real("scale"),
-           Launcher::kFault);
+  const PagedAttentionCall paged{q,
+                                 k_pool,
+                                 call.in(2),
+                                 tables,
+                                 call.in(4),
+                                 call.in(5),
+                                 splits > 1 ? floats(parts) : pointer(call.out(0)),
+                                 splits,
+                                 call.integer("window"),
+                                 call.real("scale")};
+  if (!run.backend().attend(run, paged)) {
+    run.rows({"attention", "attention_paged", options}, rows * splits, pointer(q), pointer(k_pool),
+             pointer(paged.v_pool), pointer(tables), pointer(paged.sequence),
+             pointer(paged.positions), paged.out, splits, q.dim(1), k_pool.dim(1), tables.dim(0),
+             tables.dim(1), k_pool.dim(0), paged.window, paged.scale, Launcher::kFault);
+  }
   if (splits == 1) return;
   run.rows({"attention", "join_segments", options}, rows, floats(parts), pointer(call.out(0)),
            splits);

@@ -1,4 +1,5 @@
 // Products with weights, and the ops that share them.
+#include <array>
 #include <optional>
 
 #include "devices/common/ops.h"
@@ -19,16 +20,17 @@ void run_linear(Launcher& run, const Call& call) {
          pointer(call.out(0)).place);
 }
 
-// Quantised weights meet the same codes.
-void linear3(Launcher& run, const Call& call) {
-  require_floats(call);
-  const Operand x = call.in(0);
+struct WeightedRows {
+  Operand weight;
+  Place y;
+};
+
+// The same rows with each weight; quantised ones meet the same codes.
+void multiply_each(Launcher& run, const Operand& x, bool exact,
+                   std::span<const WeightedRows> products) {
   const Place place = pointer(x).place;
-  const bool exact = call.flag("exact_activations");
   std::optional<QuantisedRows> codes;
-  for (int i = 0; i < 3; ++i) {
-    const Operand weight = call.in(1 + i);
-    const Place y = pointer(call.out(i)).place;
+  for (const auto& [weight, y] : products) {
     if (exact || !is_quantised(weight.dtype())) {
       linear(run, place, x.rows(), weight, Operand(nullptr), exact, y);
       continue;
@@ -38,14 +40,22 @@ void linear3(Launcher& run, const Call& call) {
   }
 }
 
+void linear3(Launcher& run, const Call& call) {
+  require_floats(call);
+  const auto product = [&](int i) {
+    return WeightedRows{call.in(1 + i), pointer(call.out(i)).place};
+  };
+  multiply_each(run, call.in(0), call.flag("exact_activations"),
+                std::array{product(0), product(1), product(2)});
+}
+
 void linear_swiglu(Launcher& run, const Call& call) {
   require_floats(call);
   const Operand x = call.in(0), gate = call.in(1), up = call.in(2);
   const int64_t count = x.rows() * gate.dim(0);
   const Place gated = run.take_floats(count), raised = run.take_floats(count);
-  const bool exact = call.flag("exact_activations");
-  linear(run, pointer(x).place, x.rows(), gate, Operand(nullptr), exact, gated);
-  linear(run, pointer(x).place, x.rows(), up, Operand(nullptr), exact, raised);
+  multiply_each(run, x, call.flag("exact_activations"),
+                std::array{WeightedRows{gate, gated}, WeightedRows{up, raised}});
   run.each({"elementwise", "swiglu", ""}, count, floats(gated), floats(raised),
            pointer(call.out(0)));
 }
@@ -57,7 +67,8 @@ void linear_backward_input(Launcher& run, const Call& call) {
 
 void linear_backward_weight(Launcher& run, const Call& call) {
   require_f32(call, 2);
-  multiply(run, as_rows(call.in(0)).transposed(), as_rows(call.in(1)), pointer(call.out(0)).place);
+  multiply(run, as_rows(call.in(0)).transposed(), as_rows(call.in(1)), pointer(call.out(0)).place,
+           {.rows_together = true});
 }
 
 void dequantise(Launcher& run, const Call& call) {

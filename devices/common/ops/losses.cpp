@@ -101,7 +101,7 @@ void linear_cross_entropy_backward(Launcher& run, const Call& call) {
     const int64_t start = rows.first * width * 4;
     multiply(run, dlogits, as_rows(weight), pointer(dx).place.at(start));
     multiply(run, dlogits.transposed(), row_major(pointer(x).place.at(start), rows.count, width),
-             pointer(dweight).place, {.accumulates = true});
+             pointer(dweight).place, {.accumulates = true, .rows_together = true});
   });
 }
 

@@ -1,26 +1,33 @@
 // Norms and softmax, a group of work-items a row.
 #include "devices/common/ops.h"
+#include "devices/common/rms_norm.h"
 
 namespace yiti::devices {
 namespace {
 
 Pointer nothing() { return {{}, 1}; }
 
+void run_rms_norm(Launcher& run, const RmsNormCall& call) {
+  if (run.backend().normalise(run, call)) return;
+  const Operand& x = call.x;
+  run.rows({"norms", "rms_norm", ""}, x.rows(), pointer(x), pointer(call.other),
+           pointer(call.weight), pointer(call.sum), pointer(call.y), pointer(call.rstd), call.eps,
+           call.other ? 1 : 0, call.rstd ? 1 : 0, x.width());
+}
+
 void rms_norm(Launcher& run, const Call& call) {
   require_f32(call, 2);
-  const Operand x = call.in(0), rstd = call.out(1);
-  run.rows({"norms", "rms_norm", ""}, x.rows(), pointer(x), nothing(), pointer(call.in(1)),
-           nothing(), pointer(call.out(0)), pointer(rstd), call.real("eps"), 0, rstd ? 1 : 0,
-           x.width());
+  const Operand none(nullptr);
+  run_rms_norm(run,
+               {call.in(0), none, call.in(1), none, call.out(0), call.out(1), call.real("eps")});
 }
 
 void add_rms_norm(Launcher& run, const Call& call) {
   require_f32(call, 3);
   const Operand x = call.in(0), y = call.in(1);
   require(x.numel() == y.numel(), "x and y differ in shape");
-  run.rows({"norms", "rms_norm", ""}, x.rows(), pointer(x), pointer(y), pointer(call.in(2)),
-           pointer(call.out(0)), pointer(call.out(1)), nothing(), call.real("eps"), 1, 0,
-           x.width());
+  run_rms_norm(run,
+               {x, y, call.in(2), call.out(0), call.out(1), Operand(nullptr), call.real("eps")});
 }
 
 void rms_norm_backward_input(Launcher& run, const Call& call) {

@@ -10,6 +10,12 @@ namespace yiti::devices::cuda {
 /// Leaves of K at most.
 inline constexpr int kLeaves = 8;
 
+/// So many are multiplied by blocks that share out the depth.
+inline constexpr int64_t kFewRows = 8;
+
+/// Of a float32 in bfloat16.
+inline constexpr int kParts = 3;
+
 /// Of a block of 32 codes.
 struct CodeScale {
   float scale, scaled_sum;
@@ -40,11 +46,13 @@ struct FloatProduct {
 
 /// Y [rows, columns] = X · weightᵀ + bias with X as three bfloat16 whose sum it is.
 struct SplitProduct {
-  const uint16_t* parts;   ///< [3, rows, depth]: the largest parts first
-  const uint16_t* weight;  ///< bfloat16 [columns, depth], at a multiple of 4 bytes
+  const float* x;  ///< [rows, depth]; read where there are at most kFewRows
+  const uint16_t*
+      parts;  ///< [kParts, rows, depth], the largest parts first, at a multiple of 16 bytes
+  const uint16_t* weight;  ///< bfloat16 [columns, depth]
   const float* bias;       ///< [columns] or null
   float* y;
-  int64_t rows, columns, depth;  ///< depth is a multiple of 16
+  int64_t rows, columns, depth;  ///< depth is a multiple of 8
   int64_t leaf;                  ///< elements of depth, a multiple of 32
 };
 
@@ -60,7 +68,12 @@ inline unsigned blocks_of(int64_t count, int64_t each) {
 int launch(const CodeProduct& product, BlockFormat format, CUstream_st* stream);
 int launch(const FloatProduct& product, FloatFormat b, CUstream_st* stream);
 int launch(const SplitProduct& product, CUstream_st* stream);
-/// Fills the three parts of `count` elements of x.
-int launch_split(const float* x, uint16_t* parts, int64_t count, CUstream_st* stream);
+/// Writes the first `part_count` of the bfloat16 parts of `count` elements of x.
+int launch_split(const float* x, int part_count, uint16_t* parts, int64_t count,
+                 CUstream_st* stream);
+
+/// Writes for each of 32 lanes how many sums it has found that depend on a row's place among the
+/// rows of a tensor core.
+int launch_row_places(int* differences, CUstream_st* stream);
 
 }  // namespace yiti::devices::cuda

@@ -5,11 +5,10 @@ namespace {
 
 template <class Format>
 void launch_format(const CodeProduct& p, cudaStream_t stream) {
-  if (p.rows <= 8) {
-    multiply_few<Codes<Format>><<<blocks_of(p.columns, 16), 256, 0, stream>>>(p);
+  if (p.rows <= kFewRows) {
+    launch_few<Codes<Format>>(p, stream);
   } else {
-    const dim3 grid(blocks_of(p.columns, 64), blocks_of(p.rows, 64));
-    multiply_many<Codes<Format>><<<grid, 128, 0, stream>>>(p);
+    launch_many<Codes<Format>>(p, stream);
   }
 }
 

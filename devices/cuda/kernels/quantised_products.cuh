@@ -95,8 +95,9 @@ struct CodeTile {
 template <class Format>
 struct Codes {
   using Product = CodeProduct;
-  template <int kTiles>
-  using Tile = CodeTile<Format, kTiles>;
+  static constexpr int kWide = 1;
+  template <int kWideTiles, int kTiles>
+  using Tile = CodeTile<Format, kWideTiles * kTiles>;
 };
 
 }  // namespace yiti::devices::cuda

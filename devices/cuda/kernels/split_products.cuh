@@ -1,66 +1,138 @@
 // Products of float32 rows with bfloat16 weights on tensor cores. x is the sum of three bfloat16, each
 // the rest of the ones before, and each part's product with a weight is exact; so the result is about as
-// exact as one of float32. Depth is walked 16 at a time, the least parts first, with one accumulator for
+// exact as one of float32. Depth is walked 32 at a time, the least parts first, with one accumulator for
 // each leaf; leaves are added in order. An element's bits do not depend on how many rows there are.
+//
+// Lane q has of 32 elements of depth the 8 from 8q on, which it reads at once: 4 words of two, of which an
+// mma takes two. Few rows are split where they are multiplied, many before.
 #pragma once
 
 #include "devices/cuda/kernels/tiles.cuh"
 
 namespace yiti::devices::cuda {
 
-inline constexpr int kParts = 3;
-
 // What is not finite, or becomes so when it is rounded, is its first part alone.
-__global__ void __launch_bounds__(256) split(const float* x, uint16_t* parts, int64_t count) {
-  const int64_t i = blockIdx.x * int64_t{256} + threadIdx.x;
-  if (i >= count) return;
-  float rest = x[i];
-  for (int part = 0; part < kParts; ++part) {
-    const uint16_t bits = to_bf16(rest);
-    parts[part * count + i] = bits;
-    const float value = bf16_to_float(bits);
-    rest = value - value == 0.0f ? rest - value : 0.0f;
+__device__ inline void split_float(float x, uint16_t (&parts)[kParts]) {
+  for (uint16_t& part : parts) {
+    part = to_bf16(x);
+    const float value = bf16_to_float(part);
+    x = value - value == 0.0f ? x - value : 0.0f;
   }
 }
 
-template <int kTiles>
+__global__ void __launch_bounds__(256) split(const float* x, int part_count, uint16_t* parts,
+                                             int64_t count) {
+  const int64_t i = blockIdx.x * int64_t{256} + threadIdx.x;
+  if (i >= count) return;
+  uint16_t own[kParts];
+  split_float(x[i], own);
+  for (int part = 0; part < part_count; ++part) parts[part * count + i] = own[part];
+}
+
+struct alignas(16) Words {
+  uint32_t word[4];
+};
+
+__device__ inline bool lies_on_words(const void* at) {
+  return reinterpret_cast<uintptr_t>(at) % sizeof(Words) == 0;
+}
+
+// Eight elements of a matrix that may lie at any of them.
+__device__ inline Words load_words(const uint16_t* at, bool whole) {
+  if (whole) return *reinterpret_cast<const Words*>(at);
+  Words words;
+#pragma unroll
+  for (int i = 0; i < 4; ++i) words.word[i] = at[2 * i] | static_cast<uint32_t>(at[2 * i + 1]) << 16;
+  return words;
+}
+
+// Rows that are split already.
+struct SplitRows {
+  const SplitProduct& p;
+
+  __device__ void load(int64_t row, int64_t k, Words (&parts)[kParts]) const {
+#pragma unroll
+    for (int part = 0; part < kParts; ++part) {
+      parts[part] = load_words(p.parts + (part * p.rows + row) * p.depth + k, true);
+    }
+  }
+};
+
+struct FloatRows {
+  const SplitProduct& p;
+  bool whole = lies_on_words(p.x);
+
+  __device__ void load(int64_t row, int64_t k, Words (&parts)[kParts]) const {
+    const float* x = p.x + row * p.depth + k;
+    Words halves[2];
+#pragma unroll
+    for (int i = 0; i < 8; ++i) halves[i / 4].word[i % 4] = whole ? 0 : bits_of(x[i]);
+    if (whole) {
+      halves[0] = reinterpret_cast<const Words*>(x)[0];
+      halves[1] = reinterpret_cast<const Words*>(x)[1];
+    }
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      uint16_t low[kParts], high[kParts];
+      split_float(float_of(halves[i / 2].word[i % 2 * 2]), low);
+      split_float(float_of(halves[i / 2].word[i % 2 * 2 + 1]), high);
+#pragma unroll
+      for (int part = 0; part < kParts; ++part) {
+        parts[part].word[i] = low[part] | static_cast<uint32_t>(high[part]) << 16;
+      }
+    }
+  }
+};
+
+template <class Rows, int kWide, int kTiles>
 struct SplitTile {
   const SplitProduct& p;
   const TilePlace& place;
 
-  // Elements 2q and 2q + 1 of the 16 from `k` on.
-  __device__ uint32_t pair(const uint16_t* matrix, int64_t row, int64_t k) const {
-    return *reinterpret_cast<const uint32_t*>(matrix + row * p.depth + k + 2 * place.q);
-  }
-
-  __device__ void add_leaf(int64_t leaf, float (&sums)[kTiles][4]) const {
+  __device__ void add_leaf(int64_t leaf, float (&sums)[kWide * kTiles][4]) const {
+    const Rows rows{p};
+    const bool whole = lies_on_words(p.weight);
     const int64_t begin = least(p.depth, leaf * p.leaf), end = least(p.depth, begin + p.leaf);
-    // Columns and rows that are missing read the last one.
-    const int64_t columns[2] = {least(place.column(0), p.columns - 1),
-                                least(place.column(2), p.columns - 1)};
     clear(sums);
-    for (int64_t k = begin; k < end; k += 16) {
-      const uint32_t weights[4] = {pair(p.weight, columns[0], k), pair(p.weight, columns[1], k),
-                                   pair(p.weight, columns[0], k + 8),
-                                   pair(p.weight, columns[1], k + 8)};
+    for (int64_t first = begin; first < end; first += 32) {
+      const int64_t k = first + 8 * place.q;
+      const bool is_there = k < end;
+      Words weights[kWide][2];
+#pragma unroll
+      for (int i = 0; i < 2 * kWide; ++i) {
+        // Columns and rows that are missing read the last one.
+        const int64_t column = least(place.column(i % 2 * 2, i / 2), p.columns - 1);
+        weights[i / 2][i % 2] = Words{};
+        if (is_there) weights[i / 2][i % 2] = load_words(p.weight + column * p.depth + k, whole);
+      }
 #pragma unroll
       for (int tile = 0; tile < kTiles; ++tile) {
         const int64_t row = least(place.first_row + 8 * tile + place.g, p.rows - 1);
+        Words x[kParts] = {};
+        if (is_there) rows.load(row, k, x);
 #pragma unroll
-        for (int part = kParts - 1; part >= 0; --part) {
-          const uint16_t* x = p.parts + part * p.rows * p.depth;
-          const uint32_t values[2] = {pair(x, row, k), pair(x, row, k + 8)};
-          add_product(sums[tile], weights, values);
+        for (int i = 0; i < 2 * kWide; ++i) {
+          const int half = i / kWide, wide = i % kWide;
+          const Words(&w)[2] = weights[wide];
+          const uint32_t a[4] = {w[0].word[2 * half], w[1].word[2 * half], w[0].word[2 * half + 1],
+                                 w[1].word[2 * half + 1]};
+#pragma unroll
+          for (int part = kParts - 1; part >= 0; --part) {
+            const uint32_t b[2] = {x[part].word[2 * half], x[part].word[2 * half + 1]};
+            add_product(sums[wide * kTiles + tile], a, b);
+          }
         }
       }
     }
   }
 };
 
+template <class Rows>
 struct Split {
   using Product = SplitProduct;
-  template <int kTiles>
-  using Tile = SplitTile<kTiles>;
+  static constexpr int kWide = 2;
+  template <int kWideTiles, int kTiles>
+  using Tile = SplitTile<Rows, kWideTiles, kTiles>;
 };
 
 }  // namespace yiti::devices::cuda

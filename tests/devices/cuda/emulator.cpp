@@ -5,12 +5,13 @@
 #include <exception>
 #include <memory>
 #include <stdexcept>
+#include <type_traits>
 #include <vector>
 
 namespace yiti::emulated {
 namespace {
 
-constexpr size_t kStackBytes = 64 << 10;
+constexpr size_t kStackBytes = 256 << 10;  // of memory that is not touched before it is used
 
 // Those who wait for each other: a block, or a warp.
 struct Meeting {
@@ -25,7 +26,7 @@ struct Warp {
 
 struct Fiber {
   ucontext_t context{};
-  std::unique_ptr<char[]> stack = std::make_unique<char[]>(kStackBytes);
+  std::unique_ptr<char[]> stack = std::make_unique_for_overwrite<char[]>(kStackBytes);
   Place place;
   Warp* warp = nullptr;
   unsigned lane = 0;
@@ -44,6 +45,7 @@ struct Block {
 };
 
 thread_local Block* block = nullptr;
+thread_local int spoilt_row = -1;
 
 void enter() {
   Fiber& own = *block->running;
@@ -82,7 +84,8 @@ void run_block(Dim number, Dim threads, const std::function<void()>& kernel) {
   own.meeting.members = static_cast<int>(count);
   for (unsigned i = 0; i < count; ++i) {
     Fiber& fiber = own.fibers[i];
-    fiber.place = {{i % threads.x, i / threads.x % threads.y, i / (threads.x * threads.y)}, number};
+    fiber.place = {
+        {i % threads.x, i / threads.x % threads.y, i / (threads.x * threads.y)}, number, threads};
     fiber.warp = &own.warps[i / 32];
     fiber.lane = i % 32;
     ++fiber.warp->meeting.members;
@@ -106,6 +109,8 @@ void run_block(Dim number, Dim threads, const std::function<void()>& kernel) {
 }
 
 }  // namespace
+
+void spoil_row(int row) { spoilt_row = row; }
 
 const Place& here() { return block->running->place; }
 
@@ -136,27 +141,36 @@ struct Fragments {
   const uint32_t *a, *b;
 };
 
-// D += A · B, with `kDepth` elements of a row in registers of `kEach` elements, as warp.cuh
-// lays them out. element(word, i) reads element i of a register; add(d, products) is the sum.
-template <int kDepth, class D, class Element, class Add>
+// D += A · B. Of a row, lane q has `kEach` elements from q * kEach on in one register, and as many
+// of the row's other half in another. element(word, i) reads element i of a register; add(d,
+// products) is the sum.
+template <int kEach, class D, class Element, class Add>
 void multiply(void* const (&lanes)[32], Element element, Add add) {
-  constexpr int kEach = kDepth / 8;
+  constexpr int kDepth = 8 * kEach;
   const auto part = [&](int lane) { return static_cast<const Fragments<D>*>(lanes[lane]); };
-  // Of a row, lane q has elements q * kEach… in one register, and the same of its half in another.
-  const auto place = [&](int k) { return k % (kDepth / 2); };
   for (int row = 0; row < 16; ++row) {
     for (int column = 0; column < 8; ++column) {
       decltype(element(0u, 0)) products[kDepth];
       for (int k = 0; k < kDepth; ++k) {
-        const int q = place(k) / kEach, high = k / (kDepth / 2);
+        const int q = k % (kDepth / 2) / kEach, high = k / (kDepth / 2);
         const uint32_t a = part(4 * (row % 8) + q)->a[row / 8 + 2 * high];
         const uint32_t b = part(4 * column + q)->b[high];
         products[k] = element(a, k % kEach) * element(b, k % kEach);
       }
       D& d = part(4 * (row % 8) + column / 2)->d[row / 8 * 2 + column % 2];
-      for (const auto& product : products) add(d, product, &product == &products[kDepth - 1]);
+      add(d, products);
+      if constexpr (std::is_floating_point_v<D>) {
+        if (row == spoilt_row || column == spoilt_row) d = std::nextafter(d, D{0});
+      }
     }
   }
+}
+
+// GPUs do not say in which order they add; this adds exactly and rounds once.
+void add_exactly(float& sum, const auto& products) {
+  double exact = 0;
+  for (const double product : products) exact += product;
+  sum = static_cast<float>(static_cast<double>(sum) + exact);
 }
 
 }  // namespace
@@ -167,29 +181,33 @@ using yiti::emulated::Fragments;
 void add_product(int (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
   Fragments<int> own{d, a, b};
   yiti::emulated::meet_warp(&own, [](void* const(&lanes)[32]) {
-    yiti::emulated::multiply<32, int>(
+    yiti::emulated::multiply<4, int>(
         lanes,
         [](uint32_t word, int i) { return static_cast<int>(static_cast<int8_t>(word >> 8 * i)); },
-        [](int& sum, int product, bool) { sum += product; });
+        [](int& sum, const auto& products) {
+          for (const int product : products) sum += product;
+        });
   });
 }
 
 void add_product(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
   Fragments<float> own{d, a, b};
   yiti::emulated::meet_warp(&own, [](void* const(&lanes)[32]) {
-    // GPUs do not say in which order they add; this adds exactly and rounds once.
-    double exact = 0;
-    yiti::emulated::multiply<16, float>(
+    yiti::emulated::multiply<2, float>(
         lanes,
         [](uint32_t word, int i) {
           return static_cast<double>(float_of((word >> 16 * i & 0xffff) << 16));
         },
-        [&](float& sum, double product, bool is_last) {
-          exact += product;
-          if (!is_last) return;
-          sum = static_cast<float>(static_cast<double>(sum) + exact);
-          exact = 0;
-        });
+        [](float& sum, const auto& products) { yiti::emulated::add_exactly(sum, products); });
+  });
+}
+
+void add_product_tf32(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+  Fragments<float> own{d, a, b};
+  yiti::emulated::meet_warp(&own, [](void* const(&lanes)[32]) {
+    yiti::emulated::multiply<1, float>(
+        lanes, [](uint32_t word, int) { return static_cast<double>(float_of(word & 0xffffe000u)); },
+        [](float& sum, const auto& products) { yiti::emulated::add_exactly(sum, products); });
   });
 }
 
@@ -204,4 +222,14 @@ float exchange(float x, int mask) {
     }
   });
   return own.out;
+}
+
+bool any_lane(bool holds) {
+  bool own = holds;
+  yiti::emulated::meet_warp(&own, [](void* const(&lanes)[32]) {
+    bool any = false;
+    for (void* lane : lanes) any = any || *static_cast<bool*>(lane);
+    for (void* lane : lanes) *static_cast<bool*>(lane) = any;
+  });
+  return own;
 }

@@ -18,7 +18,7 @@ struct Dim {
 
 /// Where the running fiber is.
 struct Place {
-  Dim thread, block;
+  Dim thread, block, threads;
 };
 const Place& here();
 
@@ -27,6 +27,9 @@ const Place& here();
 void run(Dim blocks, Dim threads, const std::function<void()>& kernel);
 
 void wait_for_block();
+/// Makes tensor cores round row `row`, of either side, otherwise than the others; none where it is
+/// negative.
+void spoil_row(int row);
 /// Waits until all lanes of the warp are here; the last one runs `together` with what each lane
 /// gave.
 void meet_warp(void* given, const std::function<void(void* const (&lanes)[32])>& together);
@@ -44,9 +47,13 @@ inline constexpr int kWarp = 32;
 
 inline void __syncthreads() { yiti::emulated::wait_for_block(); }  // NOLINT: CUDA's name
 
+// As mma.cuh says.
 void add_product(int (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
 void add_product(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
+void add_product_tf32(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
 float exchange(float x, int mask);
+bool any_lane(bool holds);
+inline void wait_for_warp() { any_lane(false); }
 
 inline float float_of(uint32_t bits) { return std::bit_cast<float>(bits); }
 inline uint32_t bits_of(float x) { return std::bit_cast<uint32_t>(x); }

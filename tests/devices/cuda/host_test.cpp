@@ -7,9 +7,13 @@
 
 #include "core/error.h"
 #include "core/plugin/device_plugin.h"
+#include "devices/cuda/blas.h"
 #include "devices/cuda/code_cache.h"
 #include "devices/cuda/compiler.h"
 #include "devices/cuda/stream_backend.h"
+#ifdef YITI_NCCL
+#include "devices/cuda/nccl.h"
+#endif
 
 namespace yiti {
 namespace {
@@ -111,6 +115,99 @@ TEST(CudaGrid, RefusesMoreBlocksThanAGridHas) {
   EXPECT_EQ(failure.status, YITI_STATUS_OUT_OF_RANGE);
   EXPECT_EQ(failure.message, "multiply: 65536 blocks in axis 2 of a grid; takes 65535 or less");
 }
+
+// A product as cuBLASLt computes it from a description.
+std::vector<float> as_columns(const cuda::BlasProduct& p, const std::vector<float>& left,
+                              const std::vector<float>& right) {
+  const auto at = [](const cuda::BlasMatrix& m, uint64_t row, uint64_t column) {
+    if (m.transposed) std::swap(row, column);
+    EXPECT_LT(row, m.rows);
+    EXPECT_LT(column, m.columns);
+    return row + column * static_cast<uint64_t>(m.step);
+  };
+  const uint64_t depth = p.left.transposed ? p.left.rows : p.left.columns;
+  std::vector<float> result(p.rows * p.columns);
+  for (uint64_t row = 0; row < p.rows; ++row) {
+    for (uint64_t column = 0; column < p.columns; ++column) {
+      for (uint64_t k = 0; k < depth; ++k) {
+        result[row + column * p.rows] += left[at(p.left, row, k)] * right[at(p.right, k, column)];
+      }
+    }
+  }
+  return result;
+}
+
+TEST(CudaBlas, SeesRowsAndTransposedRowsAsColumns) {
+  // A [2, 3] and B [3, 4], each in rows or transposed.
+  const std::vector<float> a = {1, 2, 3, 4, 5, 6}, a_turned = {1, 4, 2, 5, 3, 6};
+  const std::vector<float> b = {1, 0, 2, 0, 0, 1, 0, 3, 1, 1, 1, 1};
+  const std::vector<float> b_turned = {1, 0, 1, 0, 1, 1, 2, 0, 1, 0, 3, 1};
+  const std::vector<float> expected = {4, 5, 5, 9, 10, 11, 14, 21};
+  const devices::ProductOptions options;
+  for (const bool turns_a : {false, true}) {
+    for (const bool turns_b : {false, true}) {
+      devices::FloatProductCall call{
+          turns_a ? devices::FloatMatrix{{}, 2, 3, 1, 2} : devices::FloatMatrix{{}, 2, 3, 3, 1},
+          turns_b ? devices::FloatMatrix{{}, 3, 4, 1, 3} : devices::FloatMatrix{{}, 3, 4, 4, 1},
+          {},
+          options,
+          32};
+      const auto product = cuda::blas_product(call);
+      ASSERT_TRUE(product);
+      EXPECT_EQ(as_columns(*product, turns_b ? b_turned : b, turns_a ? a_turned : a), expected);
+    }
+  }
+}
+
+TEST(CudaBlas, RefusesMatricesWithoutRunsOfNeighbours) {
+  const devices::ProductOptions options;
+  const devices::FloatMatrix rows{{}, 2, 3, 3, 1}, sparse{{}, 3, 4, 8, 2};
+  EXPECT_FALSE(cuda::blas_product({rows, sparse, {}, options, 32}));
+}
+
+TEST(CudaBlas, ChoosesByWhereMatricesLieToo) {
+  const devices::ProductOptions options;
+  const devices::FloatMatrix rows{{}, 4, 4, 4, 1};
+  const auto even = cuda::blas_product({rows, rows, {}, options, 32});
+  const auto odd = cuda::blas_product({rows, rows, {nullptr, 4}, options, 32});
+  EXPECT_EQ(even->alignment, 16u);
+  EXPECT_NE(even, odd);
+}
+
+// The functions are found where the library is; a handle wants a GPU.
+TEST(CudaBlas, SaysWhatItLacks) {
+  int devices = 0;
+  if (cudaGetDeviceCount(&devices) == cudaSuccess) GTEST_SKIP() << "there is a CUDA driver";
+  const devices::Failure failure = failure_of([] { cuda::Blas::open(); });
+  EXPECT_THAT(failure.message,
+              testing::AnyOf(HasSubstr("libcublasLt.so"), testing::StartsWith("cublasLtCreate: ")));
+}
+
+TEST(CudaSharedLibrary, SaysWhatIsMissing) {
+  EXPECT_EQ(failure_of([] { cuda::SharedLibrary("libnothing.so.1"); }).status,
+            YITI_STATUS_UNAVAILABLE);
+  const cuda::SharedLibrary library("libm.so.6");
+  using Function = double (*)(double);
+  EXPECT_EQ(library.find<Function>("cos")(0), 1);
+  EXPECT_THAT(failure_of([&] { library.find<Function>("unknown"); }).message, HasSubstr("unknown"));
+}
+
+#ifdef YITI_NCCL
+TEST(CudaCollectives, FindTheirFunctionsWhereTheLibraryIs) {
+  try {
+    const cuda::Nccl nccl;
+    EXPECT_STREQ(nccl.ncclGetErrorString(ncclSuccess), "no error");
+  } catch (const devices::Failure& failure) {
+    EXPECT_THAT(failure.message, HasSubstr("libnccl.so"));
+  }
+}
+
+TEST(CudaCollectives, TakePlainTypes) {
+  EXPECT_EQ(cuda::nccl_type(YITI_DTYPE_BF16), ncclBfloat16);
+  const devices::Failure failure = failure_of([] { cuda::nccl_type(YITI_DTYPE_Q4_1); });
+  EXPECT_EQ(failure.status, YITI_STATUS_UNIMPLEMENTED);
+}
+#endif
 
 // Where a driver is, the device tests run instead.
 TEST(CudaPlugIn, LoadsWithoutADriverAndSaysThatThereIsNone) {

@@ -9,6 +9,7 @@
 // The emulator comes first.
 #include "devices/cuda/kernels/float_products.cuh"
 #include "devices/cuda/kernels/quantised_products.cuh"
+#include "devices/cuda/kernels/row_places.cuh"
 #include "devices/cuda/kernels/split_products.cuh"
 
 namespace yiti::devices::cuda {
@@ -247,7 +248,7 @@ TEST(CudaSplitProducts, SplitFloatsIntoPartsThatAddUpExactly) {
   x.insert(x.end(), {0.0f, -0.0f, kInfinity, std::nanf(""), std::numeric_limits<float>::max()});
   const auto count = static_cast<int64_t>(x.size());
   std::vector<uint16_t> parts(3 * x.size());
-  emulated::run({2}, {256}, [&] { split(x.data(), parts.data(), count); });
+  emulated::run({2}, {256}, [&] { split(x.data(), kParts, parts.data(), count); });
   const auto part = [&](size_t i, size_t number) {
     return to_float(BFloat16{parts[number * x.size() + i]});
   };
@@ -274,19 +275,24 @@ struct SplitCase {
     for (const float value : floats(random, n * k)) weight.push_back(to_bfloat16(value).bits);
   }
 
-  std::vector<float> run(int64_t first, int64_t count, bool as_many) const {
+  // With x and the weight `shift` elements from where memory begins.
+  std::vector<float> run(int64_t first, int64_t count, bool as_many, size_t shift = 0) const {
+    std::vector<uint16_t> moved(shift);
+    moved.insert(moved.end(), weight.begin(), weight.end());
     std::vector<uint16_t> parts(static_cast<size_t>(3 * count * depth));
-    const float* own = &x[static_cast<size_t>(first * depth)];
+    std::vector<float> moved_x(shift);
+    moved_x.insert(moved_x.end(), x.begin() + first * depth, x.begin() + (first + count) * depth);
+    const float* own = &moved_x[shift];
     const int64_t elements = count * depth;
     emulated::run({static_cast<unsigned>((elements + 255) / 256)}, {256},
-                  [&] { split(own, parts.data(), elements); });
+                  [&] { split(own, kParts, parts.data(), elements); });
     std::vector<float> y = room_for(count * columns);
-    const SplitProduct p{parts.data(), weight.data(), bias.data(), y.data(),
-                         count,        columns,       depth,       leaf};
+    const SplitProduct p{own,   parts.data(), &moved[shift], bias.data(), y.data(),
+                         count, columns,      depth,         leaf};
     if (as_many) {
-      emulated::run({2, 2}, {128}, [&] { multiply_many<Split>(p); });
+      emulated::run({1, 2}, {128}, [&] { multiply_many<Split<SplitRows>>(p); });
     } else {
-      emulated::run({5}, {256}, [&] { multiply_few<Split>(p); });
+      emulated::run({5}, {256}, [&] { multiply_few<Split<FloatRows>>(p); });
     }
     EXPECT_EQ(y.back(), kUntouched);
     y.pop_back();
@@ -321,6 +327,22 @@ TEST(CudaSplitProducts, GiveARowTheSameBitsAloneAndAmongMany) {
       ASSERT_EQ(part[i], whole[static_cast<size_t>(first * c.columns) + i]);
     }
   }
+}
+
+TEST(CudaSplitProducts, HaveTheSameBitsWhereverTheWeightLies) {
+  const SplitCase c(9, 70, 56, 32);  // depth ends within 32
+  EXPECT_EQ(c.run(0, 9, true, 1), c.run(0, 9, true));
+  EXPECT_EQ(c.run(2, 3, false, 1), c.run(2, 3, false));
+}
+
+TEST(CudaRowPlaces, MakeNoDifferenceOnTensorCoresThatAddAlike) {
+  std::vector<int> differences(32, -1);
+  emulated::run({1}, {32}, [&] { compare_row_places(differences.data()); });
+  EXPECT_EQ(differences, std::vector<int>(32));
+  emulated::spoil_row(3);
+  emulated::run({1}, {32}, [&] { compare_row_places(differences.data()); });
+  emulated::spoil_row(-1);
+  EXPECT_NE(differences, std::vector<int>(32));
 }
 
 }  // namespace

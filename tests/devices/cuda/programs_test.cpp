@@ -7,6 +7,8 @@
 #include "core/plugin/op_call.h"
 #include "devices/common/ops.h"
 #include "devices/cuda/compiler.h"
+#include "devices/cuda/own_attention.h"
+#include "devices/cuda/own_norms.h"
 #include "ops/derived/cases.h"
 #include "ops/op_list.h"
 
@@ -22,13 +24,17 @@ struct Program {
 };
 using Programs = std::map<Program, std::map<std::string, Sizes>>;
 
-// Runs nothing, and notes which kernels it was given.
+// Runs nothing, and notes which kernels it was given: the plug-in's own ones, or those that they
+// replace.
 class NotingBackend final : public devices::Backend {
  public:
-  explicit NotingBackend(Programs& programs) : programs_(programs) {}
+  NotingBackend(Programs& programs, bool has_own) : programs_(programs), has_own_(has_own) {}
 
   bool has_doubles() const override { return true; }
   yiti_memory* fault() const override { return nullptr; }
+  size_t row_group(std::string_view file) const override {
+    return has_own_ ? cuda::row_group(file) : Backend::row_group(file);
+  }
   void launch(const devices::KernelId& id, const devices::Extent& global,
               const devices::Extent& local, std::span<const devices::Argument> arguments) override {
     for (size_t axis = 0; axis < 3; ++axis) EXPECT_EQ(global[axis] % local[axis], 0u) << id.name;
@@ -42,14 +48,22 @@ class NotingBackend final : public devices::Backend {
   }
   void copy(const devices::Place&, const devices::Place&, int64_t) override {}
   void clear(const devices::Place&, int64_t) override {}
+  bool attend(devices::Launcher& run, const devices::RowAttentionCall& call) override {
+    return has_own_ && cuda::attend(run, call);
+  }
+  bool attend(devices::Launcher& run, const devices::PagedAttentionCall& call) override {
+    return has_own_ && cuda::attend(run, call);
+  }
+  bool normalise(devices::Launcher& run, const devices::RmsNormCall& call) override {
+    return has_own_ && cuda::normalise(run, call);
+  }
 
  private:
   Programs& programs_;
+  bool has_own_;
 };
 
-// False where the device does not take the call.
-bool note(const Op& op, const std::vector<Tensor>& in, const Attrs& attrs, Programs& programs) {
-  NotingBackend backend(programs);
+void note(const Op& op, const std::vector<Tensor>& in, const Attrs& attrs, NotingBackend& backend) {
   OpCall call(op.name, in, attrs);
   for (const Tensor& out : op.infer(in, attrs)) call.add_output(out, {});
   try {
@@ -57,10 +71,8 @@ bool note(const Op& op, const std::vector<Tensor>& in, const Attrs& attrs, Progr
     devices::plan_op(backend, *call.get(), support);
     call.set_workspace({}, support.workspace_bytes);
     devices::run_op(backend, *call.get());
-    return true;
   } catch (const devices::Failure& failure) {
     EXPECT_EQ(failure.status, YITI_STATUS_UNIMPLEMENTED) << op.name << ": " << failure.message;
-    return false;
   }
 }
 
@@ -77,7 +89,10 @@ void note_all(const Op& op, const derived::Case& c, Programs& programs) {
                                       is_weight && x.dtype() == DType::kF32 ? weights : x.dtype(),
                                       x.device()));
     }
-    note(op, in, c.attrs, programs);
+    for (const bool has_own : {false, true}) {
+      NotingBackend backend(programs, has_own);
+      note(op, in, c.attrs, backend);
+    }
   }
 }
 
