@@ -1,5 +1,7 @@
 #include "inference/kv_cache.h"
 
+#include <algorithm>
+
 #include "core/error.h"
 #include "ops/attention/kv_types.h"
 
@@ -51,6 +53,7 @@ void KvCache::copy_in(int32_t block, std::span<const std::byte> bytes) {
 int32_t KvCache::take() {
   const int32_t block = index_.take();
   if (block < 0) fail(Code::kResourceExhausted, "kv cache", "all {} blocks are in use", blocks_);
+  touched_blocks_ = std::max<int64_t>(touched_blocks_, block + 1);
   return block;
 }
 

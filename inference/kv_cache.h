@@ -22,6 +22,8 @@ class KvCache {
   /// That can be taken; some of them may still hold what find() knows.
   int64_t free_blocks() const { return index_.unused(); }
   int64_t block_bytes() const;
+  /// How many blocks have ever been taken: the first ones, as far as their memory was used.
+  int64_t touched_blocks() const { return touched_blocks_; }
   /// Takes a block. Throws kResourceExhausted when all are in use.
   int32_t take();
   void give_back(int32_t block) { index_.release(block); }
@@ -39,6 +41,7 @@ class KvCache {
   void for_each_part(int32_t block, F f) const;
 
   int64_t blocks_;
+  int64_t touched_blocks_ = 0;
   std::vector<Tensor> keys_, values_;
   BlockIndex index_;
 };

@@ -246,14 +246,24 @@ void LanguageSession::check_feeds(std::span<const Feed> feeds) const {
         total, options_.max_batch_tokens);
 }
 
+// What the program was bound to would keep the memory of versions that are gone.
+void LanguageSession::forget_versions() {
+  std::erase_if(versions_, [&](const auto& one) {
+    if (!one.second.expired()) return false;
+    session_->forget(one.first);
+    return true;
+  });
+}
+
 // The rows of the feeds, by version.
 void LanguageSession::gather_parts(std::span<const Feed> feeds) {
   part_rows_.clear();
   parts_.clear();
   for (const Feed& feed : feeds) {
-    const ParameterVersion* version = at(feed.sequence).version.get();
-    if (parts_.empty() || parts_.back().version != version) {
-      parts_.push_back({{}, version});
+    const VersionPtr& version = at(feed.sequence).version;
+    if (parts_.empty() || parts_.back().version != version.get()) {
+      versions_[version.get()] = version;
+      parts_.push_back({{}, version.get()});
       part_rows_.push_back({});
     }
     const auto count = static_cast<int64_t>(feed.tokens.size());
@@ -267,6 +277,7 @@ void LanguageSession::gather_parts(std::span<const Feed> feeds) {
 
 std::span<const float> LanguageSession::step(std::span<const Feed> feeds) {
   check_feeds(feeds);
+  forget_versions();
   gather_parts(feeds);
   Rows rows{};
   for (const Rows& part : part_rows_) {

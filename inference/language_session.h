@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -124,6 +125,7 @@ class LanguageSession {
   void remember_block(Sequence& sequence);
   void note_speed(int64_t tokens, double taken_s);
   void gather_parts(std::span<const Feed> feeds);
+  void forget_versions();
 
   ModelPtr model_;
   LanguageSessionOptions options_;
@@ -133,7 +135,8 @@ class LanguageSession {
   std::vector<Sequence> sequences_;
   double token_s_ = 0;  // of a prompt's token, lately; 0: not known
   int64_t hidden_rows_ = 0;
-  Tensor logits_, hidden_;       // of the last step, on the host
+  Tensor logits_, hidden_;  // of the last step, on the host
+  std::map<const ParameterVersion*, std::weak_ptr<const ParameterVersion>> versions_;  // that ran
   std::vector<Rows> part_rows_;  // of the step under way
   std::vector<RunPart> parts_;
 };

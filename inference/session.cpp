@@ -8,7 +8,10 @@ namespace yiti {
 
 namespace {
 
+// What is kept of earlier runs: so many bounds, and so many operands (208 bytes each) together.
+// Runs of many versions have tens of thousands, and seldom the same sizes again.
 constexpr size_t kMaxBounds = 16;
+constexpr size_t kMaxOperands = size_t{1} << 16;
 
 // Which parameters are not the same tensor in all parts.
 std::vector<bool> differing_parameters(std::span<const RunPart> parts) {
@@ -270,13 +273,38 @@ Session::Bound& Session::bind(std::span<const RunPart> parts) {
   } else {
     check_parts(parts);
     if (parts.size() > 1 && row_symbols_.empty()) row_symbols_ = find_row_symbols();
-    if (bounds_.size() == kMaxBounds) {
-      if (bounds_.back().get() == last_) last_ = nullptr;
-      bounds_.pop_back();
-    }
     bounds_.insert(bounds_.begin(), make_bound(parts));
+    drop_old_bounds();
   }
   return *bounds_.front();
+}
+
+// All but the latest.
+void Session::drop_old_bounds() {
+  size_t operands = 0;
+  const auto first = std::ranges::find_if(bounds_, [&](const auto& bound) {
+    operands += bound->operands.size();
+    return bound != bounds_.front() && operands > kMaxOperands;
+  });
+  const auto begin = std::min(first, bounds_.begin() + kMaxBounds);
+  if (std::any_of(begin, bounds_.end(), [&](const auto& bound) { return bound.get() == last_; })) {
+    last_ = nullptr;
+  }
+  bounds_.erase(begin, bounds_.end());
+}
+
+void Session::forget(const ParameterVersion* version) {
+  for (const auto& bound : bounds_) {
+    const auto is_bound = [&](const Bound::Part& part) { return part.version == version; };
+    if (std::ranges::none_of(bound->parts, is_bound)) continue;
+    for (const Bound::ParameterUse& use : bound->parameter_uses) {
+      if (is_bound(bound->parts[use.part])) bound->operands[use.operand] = {};
+    }
+    for (Bound::Part& part : bound->parts) {
+      if (is_bound(part)) part.version = nullptr;
+    }
+    bound->graph = nullptr;
+  }
 }
 
 void Session::set_parameters(Bound& bound, std::span<const RunPart> parts) {

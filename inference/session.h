@@ -47,6 +47,8 @@ class Session {
   /// with that part's parameters; so it must make row i of its outputs from row i of its inputs.
   /// Throws kUnimplemented where such a node has outputs of another shape.
   void run(std::span<const RunPart> parts);
+  /// Lets go of the tensors of a version that is not run any more. The pointer is only compared.
+  void forget(const ParameterVersion* version);
   /// Output i of the last run; its memory is overwritten by the next one.
   const Tensor& output(size_t index) const;
 
@@ -58,6 +60,7 @@ class Session {
  private:
   struct Bound;
   Bound& bind(std::span<const RunPart> parts);
+  void drop_old_bounds();
   std::unique_ptr<Bound> make_bound(std::span<const RunPart> parts) const;
   void check_parts(std::span<const RunPart> parts) const;
   void bind_sources(Bound& bound) const;

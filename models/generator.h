@@ -130,12 +130,16 @@ struct EmbedRequest {
 
 /// What a generator is doing. Models may share slots, cache and steps.
 struct GeneratorStats {
-  int64_t running = 0;          ///< requests of its own
-  int64_t waiting = 0;          ///< requests of its own
-  int64_t slots = 0;            ///< requests that may run at once
-  int64_t slots_used = 0;       ///< requests that do
-  int64_t kv_tokens = 0;        ///< that the cache holds
-  int64_t kv_tokens_used = 0;   ///< that requests have taken
+  int64_t running = 0;         ///< requests of its own
+  int64_t waiting = 0;         ///< requests of its own
+  int64_t slots = 0;           ///< requests that may run at once
+  int64_t slots_used = 0;      ///< requests that do
+  int64_t kv_tokens = 0;       ///< that the cache holds
+  int64_t kv_tokens_used = 0;  ///< that requests have taken
+  int64_t kv_bytes = 0;        ///< of the cache's memory
+  /// Of these, what has been used once; the rest takes no memory yet.
+  int64_t kv_bytes_touched = 0;
+  int64_t tensor_bytes = 0;     ///< that the device has handed out, for whatever purpose
   double step_under_way_s = 0;  ///< how long; 0: none
 };
 

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "models/lora.h"
+#include "ops/attention/key_block.h"
 #include "tests/inference/random_adapter.h"
 #include "tests/training/fixture.h"
 
@@ -245,6 +246,9 @@ TEST_F(Scheduler, TellsWhatItIsDoing) {
   EXPECT_EQ(stats.slots, 2);
   EXPECT_EQ(stats.kv_tokens, 2048);
   EXPECT_GT(stats.kv_tokens_used, 0);
+  EXPECT_EQ(stats.kv_bytes_touched, stats.kv_bytes / (2048 / kKeyBlock));  // one block
+  EXPECT_GT(stats.kv_bytes_touched, 0);
+  EXPECT_GT(stats.tensor_bytes, stats.kv_bytes);
   EXPECT_GT(stats.step_under_way_s, 0);  // held in its callback
   running.release();
   EXPECT_GE(running.result().value().times.decode_s, 0);
@@ -467,6 +471,29 @@ TEST_F(Scheduler, AModelLivesAsLongAsItsRequests) {
   while (!watched.expired() && std::chrono::steady_clock::now() < deadline)
     std::this_thread::yield();
   EXPECT_TRUE(watched.expired());
+}
+
+// Two adapters share steps; the first step after one is gone lets go of its memory.
+TEST_F(Scheduler, AModelThatIsGoneLeavesNoMemoryBehind) {
+  BatchScheduler scheduler = make(2);
+  const auto stays = scheduler.add_model(adapted(1, 4));
+  const std::vector<int32_t> wanted = stays->generate(request(8)).value().tokens;
+  const int64_t before = scheduler.stats().tensor_bytes;
+  {
+    const auto goes = scheduler.add_model(adapted(2, 4));
+    Client first(true), second;
+    first.submit(*stays, request(8));
+    first.wait_for_token();
+    second.submit(*goes, request(8));
+    EXPECT_GT(scheduler.stats().tensor_bytes, before);
+    first.release();
+    EXPECT_TRUE(first.result().ok() && second.result().ok());
+  }
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  do {  // it lets go of a request after it has told the client
+    EXPECT_EQ(stays->generate(request(8)).value().tokens, wanted);
+  } while (scheduler.stats().tensor_bytes != before && std::chrono::steady_clock::now() < deadline);
+  EXPECT_EQ(scheduler.stats().tensor_bytes, before);
 }
 
 TEST_F(Scheduler, APinnedVersionStaysWhatItIs) {

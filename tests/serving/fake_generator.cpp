@@ -135,6 +135,9 @@ GeneratorStats FakeGenerator::stats() const {
           .slots = 4,
           .slots_used = under_way_,
           .kv_tokens = 100,
+          .kv_bytes = 4096,
+          .kv_bytes_touched = 1024,
+          .tensor_bytes = 8192,
           .step_under_way_s = stalled_s_};
 }
 

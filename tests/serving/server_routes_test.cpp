@@ -8,6 +8,7 @@
 namespace yiti::testing {
 namespace {
 
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 using ServerRoutesTest = ServerTest;
@@ -141,9 +142,14 @@ TEST_F(ServerRoutesTest, CountsWhatItDid) {
         "vllm:time_to_first_token_seconds_count{model_name=\"fake/model\"} 2",
         "vllm:e2e_request_latency_seconds_bucket{model_name=\"fake/model\",le=\"+Inf\"} 2",
         "# TYPE vllm:inter_token_latency_seconds histogram",
-        "vllm:num_requests_running{model_name=\"fake/model\"} 0"}) {
+        "vllm:num_requests_running{model_name=\"fake/model\"} 0",
+        "yiti:kv_cache_bytes{model_name=\"fake/model\"} 4096",
+        "yiti:kv_cache_touched_bytes{model_name=\"fake/model\"} 1024",
+        "yiti:tensor_bytes{model_name=\"fake/model\"} 8192"}) {
     EXPECT_THAT(counted, HasSubstr(std::string(line) + "\n"));
   }
+  // More than a megabyte, less than a terabyte.
+  EXPECT_THAT(counted, ContainsRegex("process_resident_memory_bytes [0-9]{7,12}\n"));
 }
 
 TEST_F(ServerRoutesTest, TurnsTextIntoTokensAndBack) {

@@ -6,7 +6,9 @@ swapped, and in the middle `kill -9` and a restart.
 
 Every whole reply is compared with what `yiti run`, a session of another process, answers with the
 same adapter to the same question; embeddings of one text with each other, bit by bit. Ends with 1
-where a reply differs, a request fails that should not, a job is lost, or memory grows.
+where a reply differs, a request fails that should not, a job is lost, or memory grows. The KV cache
+is a pool whose pages become resident as they are first used: it is used up before memory is watched,
+so that all that is resident counts.
 """
 import argparse
 import collections
@@ -112,6 +114,7 @@ class Soak:
         self.adapter_of = {}  # fingerprint -> a copy of the adapter's folder; None: the base
         self.models = ["base"]
         self.memory = []
+        self.filled = None  # the process whose KV cache has been used up
         self.stop = threading.Event()
         self.server = Server(options, folder)
 
@@ -278,6 +281,7 @@ class Soak:
         if found["status"] == "succeeded":
             self.take(found["fine_tuned_model"],
                       self.folder / "data/jobs" / created / "run/adapter")
+        if not self.stop.is_set():
             self.forget_old_models()
 
     def take(self, model, adapter):
@@ -304,11 +308,13 @@ class Soak:
                           f"run/adapters/step-{one['step_number']}")
 
     def forget_old_models(self):
-        """Clients ask the base, the adapters and a few models of jobs; the oldest go."""
+        """Clients ask the base, the adapters and a few models of jobs; all others go, also those that
+        came and were never asked. No job runs."""
+        served = [one["id"] for one in self.server.call("GET", "/v1/models")["data"]]
         with self.lock:
             tuned = [one for one in self.models if one.startswith("ft:")]
-            old = tuned[:-6]
-            self.models = [one for one in self.models if one not in old]
+            self.models = [one for one in self.models if one not in tuned[:-6]]
+            old = [one for one in served if one.startswith("ft:") and one not in tuned[-6:]]
         for one in old:
             try:
                 self.server.call("DELETE", f"/v1/models/{one}")
@@ -341,9 +347,26 @@ class Soak:
 
     def watch_memory(self):
         while not self.stop.wait(1):
+            pid = self.server.process.pid
             with contextlib.suppress(OSError, AttributeError):
-                self.memory.append((time.monotonic(), self.server.process.pid,
-                                    self.server.resident_mb()))
+                if pid == self.filled:
+                    self.memory.append((pid, self.server.resident_mb()))
+
+    def fill_cache(self):
+        """Prompts of which no two are alike, until every block of the KV cache has been used."""
+        draw = random.Random(self.options.seed)
+        tokens = self.server.call("POST", "/tokenize", {"content": " ".join(QUESTIONS)})["tokens"]
+        while True:
+            metrics = self.server.call("GET", "/metrics").decode()
+            whole, touched = (float(re.search(rf"^yiti:{name}{{.*}} (.+)$", metrics, re.M).group(1))
+                              for name in ("kv_cache_bytes", "kv_cache_touched_bytes"))
+            if touched == whole:
+                break
+            self.server.call("POST", "/v1/completions", {
+                "model": "base", "max_tokens": 1, "prompt": draw.choices(tokens, k=500)})
+        self.filled = self.server.process.pid
+        print(f"process {self.filled}: the KV cache's {whole / 2**20:.0f} MB have been used",
+              flush=True)
 
     # The whole.
 
@@ -382,9 +405,11 @@ class Soak:
         names = {one["id"] for one in self.server.call("GET", "/v1/models")["data"]}
         if not {"base", "one", "two", "swapped"} <= names:
             self.fail(f"after the restart there are only the models {names}")
+        self.fill_cache()
 
     def run(self):
         self.make_adapters()
+        self.fill_cache()
         work = [threading.Thread(target=self.client, args=(number,))
                 for number in range(self.options.clients)]
         work += [threading.Thread(target=one)
@@ -428,16 +453,17 @@ class Soak:
             command += ["--adapter", adapter] if adapter else []
             for name, value in sampling.items():
                 command += ["--" + name.replace("_", "-"), value]
-            alone = subprocess.run([*map(str, command)], capture_output=True, text=True, check=True)
-            if alone.stdout.removesuffix("\n") != text:
+            printed = subprocess.run([*map(str, command)], stdout=subprocess.PIPE, check=True).stdout
+            alone = printed.decode().removesuffix("\n")  # text=True would take \r for a line's end
+            if alone != text:
                 self.fail(f"{fingerprint} answered {question[:30]!r} {how} with {text!r}; alone "
-                          f"with {alone.stdout!r}")
+                          f"with {alone!r}")
             compared += 1
         print(f"{compared} different replies of {len(self.adapter_of)} versions compared", flush=True)
 
     def check_memory(self):
-        for pid in dict.fromkeys(pid for _, pid, _ in self.memory):
-            of_process = [mb for _, one, mb in self.memory if one == pid]
+        for pid in dict.fromkeys(pid for pid, _ in self.memory):
+            of_process = [mb for one, mb in self.memory if one == pid]
             part = max(1, len(of_process) // 5)
             early, late = (statistics.median(of_process[part:2 * part] or of_process),
                            statistics.median(of_process[-part:]))
