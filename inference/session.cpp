@@ -286,7 +286,8 @@ void Session::drop_old_bounds() {
     operands += bound->operands.size();
     return bound != bounds_.front() && operands > kMaxOperands;
   });
-  const auto begin = std::min(first, bounds_.begin() + kMaxBounds);
+  const auto most = std::min<std::ptrdiff_t>(std::ssize(bounds_), kMaxBounds);
+  const auto begin = std::min(first, bounds_.begin() + most);
   if (std::any_of(begin, bounds_.end(), [&](const auto& bound) { return bound.get() == last_; })) {
     last_ = nullptr;
   }
