@@ -160,6 +160,9 @@ GeneratorStats BatchScheduler::stats(const Counts& counts) const {
   stats.slots = session_->options().max_sequences;
   stats.kv_tokens = session_->cache().blocks() * kKeyBlock;
   stats.kv_tokens_used = blocks_used_ * kKeyBlock;
+  stats.kv_tokens_kept = blocks_kept_ * kKeyBlock;
+  stats.kv_token_bytes = session_->cache().block_bytes() / kKeyBlock;
+  if (options_.session.block_store) stats.store = options_.session.block_store->stats();
   const int64_t began = turn_began_ns_;
   if (began != 0) stats.step_under_way_s = static_cast<double>(now_ns() - began) * 1e-9;
   return stats;
@@ -198,6 +201,7 @@ void BatchScheduler::turn() {
 void BatchScheduler::note_state() {
   running_count_ = static_cast<int64_t>(running_.size());
   blocks_used_ = session_->cache().blocks() - session_->cache().free_blocks();
+  blocks_kept_ = session_->cache().kept_blocks();
 }
 
 // Wherever they wait, so that they hold nobody up.

@@ -135,6 +135,10 @@ GeneratorStats FakeGenerator::stats() const {
           .slots = 4,
           .slots_used = under_way_,
           .kv_tokens = 100,
+          .kv_tokens_used = 20,
+          .kv_tokens_kept = 30,
+          .kv_token_bytes = 100'000,
+          .store = BlockStoreStats{.blocks = 1234, .bytes = 2'500'000'000, .loaded = 5, .saved = 6},
           .step_under_way_s = stalled_s_};
 }
 

@@ -133,6 +133,11 @@ TEST_F(ServerRoutesTest, CountsWhatItDid) {
   for (const char* line :
        {"vllm:generation_tokens_total{model_name=\"fake/model\"} 5",
         "vllm:prompt_tokens_total{model_name=\"fake/model\"} 14",
+        "yiti:kv_cache_bytes{model_name=\"fake/model\"} 10000000",
+        "yiti:kv_cache_used_bytes{model_name=\"fake/model\"} 2000000",
+        "yiti:kv_cache_kept_bytes{model_name=\"fake/model\"} 3000000",
+        "yiti:kv_store_bytes{model_name=\"fake/model\"} 2500000000",
+        "yiti:kv_store_loaded_total{model_name=\"fake/model\"} 5",
         "vllm:spec_decode_num_drafts_total{model_name=\"fake/model\"} 4",
         "vllm:spec_decode_num_draft_tokens_total{model_name=\"fake/model\"} 14",
         "vllm:spec_decode_num_accepted_tokens_total{model_name=\"fake/model\"} 10",
