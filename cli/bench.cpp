@@ -135,7 +135,7 @@ void bench_answer(const BenchOptions& options, const LoadedModel& loaded,
                              : text.tokenizer.encode(question);
   const auto prompt_tokens = static_cast<int64_t>(request.prompt.size());
   SchedulerOptions wanted{.session = {.max_tokens = prompt_tokens + options.decode + 64}};
-  options.drafts.apply(loaded, wanted);
+  options.drafts.apply(options.model, loaded, wanted);
   BatchScheduler scheduler(loaded.model, wanted);
   Generation last;
   const double taken = median_of(options.repeats, [&] {

@@ -1,6 +1,5 @@
 #include "cli/draft_options.h"
 
-#include "cli/model_options.h"
 #include "core/error.h"
 #include "inference/draft_model.h"
 #include "inference/prompt_lookup.h"
@@ -38,14 +37,16 @@ void DraftOptions::add(CLI::App& command) {
       ->group("Speculation");
 }
 
-void DraftOptions::apply(const LoadedModel& loaded, SchedulerOptions& options) const {
+void DraftOptions::apply(const ModelOptions& model, const LoadedModel& loaded,
+                         SchedulerOptions& options) const {
   options.draft_rows = rows;
   if (source.empty()) return;
   if (source == "prompt") {
     options.drafter = std::make_shared<PromptLookup>();
     return;
   }
-  const LoadedModel draft = load_model(source, loaded.model->device()).value();
+  const LoadedModel draft =
+      load_model(source, loaded.model->device(), model.load_options()).value();
   check_same_tokens(draft, loaded);
   LanguageSessionOptions session = options.session;
   session.block_store = nullptr;

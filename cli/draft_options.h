@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "cli/model_options.h"
 #include "inference/scheduler.h"
 #include "models/loader.h"
 
@@ -16,9 +17,10 @@ struct DraftOptions {
 
   /// Adds --speculate and --draft-rows.
   void add(CLI::App& command);
-  /// Completes `options`, whose session is set, for a scheduler of `loaded`. Throws Error, also for
-  /// a model whose tokens are not those of `loaded`.
-  void apply(const LoadedModel& loaded, SchedulerOptions& options) const;
+  /// Completes `options`, whose session is set, for a scheduler of `loaded`, which was loaded as
+  /// `model` says; so is a draft model. Throws Error, also for one whose tokens are not those of
+  /// `loaded`.
+  void apply(const ModelOptions& model, const LoadedModel& loaded, SchedulerOptions& options) const;
 };
 
 }  // namespace yiti::cli

@@ -82,7 +82,7 @@ class LocalJobs final : public JobRunner {
 
   void take_up();
   void serve(const Entry& entry);
-  static std::filesystem::path served_adapter(const Entry& entry);
+  static std::filesystem::path adapter_of(const Entry& entry, std::optional<int64_t> step);
   EntryPtr make_entry(const JobRequest& request);
   void copy_inputs(const Entry& entry, const JobRequest& request) const;
   std::filesystem::path model_folder(std::string_view name);
@@ -113,6 +113,7 @@ class LocalJobs final : public JobRunner {
   const LocalJobsOptions options_;
   std::optional<JobStore> store_;
   std::atomic<bool> stop_{false};  // the run under way
+  std::mutex changing_;  // held by what changes served models at a client's wish; before mutex_
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<EntryPtr> entries_;   // by number; with mutex_

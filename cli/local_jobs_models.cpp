@@ -1,5 +1,6 @@
 // The models that jobs made: what is served of them, and their versions.
 #include <algorithm>
+#include <utility>
 
 #include "cli/local_jobs.h"
 
@@ -28,13 +29,13 @@ void LocalJobs::serve(const Entry& entry) {
   }
   const FineTuneJob& job = entry.record.job;
   if (job.status == JobStatus::kSucceeded && !entry.record.model_deleted) {
-    serve_one(job.fine_tuned_model, served_adapter(entry), job.finished_unix_s);
+    serve_one(job.fine_tuned_model, adapter_of(entry, entry.record.served_step),
+              job.finished_unix_s);
   }
 }
 
-// What answers under the name of the job's model.
-fs::path LocalJobs::served_adapter(const Entry& entry) {
-  const std::optional<int64_t> step = entry.record.served_step;
+// Of the checkpoint at `step`, or else of the result.
+fs::path LocalJobs::adapter_of(const Entry& entry, std::optional<int64_t> step) {
   return step ? entry.files->kept(*step) : entry.files->adapter;
 }
 
@@ -45,7 +46,7 @@ fs::path LocalJobs::model_folder(std::string_view name) {
     if (entry->own()) continue;
     const JobRecord& record = entry->record;
     if (record.job.fine_tuned_model == name && !record.model_deleted) {
-      return served_adapter(*entry);
+      return adapter_of(*entry, record.served_step);
     }
     for (const JobCheckpoint& checkpoint : record.checkpoints) {
       if (checkpoint.model == name) return entry->files->kept(checkpoint.metrics.step);
@@ -56,6 +57,7 @@ fs::path LocalJobs::model_folder(std::string_view name) {
 
 // The record goes first: what a crash in between leaves is a folder, not a model without one.
 bool LocalJobs::remove_model(std::string_view name) {
+  const std::lock_guard change(changing_);
   fs::path folder;
   {
     const std::lock_guard lock(mutex_);
@@ -114,26 +116,36 @@ std::vector<ModelVersion> LocalJobs::versions(std::string_view name) {
 }
 
 void LocalJobs::serve_version(std::string_view name, int64_t number) {
-  const std::lock_guard lock(mutex_);
-  const EntryPtr entry = maker_of(name);
-  const bool is_result = entry != nullptr && number == entry->job().total_steps;
-  if (entry == nullptr ||
-      (!is_result && std::ranges::none_of(entry->record.checkpoints, [&](const JobCheckpoint& one) {
-        return one.metrics.step == number;
-      }))) {
-    fail(Code::kNotFound, kWhere, "version {} of '{}' is not kept", number, name.substr(0, 256));
+  const std::lock_guard change(changing_);
+  EntryPtr entry;
+  std::optional<int64_t> step;
+  fs::path adapter;
+  int64_t created_unix_s = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    entry = maker_of(name);
+    if (entry != nullptr && number != entry->job().total_steps) step = number;
+    if (entry == nullptr ||
+        (step && std::ranges::none_of(entry->record.checkpoints, [&](const JobCheckpoint& one) {
+           return one.metrics.step == number;
+         }))) {
+      fail(Code::kNotFound, kWhere, "version {} of '{}' is not kept", number, name.substr(0, 256));
+    }
+    adapter = adapter_of(*entry, step);
+    created_unix_s = entry->job().finished_unix_s;
   }
-  std::optional<int64_t>& served_step = entry->record.served_step;
-  const std::optional<int64_t> before = served_step;
-  served_step = is_result ? std::nullopt : std::optional(number);
-  const auto done = capture_errors(kWhere, [&] {
-    models_.serve(std::string(name), served_adapter(*entry), entry->job().finished_unix_s, true,
-                  [&] { save(*entry); });
-    return true;
+  models_.serve(std::string(name), adapter, created_unix_s, true, [&] {
+    const std::lock_guard lock(mutex_);
+    std::optional<int64_t>& served = entry->record.served_step;
+    const std::optional<int64_t> before = std::exchange(served, step);
+    const auto saved = capture_errors(kWhere, [&] {
+      save(*entry);
+      return true;
+    });
+    if (saved) return;
+    served = before;
+    throw Error(saved.error());
   });
-  if (done) return;
-  served_step = before;
-  throw Error(done.error());
 }
 
 }  // namespace yiti::cli

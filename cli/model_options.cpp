@@ -29,12 +29,17 @@ void ModelOptions::add(CLI::App& command) {
   device.add(command);
 }
 
-LoadedModel ModelOptions::load(bool dequantise) const {
+LoadOptions ModelOptions::load_options() const {
   LoadOptions options;
-  options.dequantise = dequantise;
   options.exact_activations = exact;
   if (!kv.empty()) options.kv = kv_type(kv, "--kv");
   if (rope.factor != 1) options.rope = rope;
+  return options;
+}
+
+LoadedModel ModelOptions::load(bool dequantise) const {
+  LoadOptions options = load_options();
+  options.dequantise = dequantise;
   LoadedModel loaded = load_model(path, device.open(threads), options).value();
   if (!adapter.empty()) loaded.model = load_peft(*loaded.model, adapter);
   return loaded;

@@ -22,6 +22,8 @@ struct ModelOptions {
   /// Adds MODEL, --adapter, --threads, --kv, --exact-activations, --rope-scaling, --rope-scale and
   /// those of the device.
   void add(CLI::App& command);
+  /// How its numbers are kept; a draft model runs alike.
+  LoadOptions load_options() const;
   /// Loads it, with its adapter. Throws Error.
   LoadedModel load(bool dequantise = false) const;
 };

@@ -62,7 +62,7 @@ class RunCommand {
  private:
   SchedulerOptions scheduler_options() const {
     SchedulerOptions wanted{.session = options_.context.session()};
-    options_.drafts.apply(loaded_, wanted);
+    options_.drafts.apply(options_.model, loaded_, wanted);
     return wanted;
   }
 

@@ -43,11 +43,12 @@ struct ServeOptions {
   bool quiet = false;
 };
 
-// A model, its adapters and its jobs, behind one server.
+// A model, its adapters and its jobs, which one server offers.
 class Service {
  public:
-  explicit Service(ServeOptions& options)
+  Service(ServeOptions& options, std::shared_ptr<ModelRegistry> registry)
       : options_(options),
+        registry_(std::move(registry)),
         base_(load(options)),
         gate_(std::make_shared<Gate>(GateOptions{
             .train_share = options.train_share, .cores = base_.model->device()->threads().size()})),
@@ -58,31 +59,34 @@ class Service {
     run.trainer.gate = gate_;
     run.base_name = options_.model.path;
     if (!options_.data_dir.empty()) open_data();
+    registry_->add(served_base_);
     models_.emplace(base_, served_base_, scheduler_, registry_);
     if (!options_.adapter_dir.empty()) adapters_.emplace(*models_, adapter_options());
     if (trains() || folder_) jobs_.emplace(*models_, files_ ? &*files_ : nullptr, job_options());
   }
 
-  int run() {
-    const ServerOptions wanted = server_options();
-    Server server(wanted);
-    server.start().value();
-    note(fmt::format("Serving {} at {}://{}:{} (Ctrl-C stops)", served_base_.name,
-                     wanted.tls_key.empty() ? "http" : "https", wanted.host, server.port()));
-    if (trains()) {
-      FineTuneEvents events;
-      events.published = [](const VersionPtr& version) {
-        note(fmt::format("Published version {}", version->number()));
-      };
-      FineTuneOptions own = options_.training.run;
-      own.checkpoint_every = 0;
-      jobs_->start(model_, std::move(own), std::move(events));
-    }
-    while (!interrupt_flag()) std::this_thread::sleep_for(std::chrono::milliseconds(100));
-    note("Stopping");
+  const std::string& name() const { return served_base_.name; }
+
+  void offer(ServerOptions& server) {
+    if (jobs_) server.jobs = &*jobs_;
+    if (files_) server.files = &*files_;
+    if (adapters_) server.adapters = &*adapters_;
+  }
+
+  // What --train asks for.
+  void start_training() {
+    if (!trains()) return;
+    FineTuneEvents events;
+    events.published = [](const VersionPtr& version) {
+      note(fmt::format("Published version {}", version->number()));
+    };
+    FineTuneOptions own = options_.training.run;
+    own.checkpoint_every = 0;
+    jobs_->start(model_, std::move(own), std::move(events));
+  }
+
+  void stop() {
     if (jobs_) jobs_->stop();
-    server.stop();
-    return 0;
   }
 
  private:
@@ -111,7 +115,7 @@ class Service {
 
   SchedulerOptions scheduler_options() const {
     SchedulerOptions wanted{.session = session_options(), .gate = gate_};
-    options_.drafts.apply(base_, wanted);
+    options_.drafts.apply(options_.model, base_, wanted);
     return wanted;
   }
 
@@ -157,23 +161,8 @@ class Service {
     return wanted;
   }
 
-  ServerOptions server_options() {
-    ServerOptions wanted;
-    wanted.host = options_.hosts[0];
-    wanted.more_hosts.assign(options_.hosts.begin() + 1, options_.hosts.end());
-    wanted.port = options_.port;
-    options_.requests.apply(wanted);
-    wanted.models = {served_base_};
-    wanted.registry = registry_;
-    if (jobs_) wanted.jobs = &*jobs_;
-    if (files_) wanted.files = &*files_;
-    if (adapters_) wanted.adapters = &*adapters_;
-    if (!options_.quiet) wanted.log = [](std::string_view line) { note(line); };
-    return wanted;
-  }
-
   ServeOptions& options_;
-  const std::shared_ptr<ModelRegistry> registry_ = std::make_shared<ModelRegistry>();
+  const std::shared_ptr<ModelRegistry> registry_;
   const LoadedModel base_;
   const std::shared_ptr<Gate> gate_;
   const ModelPtr model_;
@@ -186,9 +175,34 @@ class Service {
   std::optional<LocalJobs> jobs_;
 };
 
+ServerOptions server_options(const ServeOptions& options) {
+  ServerOptions wanted;
+  wanted.host = options.hosts[0];
+  wanted.more_hosts.assign(options.hosts.begin() + 1, options.hosts.end());
+  wanted.port = options.port;
+  options.requests.apply(wanted);
+  wanted.registry = std::make_shared<ModelRegistry>();
+  if (!options.quiet) wanted.log = [](std::string_view line) { note(line); };
+  return wanted;
+}
+
 int serve(ServeOptions& options) {
   options.training.finish();
-  return Service(options).run();
+  ServerOptions wanted = server_options(options);
+  std::optional<Service> service;
+  wanted.load = [&](ServerOptions& server) {
+    service.emplace(options, server.registry).offer(server);
+  };
+  Server server(wanted);
+  server.start().value();
+  note(fmt::format("Serving {} at {}://{}:{} (Ctrl-C stops)", service->name(),
+                   wanted.tls_key.empty() ? "http" : "https", wanted.host, server.port()));
+  service->start_training();
+  while (!interrupt_flag()) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  note("Stopping");
+  service->stop();
+  server.stop();
+  return 0;
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "inference/block_index.h"
+#include "models/generator.h"
 
 namespace yiti {
 
@@ -34,11 +35,7 @@ class BlockStore {
   BlockStore(const BlockStore&) = delete;
   BlockStore& operator=(const BlockStore&) = delete;
 
-  struct Stats {
-    int64_t blocks = 0, bytes = 0;     ///< in the folder
-    int64_t loaded = 0, saved = 0;     ///< blocks, since it was made
-    int64_t damaged = 0, unsaved = 0;  ///< files that were no good; blocks that were not written
-  };
+  using Stats = BlockStoreStats;
   Stats stats() const;
 
   /// Whether reading a block has lately taken less than `recompute_s`; now and then yes, to see.

@@ -21,6 +21,8 @@ class KvCache {
   int64_t blocks() const { return blocks_; }
   /// That can be taken; some of them may still hold what find() knows.
   int64_t free_blocks() const { return index_.unused(); }
+  /// Of those, how many do.
+  int64_t kept_blocks() const { return index_.remembered(); }
   int64_t block_bytes() const;
   /// How many blocks have ever been taken: the first ones, as far as their memory was used.
   int64_t touched_blocks() const { return touched_blocks_; }

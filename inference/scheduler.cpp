@@ -160,9 +160,10 @@ GeneratorStats BatchScheduler::stats(const Counts& counts) const {
   stats.slots = session_->options().max_sequences;
   stats.kv_tokens = session_->cache().blocks() * kKeyBlock;
   stats.kv_tokens_used = blocks_used_ * kKeyBlock;
-  const int64_t block_bytes = session_->cache().block_bytes();
-  stats.kv_bytes = session_->cache().blocks() * block_bytes;
-  stats.kv_bytes_touched = blocks_touched_ * block_bytes;
+  stats.kv_tokens_kept = blocks_kept_ * kKeyBlock;
+  stats.kv_tokens_touched = blocks_touched_ * kKeyBlock;
+  stats.kv_token_bytes = session_->cache().block_bytes() / kKeyBlock;
+  if (options_.session.block_store) stats.store = options_.session.block_store->stats();
   stats.tensor_bytes = static_cast<int64_t>(session_->model()->device()->live_bytes());
   const int64_t began = turn_began_ns_;
   if (began != 0) stats.step_under_way_s = static_cast<double>(now_ns() - began) * 1e-9;
@@ -203,6 +204,7 @@ void BatchScheduler::note_state() {
   running_count_ = static_cast<int64_t>(running_.size());
   blocks_used_ = session_->cache().blocks() - session_->cache().free_blocks();
   blocks_touched_ = session_->cache().touched_blocks();
+  blocks_kept_ = session_->cache().kept_blocks();
 }
 
 // Wherever they wait, so that they hold nobody up.

@@ -110,8 +110,7 @@ class BatchScheduler final : public Generator {
   FairQueue<JobPtr> queue_;  // with mutex_
   bool stopping_ = false;    // with mutex_
   std::atomic<int64_t> running_count_ = 0;
-  std::atomic<int64_t> blocks_used_ = 0;
-  std::atomic<int64_t> blocks_touched_ = 0;
+  std::atomic<int64_t> blocks_used_ = 0, blocks_kept_ = 0, blocks_touched_ = 0;
   std::atomic<int64_t> turn_began_ns_ = 0;  // 0: none is under way
   std::list<JobPtr> running_;               // the thread's own
   uint64_t begun_ = 0;                      // jobs; the thread's own

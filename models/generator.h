@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -128,19 +129,27 @@ struct EmbedRequest {
   std::string client = {};
 };
 
+/// Blocks of keys and values in a folder, a tier below the cache in memory.
+struct BlockStoreStats {
+  int64_t blocks = 0, bytes = 0;     ///< in the folder
+  int64_t loaded = 0, saved = 0;     ///< blocks, since it was opened
+  int64_t damaged = 0, unsaved = 0;  ///< files that were no good; blocks that were not written
+};
+
 /// What a generator is doing. Models may share slots, cache and steps.
 struct GeneratorStats {
-  int64_t running = 0;         ///< requests of its own
-  int64_t waiting = 0;         ///< requests of its own
-  int64_t slots = 0;           ///< requests that may run at once
-  int64_t slots_used = 0;      ///< requests that do
-  int64_t kv_tokens = 0;       ///< that the cache holds
-  int64_t kv_tokens_used = 0;  ///< that requests have taken
-  int64_t kv_bytes = 0;        ///< of the cache's memory
-  /// Of these, what has been used once; the rest takes no memory yet.
-  int64_t kv_bytes_touched = 0;
-  int64_t tensor_bytes = 0;     ///< that the device has handed out, for whatever purpose
-  double step_under_way_s = 0;  ///< how long; 0: none
+  int64_t running = 0;                        ///< requests of its own
+  int64_t waiting = 0;                        ///< requests of its own
+  int64_t slots = 0;                          ///< requests that may run at once
+  int64_t slots_used = 0;                     ///< requests that do
+  int64_t kv_tokens = 0;                      ///< that the cache holds
+  int64_t kv_tokens_used = 0;                 ///< that requests have taken
+  int64_t kv_tokens_kept = 0;                 ///< that none has, of prompts that may come again
+  int64_t kv_tokens_touched = 0;              ///< whose memory was used once, and so is resident
+  int64_t kv_token_bytes = 0;                 ///< of one token in the cache
+  int64_t tensor_bytes = 0;                   ///< that the device has handed out, for any purpose
+  std::optional<BlockStoreStats> store = {};  ///< unset: the cache is in memory only
+  double step_under_way_s = 0;                ///< how long; 0: none
 };
 
 /// A generation under way. Destroying it does not cancel.

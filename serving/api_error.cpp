@@ -41,6 +41,13 @@ ApiError stopping_error() {
           .code = "unavailable"};
 }
 
+ApiError loading_error() {
+  return {.status = 503,
+          .message = "Loading model",
+          .type = "unavailable_error",
+          .numbers = {{"code", 503}}};
+}
+
 ApiError memory_error() {
   return {.status = 503,
           .message = "The server has no memory for this request.",

@@ -41,6 +41,9 @@ ApiError to_api_error(const Error& error);
 /// What requests are told that the server's end cuts off.
 ApiError stopping_error();
 
+/// What requests are told while the model is loaded (503), in llama.cpp's words.
+ApiError loading_error();
+
 /// What requests are told for which there is no memory (503).
 ApiError memory_error();
 

@@ -34,10 +34,12 @@ ApiError too_large(uint64_t limit) {
 
 }  // namespace
 
-Connection::Connection(std::shared_ptr<Stream> stream, ConnectionContext& context)
-    : stream_(std::move(stream)), deadline_(stream_->socket().get_executor()), context_(context) {
+Connection::Connection(std::shared_ptr<Transport> transport, ConnectionContext& context)
+    : transport_(std::move(transport)),
+      deadline_(transport_->socket().get_executor()),
+      context_(context) {
   ErrorCode ignored;
-  const auto endpoint = stream_->socket().remote_endpoint(ignored);
+  const auto endpoint = transport_->socket().remote_endpoint(ignored);
   if (!ignored) peer_ = endpoint.address().to_string();
 }
 
@@ -69,9 +71,9 @@ void Connection::refuse_for_memory() {
 void Connection::start() {
   post([this] {
     ErrorCode ignored;
-    stream_->socket().set_option(asio::ip::tcp::no_delay(true), ignored);
+    transport_->socket().set_option(asio::ip::tcp::no_delay(true), ignored);
     set_deadline(context_.options.read_timeout);
-    stream_->begin([self = shared_from_this()](ErrorCode error) {
+    transport_->begin([self = shared_from_this()](ErrorCode error) {
       self->guard([&] { self->on_begin(error); });
     });
   });
@@ -109,11 +111,11 @@ void Connection::abandon() {
   const std::shared_ptr<Activity> activity = std::exchange(activity_, nullptr);
   if (activity != nullptr) activity->client_gone();
   ErrorCode ignored;
-  stream_->socket().close(ignored);
+  transport_->socket().close(ignored);
 }
 
 void Connection::post(std::function<void()> work) {
-  asio::post(stream_->socket().get_executor(),
+  asio::post(transport_->socket().get_executor(),
              [self = shared_from_this(), work = std::move(work)] { self->guard(work); });
 }
 
@@ -121,10 +123,10 @@ void Connection::read() {
   if (reading_ || state_ == State::kClosed) return;
   if (state_ == State::kAnswering && input_.size() >= kMaxAhead) return;
   reading_ = true;
-  stream_->read_some(asio::buffer(chunk_),
-                     [self = shared_from_this()](ErrorCode error, size_t bytes) {
-                       self->guard([&] { self->on_read(error, bytes); });
-                     });
+  transport_->read_some(asio::buffer(chunk_),
+                        [self = shared_from_this()](ErrorCode error, size_t bytes) {
+                          self->guard([&] { self->on_read(error, bytes); });
+                        });
 }
 
 void Connection::on_read(ErrorCode error, size_t bytes) {
@@ -334,10 +336,10 @@ void Connection::flush() {
   }
   if (state_ == State::kAnswering) set_deadline(context_.options.write_timeout);
   write_under_way_ = true;
-  stream_->write_some(asio::buffer(writing_.data() + written_, writing_.size() - written_),
-                      [self = shared_from_this()](ErrorCode error, size_t bytes) {
-                        self->guard([&] { self->on_write(error, bytes); });
-                      });
+  transport_->write_some(asio::buffer(writing_.data() + written_, writing_.size() - written_),
+                         [self = shared_from_this()](ErrorCode error, size_t bytes) {
+                           self->guard([&] { self->on_write(error, bytes); });
+                         });
 }
 
 void Connection::on_write(ErrorCode error, size_t bytes) {
@@ -364,7 +366,7 @@ void Connection::answered() {
 void Connection::linger() {
   state_ = State::kLingering;
   input_.clear();
-  stream_->end_writing();
+  transport_->end_writing();
   set_deadline(context_.stopping ? kLingerTimeStopping : kLingerTime);
   read();
 }

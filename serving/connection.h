@@ -16,7 +16,7 @@
 #include "serving/http.h"
 #include "serving/options.h"
 #include "serving/router.h"
-#include "serving/stream.h"
+#include "serving/transport.h"
 
 namespace yiti::serving {
 
@@ -33,7 +33,7 @@ struct ConnectionContext {
 /// ahead waits for its turn. All happens on the socket's strand, except where it says otherwise.
 class Connection : public Exchange, public std::enable_shared_from_this<Connection> {
  public:
-  Connection(std::shared_ptr<Stream> stream, ConnectionContext& context);
+  Connection(std::shared_ptr<Transport> transport, ConnectionContext& context);
   /// Begins to read. From any thread, once.
   void start();
   /// Ends when the request under way is answered, or now when there is none. From any thread.
@@ -89,7 +89,7 @@ class Connection : public Exchange, public std::enable_shared_from_this<Connecti
   void guard(F&& f);
   void log(std::string_view text) const;
 
-  const std::shared_ptr<Stream> stream_;
+  const std::shared_ptr<Transport> transport_;
   boost::asio::steady_timer deadline_;
   uint64_t deadline_id_ = 0;  // of the latest deadline: an older one that still fires is void
   ConnectionContext& context_;

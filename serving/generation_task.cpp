@@ -85,7 +85,7 @@ GenerationTask::GenerationTask(ApiRequest request, const PreparedRequest& prepar
       id_(make_id(request.api)),
       stream_(request.stream),
       tells_progress_(request.stream && request.progress),
-      tells_timings_(request.timings),
+      tells_counts_(request.timings || request.continuous_usage),
       choices_per_prompt_(static_cast<size_t>(request.n)) {
   const std::vector<int32_t> stop_tokens = sorted(model_->text->stop_tokens);
   const size_t count = prepared.generations.size();
@@ -120,7 +120,7 @@ void GenerationTask::submit(std::vector<GenerateRequest> requests) {
     if (i % choices_per_prompt_ == 0) {
       end_.usage.prompt_tokens += static_cast<int64_t>(requests[i].prompt.size());
     }
-    if (tells_progress_ || tells_timings_) {
+    if (tells_progress_ || tells_counts_) {
       requests[i].on_progress = [mailbox = mailbox_, i](const PromptProgress& progress) {
         mailbox->push({i, progress});
       };

@@ -74,7 +74,7 @@ class GenerationTask : public Activity, public std::enable_shared_from_this<Gene
   const Services services_;
   Exchange* exchange_;  // null: the answer is over
   const std::string id_;
-  const bool stream_, tells_progress_, tells_timings_;
+  const bool stream_, tells_progress_, tells_counts_;
   const size_t choices_per_prompt_;
   std::unique_ptr<ReplyWriter> writer_;
   std::shared_ptr<Mailbox> mailbox_;

@@ -140,10 +140,41 @@ std::string Metrics::text() {
         [&](const Model&, const GeneratorStats& s) {
           return s.kv_tokens == 0 ? 0 : count(s.kv_tokens_used) / count(s.kv_tokens);
         });
-  value("yiti:kv_cache_bytes", "gauge", "Memory of the KV cache when all of it was used.",
-        [&](const Model&, const GeneratorStats& s) { return count(s.kv_bytes); });
+  value(
+      "yiti:kv_cache_bytes", "gauge", "Memory that the KV cache may take.",
+      [&](const Model&, const GeneratorStats& s) { return count(s.kv_tokens * s.kv_token_bytes); });
   value("yiti:kv_cache_touched_bytes", "gauge", "Of it, what was used once and so is resident.",
-        [&](const Model&, const GeneratorStats& s) { return count(s.kv_bytes_touched); });
+        [&](const Model&, const GeneratorStats& s) {
+          return count(s.kv_tokens_touched * s.kv_token_bytes);
+        });
+  value("yiti:kv_cache_used_bytes", "gauge", "Of it, what requests have taken.",
+        [&](const Model&, const GeneratorStats& s) {
+          return count(s.kv_tokens_used * s.kv_token_bytes);
+        });
+  value("yiti:kv_cache_kept_bytes", "gauge", "Of it, what is kept for prompts that come again.",
+        [&](const Model&, const GeneratorStats& s) {
+          return count(s.kv_tokens_kept * s.kv_token_bytes);
+        });
+  const auto stored = [&](std::string_view name, std::string_view kind, std::string_view help,
+                          int64_t BlockStoreStats::*member) {
+    const auto has_store = [](const GeneratorStats& s) { return s.store.has_value(); };
+    if (std::ranges::none_of(stats, has_store)) return;
+    head(out, name, kind, help);
+    for (size_t i = 0; i < stats.size(); ++i) {
+      if (!has_store(stats[i])) continue;
+      out += fmt::format("{}{{{}}} {}\n", name, labels[i], *stats[i].store.*member);
+    }
+  };
+  stored("yiti:kv_store_bytes", "gauge", "Of KV blocks on disk.", &BlockStoreStats::bytes);
+  stored("yiti:kv_store_blocks", "gauge", "KV blocks on disk.", &BlockStoreStats::blocks);
+  stored("yiti:kv_store_loaded_total", "counter", "KV blocks that were read from disk.",
+         &BlockStoreStats::loaded);
+  stored("yiti:kv_store_saved_total", "counter", "KV blocks that were written to disk.",
+         &BlockStoreStats::saved);
+  stored("yiti:kv_store_damaged_total", "counter", "Files of KV blocks that were no good.",
+         &BlockStoreStats::damaged);
+  stored("yiti:kv_store_unsaved_total", "counter", "KV blocks that could not be written.",
+         &BlockStoreStats::unsaved);
   value("yiti:tensor_bytes", "gauge", "Weights, caches, work memory and jobs on the device.",
         [&](const Model&, const GeneratorStats& s) { return count(s.tensor_bytes); });
   value("vllm:prompt_tokens_total", "counter", "Prompt tokens of finished requests.",

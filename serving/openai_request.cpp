@@ -34,6 +34,8 @@ void read_stream_options(RequestFields& fields, ApiRequest& request) {
   if (!options->is_object()) reject_field("stream_options", "'stream_options' wants an object");
   RequestFields inner(*options);
   request.include_usage = inner.boolean("include_usage").value_or(false);
+  request.continuous_usage =
+      inner.boolean("continuous_usage_stats").value_or(false) && request.include_usage;
   inner.ignore("include_obfuscation");
   inner.refuse_unknown();
 }

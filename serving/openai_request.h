@@ -39,6 +39,7 @@ struct ApiRequest {
   int n = 1;                        ///< choices for each prompt
   bool stream = false;
   bool include_usage = false;
+  bool continuous_usage = false;  ///< every chunk says how many tokens there are so far
   bool timings = false;           ///< llama.cpp's timings in what streams
   bool progress = false;          ///< llama.cpp's events that tell how a prompt is read
   bool verbose = false;           ///< llama.cpp's own form of a whole reply beside OpenAI's

@@ -58,13 +58,6 @@ Json finish_json(const ReplyChoice& choice) {
   return choice.finish_reason.empty() ? Json(nullptr) : Json(choice.finish_reason);
 }
 
-Json usage_json(const Usage& usage) {
-  return {{"prompt_tokens", usage.prompt_tokens},
-          {"completion_tokens", usage.completion_tokens},
-          {"total_tokens", usage.prompt_tokens + usage.completion_tokens},
-          {"prompt_tokens_details", {{"cached_tokens", usage.cached_tokens}}}};
-}
-
 Json head_json(const ReplyHead& head, bool chunk, const std::string& fingerprint) {
   const char* object = head.api == Api::kCompletion ? "text_completion"
                        : chunk                      ? "chat.completion.chunk"
@@ -144,6 +137,13 @@ Json model_object(const ServedModel& model) {
 }
 
 }  // namespace
+
+Json usage_json(const Usage& usage) {
+  return {{"prompt_tokens", usage.prompt_tokens},
+          {"completion_tokens", usage.completion_tokens},
+          {"total_tokens", usage.prompt_tokens + usage.completion_tokens},
+          {"prompt_tokens_details", {{"cached_tokens", usage.cached_tokens}}}};
+}
 
 std::string reply_json(const ReplyHead& head, const std::vector<ReplyChoice>& choices,
                        const Usage& usage, const std::string& fingerprint, const Json& more) {

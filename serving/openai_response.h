@@ -77,6 +77,8 @@ std::string usage_chunk_json(const ReplyHead& head, const Usage& usage,
                              const std::string& fingerprint,
                              const nlohmann::ordered_json& more = nlohmann::ordered_json::object());
 
+nlohmann::ordered_json usage_json(const Usage& usage);
+
 /// As llama.cpp writes them.
 nlohmann::ordered_json timings_json(const Usage& usage, const GenerationTimes& times);
 nlohmann::ordered_json progress_json(const PromptProgress& progress);

@@ -25,6 +25,7 @@ class OpenAiWriter final : public ReplyWriter {
     std::string events = beginning(choice.index);
     ChunkOptions options = chunk_options(state.fingerprint);
     options.more = timings_field(context_, state);
+    if (context_.request.continuous_usage) options.more["usage"] = usage_json(state.usage);
     const auto add = [&](const ReplyChoice& part) {
       events += sse_event(chunk_json(context_.head, part, options));
     };

@@ -27,6 +27,10 @@ struct ServerOptions {
   JobRunner* jobs = nullptr;
   FileStore* files = nullptr;
   AdapterHost* adapters = nullptr;
+  /// Called by Server::start() once it listens; requests get 503 until it returns. It may set
+  /// `jobs`, `files` and `adapters` of what it is given, and add models to `registry`. Null:
+  /// nothing to wait for.
+  std::function<void(ServerOptions&)> load = nullptr;
   std::string tls_certificate = {};            ///< a PEM file with its chain; empty: no TLS
   std::string tls_key = {};                    ///< a PEM file
   std::vector<std::string> api_keys = {};      ///< any of them will do; empty: none is asked for

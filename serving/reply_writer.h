@@ -33,7 +33,7 @@ class ReplyWriter {
  public:
   virtual ~ReplyWriter() = default;
   virtual std::string progress(int64_t choice, const PromptProgress& progress) = 0;
-  /// `state` has usage and times where the request asks for timings.
+  /// `state` has usage and times where the request asks for timings or usage in each chunk.
   virtual std::string delta(const ReplyChoice& choice, const ReplyState& state) = 0;
   virtual std::string end(const ReplyState& state) = 0;
   virtual std::string failure(const ApiError& error);

@@ -125,6 +125,7 @@ std::optional<HttpResponse> Router::precheck(const HttpRequest& head) const {
   if (is_preflight(head)) {
     return HttpResponse{.status = 200, .content_type = {}, .body = {}, .headers = {}};
   }
+  if (!is_open_) return error_response(loading_error());
   const RouteMatch match = find_route(head.method, head.path);
   const bool is_public = match.route != nullptr && match.route->is_public;
   if (!is_public && !has_key(head, options_.api_keys)) return refuse_key();
@@ -150,7 +151,7 @@ std::optional<HttpResponse> Router::precheck(const HttpRequest& head) const {
 
 int64_t Router::upload_limit() const {
   constexpr int64_t kRoomForTheForm = 64 << 10;
-  if (options_.files == nullptr) return options_.max_body_bytes;
+  if (!is_open_ || options_.files == nullptr) return options_.max_body_bytes;
   return options_.files->options().max_file_bytes + kRoomForTheForm;
 }
 

@@ -1,6 +1,7 @@
 // Answers requests by the table of routes.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,12 +16,15 @@
 
 namespace yiti::serving {
 
-/// Thread-safe.
+/// Thread-safe. Refuses all requests (503) until it is open.
 class Router {
  public:
   /// `options` must outlive it.
   explicit Router(const ServerOptions& options);
   ~Router();
+
+  /// From then on the options stay as they are. Once.
+  void open() { is_open_ = true; }
 
   /// Why a request with this head (its body not read yet) is refused, if it is: 401, 403, 404, 405,
   /// 415. OPTIONS, too, is answered here.
@@ -55,6 +59,7 @@ class Router {
   ServedModelPtr model_asked_for(const HttpRequest& request) const;
 
   const ServerOptions& options_;
+  std::atomic<bool> is_open_ = false;
   const std::shared_ptr<ModelRegistry> models_;
   const TrainingRoutes training_;
   const Services services_;

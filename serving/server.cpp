@@ -72,9 +72,9 @@ struct Server::Impl {
   bool wait_for_end(std::chrono::milliseconds time);
   void stop();
 
-  const ServerOptions options;
-  const serving::Router router;
-  const serving::StreamMaker streams{options.tls_certificate, options.tls_key};
+  ServerOptions options;
+  serving::Router router;
+  const serving::TransportMaker transports{options.tls_certificate, options.tls_key};
   serving::ConnectionContext context{options, router};
   asio::io_context io;
   // Without it the threads would leave when all connections wait for generators only.
@@ -150,7 +150,7 @@ void Server::Impl::on_accept(Listener& listener, error_code error, tcp::socket s
     });
     return;
   }
-  const auto connection = std::make_shared<Connection>(streams.make(std::move(socket)), context);
+  const auto connection = std::make_shared<Connection>(transports.make(std::move(socket)), context);
   {
     const std::lock_guard lock(mutex);
     connections.insert(connection);
@@ -230,6 +230,8 @@ Result<uint16_t> Server::start() {
     for (int i = 0; i < impl.options.io_threads; ++i) {
       impl.threads.emplace_back([&impl] { impl.run(); });
     }
+    if (impl.options.load) impl.options.load(impl.options);
+    impl.router.open();
     return impl.port.load();
   });
 }

@@ -20,8 +20,9 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  /// Listens and serves until stop(), once. The port, or why it cannot (kUnavailable: the address
-  /// is taken or not this machine's).
+  /// Listens, runs ServerOptions::load, and serves until stop(), once. The port, or why it cannot
+  /// (kUnavailable: the address is taken or not this machine's; or what `load` threw, and then all
+  /// requests get 503 until stop()).
   Result<uint16_t> start();
   /// Takes no more requests, gives those under way the grace time, ends the rest with an error, and
   /// joins all threads. Generations that it cancels may still report to it later, without effect.

@@ -35,15 +35,38 @@ function tile(name, value, note) {
                  element("p", { class: "note" }, note));
 }
 
+const UNITS = ["B", "kB", "MB", "GB", "TB"];
+
+function bytes(count) {
+  const power = Math.min(UNITS.length - 1, Math.floor(Math.log10(Math.max(1, count)) / 3));
+  return `${(count / 1000 ** power).toFixed(power > 0 ? 1 : 0)} ${UNITS[power]}`;
+}
+
+function memoryTile(samples) {
+  const [all, used, kept] = ["bytes", "used_bytes", "kept_bytes"].map(
+    (what) => highest(samples, `yiti:kv_cache_${what}`));
+  return element("div", { class: "tile" }, element("h3", {}, "KV cache in memory"),
+                 element("p", { class: "value" }, bytes(used)),
+                 element("p", { class: "note" }, `in use, ${bytes(kept)} kept, of ${bytes(all)}`),
+                 element("meter", { min: 0, max: all, value: used, "aria-label": "KV cache in use" }));
+}
+
+// Nothing where the server keeps no blocks on disk.
+function diskTiles(samples) {
+  if (valuesOf(samples, "yiti:kv_store_bytes").length === 0) return [];
+  const [size, blocks, loaded, saved] = ["bytes", "blocks", "loaded_total", "saved_total"].map(
+    (what) => highest(samples, `yiti:kv_store_${what}`));
+  return [tile("KV cache on disk", bytes(size),
+               `${blocks.toLocaleString()} blocks; since the start ${loaded.toLocaleString()} read, `
+               + `${saved.toLocaleString()} written`)];
+}
+
 function tiles(samples) {
-  const used = 100 * highest(samples, "vllm:kv_cache_usage_perc");
   return element("div", { class: "tiles" },
     tile("Throughput", throughput(tokensSoFar(samples)).toFixed(1), "tokens/s, last 10 s"),
     tile("Running", String(highest(samples, "vllm:num_requests_running")), "requests"),
     tile("Waiting", String(highest(samples, "vllm:num_requests_waiting")), "requests"),
-    element("div", { class: "tile" }, element("h3", {}, "KV cache"),
-            element("p", { class: "value" }, `${used.toFixed(1)} %`),
-            element("meter", { min: 0, max: 100, value: used, "aria-label": "KV cache in use" })));
+    memoryTile(samples), ...diskTiles(samples));
 }
 
 function modelRow(samples, name) {

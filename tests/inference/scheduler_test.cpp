@@ -246,9 +246,10 @@ TEST_F(Scheduler, TellsWhatItIsDoing) {
   EXPECT_EQ(stats.slots, 2);
   EXPECT_EQ(stats.kv_tokens, 2048);
   EXPECT_GT(stats.kv_tokens_used, 0);
-  EXPECT_EQ(stats.kv_bytes_touched, stats.kv_bytes / (2048 / kKeyBlock));  // one block
-  EXPECT_GT(stats.kv_bytes_touched, 0);
-  EXPECT_GT(stats.tensor_bytes, stats.kv_bytes);
+  EXPECT_EQ(stats.kv_tokens_touched, kKeyBlock);
+  EXPECT_GT(stats.kv_token_bytes, 0);
+  EXPECT_GT(stats.tensor_bytes, stats.kv_tokens * stats.kv_token_bytes);
+  EXPECT_FALSE(stats.store.has_value());
   EXPECT_GT(stats.step_under_way_s, 0);  // held in its callback
   running.release();
   EXPECT_GE(running.result().value().times.decode_s, 0);

@@ -135,9 +135,12 @@ GeneratorStats FakeGenerator::stats() const {
           .slots = 4,
           .slots_used = under_way_,
           .kv_tokens = 100,
-          .kv_bytes = 4096,
-          .kv_bytes_touched = 1024,
+          .kv_tokens_used = 20,
+          .kv_tokens_kept = 30,
+          .kv_tokens_touched = 60,
+          .kv_token_bytes = 100'000,
           .tensor_bytes = 8192,
+          .store = BlockStoreStats{.blocks = 1234, .bytes = 2'500'000'000, .loaded = 5, .saved = 6},
           .step_under_way_s = stalled_s_};
 }
 

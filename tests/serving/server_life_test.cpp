@@ -4,6 +4,7 @@
 #include <future>
 #include <thread>
 
+#include "tests/serving/fake_jobs.h"
 #include "tests/serving/server_fixture.h"
 
 namespace yiti::testing {
@@ -183,6 +184,37 @@ TEST_F(ServerLifeTest, SaysThatItsPortIsTaken) {
   ASSERT_FALSE(started.ok());
   EXPECT_EQ(started.error().code(), Code::kUnavailable);
   EXPECT_THAT(started.error().what(), HasSubstr("cannot listen on 127.0.0.1"));
+}
+
+TEST_F(ServerLifeTest, SaysThatItLoadsUntilItHasLoaded) {
+  FakeJobs jobs;
+  options.registry = std::make_shared<ModelRegistry>();
+  options.load = [&, models = std::exchange(options.models, {})](ServerOptions& opened) {
+    for (const char* path : {"/health", "/v1/models", "/nothing"}) {
+      const ClientResponse early = get(path);
+      EXPECT_EQ(early.status, 503) << path;
+      EXPECT_EQ(early.headers.at("retry-after"), "5");
+      EXPECT_EQ(Json::parse(early.body)["error"]["message"], "Loading model");
+      EXPECT_EQ(Json::parse(early.body)["error"]["type"], "unavailable_error");
+      EXPECT_EQ(Json::parse(early.body)["error"]["code"], 503);
+    }
+    EXPECT_EQ(post("/v1/chat/completions", chat("a")).status, 503);
+    opened.registry->add(models[0]);
+    opened.jobs = &jobs;
+  };
+  start();
+  EXPECT_EQ(get("/health").status, 200);
+  EXPECT_EQ(post("/v1/chat/completions", chat("a")).status, 200);
+  EXPECT_EQ(get("/v1/fine_tuning/jobs").status, 200);
+}
+
+TEST_F(ServerLifeTest, SaysWhyItCouldNotLoad) {
+  options.load = [](ServerOptions&) { fail(Code::kNotFound, "test", "no such model"); };
+  server = std::make_unique<Server>(options);
+  const Result<uint16_t> started = server->start();
+  ASSERT_FALSE(started.ok());
+  EXPECT_EQ(started.error().code(), Code::kNotFound);
+  EXPECT_EQ(get("/health").status, 503);
 }
 
 TEST_F(ServerLifeTest, ListensAtSeveralAddresses) {

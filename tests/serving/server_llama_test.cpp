@@ -84,6 +84,18 @@ TEST_F(ServerLlamaTest, StreamsTimingsWithEachDelta) {
   EXPECT_EQ(native[1]["timings"]["predicted_n"], 2);
 }
 
+// vLLM's, which guidellm asks for.
+TEST_F(ServerLlamaTest, StreamsUsageWithEachDelta) {
+  start();
+  const Json wanted = {{"include_usage", true}, {"continuous_usage_stats", true}};
+  const std::vector<Json> events =
+      stream("/v1/completions", completion("say:abc", {{"stream_options", wanted}}));
+  ASSERT_EQ(events.size(), 5U);  // a, b, c, the end, the usage
+  for (size_t i = 0; i < 3; ++i) EXPECT_EQ(events[i]["usage"]["completion_tokens"], i + 1);
+  EXPECT_EQ(events[0]["usage"]["prompt_tokens"], events[4]["usage"]["prompt_tokens"]);
+  EXPECT_EQ(events[3]["usage"], events[4]["usage"]);
+}
+
 TEST_F(ServerLlamaTest, StreamsAResponsesProgressAndTimings) {
   start();
   std::vector<std::string> progress_types;

@@ -134,6 +134,11 @@ TEST_F(ServerRoutesTest, CountsWhatItDid) {
   for (const char* line :
        {"vllm:generation_tokens_total{model_name=\"fake/model\"} 5",
         "vllm:prompt_tokens_total{model_name=\"fake/model\"} 14",
+        "yiti:kv_cache_bytes{model_name=\"fake/model\"} 10000000",
+        "yiti:kv_cache_used_bytes{model_name=\"fake/model\"} 2000000",
+        "yiti:kv_cache_kept_bytes{model_name=\"fake/model\"} 3000000",
+        "yiti:kv_store_bytes{model_name=\"fake/model\"} 2500000000",
+        "yiti:kv_store_loaded_total{model_name=\"fake/model\"} 5",
         "vllm:spec_decode_num_drafts_total{model_name=\"fake/model\"} 4",
         "vllm:spec_decode_num_draft_tokens_total{model_name=\"fake/model\"} 14",
         "vllm:spec_decode_num_accepted_tokens_total{model_name=\"fake/model\"} 10",
@@ -143,8 +148,7 @@ TEST_F(ServerRoutesTest, CountsWhatItDid) {
         "vllm:e2e_request_latency_seconds_bucket{model_name=\"fake/model\",le=\"+Inf\"} 2",
         "# TYPE vllm:inter_token_latency_seconds histogram",
         "vllm:num_requests_running{model_name=\"fake/model\"} 0",
-        "yiti:kv_cache_bytes{model_name=\"fake/model\"} 4096",
-        "yiti:kv_cache_touched_bytes{model_name=\"fake/model\"} 1024",
+        "yiti:kv_cache_touched_bytes{model_name=\"fake/model\"} 6000000",
         "yiti:tensor_bytes{model_name=\"fake/model\"} 8192"}) {
     EXPECT_THAT(counted, HasSubstr(std::string(line) + "\n"));
   }

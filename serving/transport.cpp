@@ -1,4 +1,4 @@
-#include "serving/stream.h"
+#include "serving/transport.h"
 
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/ssl/stream.hpp>
@@ -12,9 +12,9 @@ namespace {
 namespace asio = boost::asio;
 namespace ssl = asio::ssl;
 
-class TcpStream final : public Stream {
+class TcpTransport final : public Transport {
  public:
-  explicit TcpStream(Socket socket) : socket_(std::move(socket)) {}
+  explicit TcpTransport(Socket socket) : socket_(std::move(socket)) {}
   void begin(Begun begun) override { begun({}); }
   void read_some(asio::mutable_buffer to, Moved moved) override {
     socket_.async_read_some(to, std::move(moved));
@@ -32,9 +32,9 @@ class TcpStream final : public Stream {
   Socket socket_;
 };
 
-class TlsStream final : public Stream, public std::enable_shared_from_this<TlsStream> {
+class TlsTransport final : public Transport, public std::enable_shared_from_this<TlsTransport> {
  public:
-  TlsStream(Socket socket, ssl::context& context) : stream_(std::move(socket), context) {}
+  TlsTransport(Socket socket, ssl::context& context) : stream_(std::move(socket), context) {}
   void begin(Begun begun) override {
     stream_.async_handshake(ssl::stream_base::server, std::move(begun));
   }
@@ -55,11 +55,11 @@ class TlsStream final : public Stream, public std::enable_shared_from_this<TlsSt
 
 }  // namespace
 
-struct StreamMaker::Tls {
+struct TransportMaker::Tls {
   ssl::context context{ssl::context::tls_server};
 };
 
-StreamMaker::StreamMaker(const std::string& certificate, const std::string& key) {
+TransportMaker::TransportMaker(const std::string& certificate, const std::string& key) {
   constexpr const char* kWhere = "server";
   check(certificate.empty() == key.empty(), kWhere,
         "TLS has only one of certificate and key; wants both or none");
@@ -79,11 +79,11 @@ StreamMaker::StreamMaker(const std::string& certificate, const std::string& key)
   load("key", key, [&] { tls_->context.use_private_key_file(key, ssl::context::pem); });
 }
 
-StreamMaker::~StreamMaker() = default;
+TransportMaker::~TransportMaker() = default;
 
-std::shared_ptr<Stream> StreamMaker::make(Stream::Socket socket) const {
-  if (tls_ == nullptr) return std::make_shared<TcpStream>(std::move(socket));
-  return std::make_shared<TlsStream>(std::move(socket), tls_->context);
+std::shared_ptr<Transport> TransportMaker::make(Transport::Socket socket) const {
+  if (tls_ == nullptr) return std::make_shared<TcpTransport>(std::move(socket));
+  return std::make_shared<TlsTransport>(std::move(socket), tls_->context);
 }
 
 }  // namespace yiti::serving

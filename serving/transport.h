@@ -1,5 +1,5 @@
-// A client's bytes: over TCP, or over TLS. Only server.cpp, connection.cpp and stream.cpp include
-// this: it brings in the HTTP library.
+// A client's bytes: over TCP, or over TLS. Only server.cpp, connection.cpp and transport.cpp
+// include this: it brings in the HTTP library.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -12,14 +12,14 @@
 namespace yiti::serving {
 
 /// All on the executor of the socket that it is made with; one read and one write at a time.
-class Stream {
+class Transport {
  public:
   using Socket = boost::asio::ip::tcp::socket;
   using ErrorCode = boost::system::error_code;
   using Begun = std::function<void(ErrorCode)>;
   using Moved = std::function<void(ErrorCode, size_t)>;
 
-  virtual ~Stream() = default;
+  virtual ~Transport() = default;
   /// Before anything is read or written.
   virtual void begin(Begun begun) = 0;
   virtual void read_some(boost::asio::mutable_buffer to, Moved moved) = 0;
@@ -29,14 +29,14 @@ class Stream {
   virtual Socket& socket() = 0;
 };
 
-/// Makes the streams of accepted sockets. Thread-safe.
-class StreamMaker {
+/// Makes the transports of accepted sockets. Thread-safe.
+class TransportMaker {
  public:
   /// `certificate` (a chain) and `key` are PEM files; both empty: no TLS. Throws kInvalidArgument
   /// for files that are no such pair.
-  StreamMaker(const std::string& certificate, const std::string& key);
-  ~StreamMaker();
-  std::shared_ptr<Stream> make(Stream::Socket socket) const;
+  TransportMaker(const std::string& certificate, const std::string& key);
+  ~TransportMaker();
+  std::shared_ptr<Transport> make(Transport::Socket socket) const;
 
  private:
   struct Tls;
