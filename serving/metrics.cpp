@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <fstream>
 #include <functional>
+#include <optional>
 
 namespace yiti::serving {
 namespace {
@@ -124,11 +125,13 @@ std::string Metrics::text() {
   std::string out;
   head(out, "process_resident_memory_bytes", "gauge", "Resident memory size in bytes.");
   out += fmt::format("process_resident_memory_bytes {}\n", resident_bytes());
+  using Get = std::function<std::optional<double>(const Model&, const GeneratorStats&)>;
   const auto value = [&](std::string_view name, std::string_view kind, std::string_view help,
-                         const std::function<double(const Model&, const GeneratorStats&)>& get) {
+                         const Get& get) {
     head(out, name, kind, help);
     for (size_t i = 0; i < models.size(); ++i) {
-      out += fmt::format("{}{{{}}} {}\n", name, labels[i], get(models[i], stats[i]));
+      const std::optional<double> number = get(models[i], stats[i]);
+      if (number) out += fmt::format("{}{{{}}} {}\n", name, labels[i], *number);
     }
   };
   const auto count = [](int64_t number) { return static_cast<double>(number); };
@@ -140,30 +143,27 @@ std::string Metrics::text() {
         [&](const Model&, const GeneratorStats& s) {
           return s.kv_tokens == 0 ? 0 : count(s.kv_tokens_used) / count(s.kv_tokens);
         });
-  value(
-      "yiti:kv_cache_bytes", "gauge", "Memory that the KV cache may take.",
-      [&](const Model&, const GeneratorStats& s) { return count(s.kv_tokens * s.kv_token_bytes); });
-  value("yiti:kv_cache_touched_bytes", "gauge", "Of it, what was used once and so is resident.",
-        [&](const Model&, const GeneratorStats& s) {
-          return count(s.kv_tokens_touched * s.kv_token_bytes);
-        });
-  value("yiti:kv_cache_used_bytes", "gauge", "Of it, what requests have taken.",
-        [&](const Model&, const GeneratorStats& s) {
-          return count(s.kv_tokens_used * s.kv_token_bytes);
-        });
-  value("yiti:kv_cache_kept_bytes", "gauge", "Of it, what is kept for prompts that come again.",
-        [&](const Model&, const GeneratorStats& s) {
-          return count(s.kv_tokens_kept * s.kv_token_bytes);
-        });
+  const auto cached = [&](std::string_view name, std::string_view help,
+                          int64_t GeneratorStats::*tokens) {
+    value(name, "gauge", help, [=](const Model&, const GeneratorStats& s) {
+      return count(s.*tokens * s.kv_token_bytes);
+    });
+  };
+  cached("yiti:kv_cache_bytes", "Memory that the KV cache may take.", &GeneratorStats::kv_tokens);
+  cached("yiti:kv_cache_touched_bytes", "Of it, what was used once and so is resident.",
+         &GeneratorStats::kv_tokens_touched);
+  cached("yiti:kv_cache_used_bytes", "Of it, what requests have taken.",
+         &GeneratorStats::kv_tokens_used);
+  cached("yiti:kv_cache_kept_bytes", "Of it, what is kept for prompts that come again.",
+         &GeneratorStats::kv_tokens_kept);
+  const bool has_store =
+      std::ranges::any_of(stats, [](const GeneratorStats& s) { return s.store.has_value(); });
   const auto stored = [&](std::string_view name, std::string_view kind, std::string_view help,
                           int64_t BlockStoreStats::*member) {
-    const auto has_store = [](const GeneratorStats& s) { return s.store.has_value(); };
-    if (std::ranges::none_of(stats, has_store)) return;
-    head(out, name, kind, help);
-    for (size_t i = 0; i < stats.size(); ++i) {
-      if (!has_store(stats[i])) continue;
-      out += fmt::format("{}{{{}}} {}\n", name, labels[i], *stats[i].store.*member);
-    }
+    if (!has_store) return;
+    value(name, kind, help, [=](const Model&, const GeneratorStats& s) {
+      return s.store ? std::optional(count(*s.store.*member)) : std::nullopt;
+    });
   };
   stored("yiti:kv_store_bytes", "gauge", "Of KV blocks on disk.", &BlockStoreStats::bytes);
   stored("yiti:kv_store_blocks", "gauge", "KV blocks on disk.", &BlockStoreStats::blocks);

@@ -297,18 +297,6 @@ __kernel ALL_LANES void join_segments(IN(float, parts), OUT(float, out), const l
   put_row(&row, out + get_group_id(0) * (long)HEAD_DIM);
 }
 
-// The scale of a head's 8-bit codes, largest magnitude / 127, and its inverse. A head with a NaN or
-// an infinity gets NaN for its scale; a tiny one counts as zero.
-inline float2 code_scale(__global const float *head, long width) {
-  float top = 0, probe = 0;
-  for (long d = 0; d < width; ++d) {
-    top = fmax(top, fabs(head[d]));
-    probe += head[d] * 0.0f;
-  }
-  if (probe != 0.0f) return PAIR(probe, 0.0f);
-  return top > 1e-35f ? PAIR(top / 127.0f, 127.0f / top) : PAIR(0.0f, 0.0f);
-}
-
 #ifdef KEPT
 // x rounded to what the cache keeps (ROUNDED(x)), a head a work-item.
 __kernel void round_heads(IN(float, x), OUT(float, y), const long width, const long count) {

@@ -65,6 +65,19 @@ inline float larger_of(float a, float b) { return a > b || a != a ? a : b; }
 GROUP_TREE(group_sum, float, GROUP, a + b)
 GROUP_TREE(group_max, float, GROUP, larger_of(a, b))
 
+// The scale of the 8-bit codes of `width` floats, largest magnitude / 127, and what makes codes of
+// them. With a NaN or an infinity the scale is NaN; below 1e-35, where 127 / top would overflow, all
+// counts as zero.
+inline float2 code_scale(__global const float *x, long width) {
+  float top = 0.0f, probe = 0.0f;
+  for (long k = 0; k < width; ++k) {
+    top = fmax(top, fabs(x[k]));
+    probe += x[k] * 0.0f;
+  }
+  const int counts = top > 1e-35f && probe == 0.0f;
+  return PAIR(counts ? top / 127.0f : probe, counts ? 127.0f / top : 0.0f);
+}
+
 // A row of `width` elements for each group: x moved to it, and a lane's elements of it.
 #define ROW(x) x += x##_at + (long)get_group_id(0) * width
 #define EACH(i) for (long i = get_local_id(0); i < width; i += GROUP)

@@ -68,19 +68,6 @@ inline float sum_of(float8 x) {
   return two.x + two.y;
 }
 
-// Scale of a block of activations, and what makes codes of them. What is not finite gets NaN for its
-// scale, so that all of its row's results are NaN.
-inline float2 scales_of(__global const float *x) {
-  float top = 0.0f, probe = 0.0f;
-  for (int k = 0; k < BLOCK; ++k) {
-    top = fmax(top, fabs(x[k]));
-    probe += x[k] * 0.0f;
-  }
-  // Below 1e-35, 127 / top would overflow; such a block counts as zero.
-  const int counts = top > 1e-35f && probe == 0.0f;
-  return PAIR(counts ? top / 127.0f : probe, counts ? 127.0f / top : 0.0f);
-}
-
 // One block of activations a work-item: codes, and (scale, scale * sum of codes).
 __kernel void quantise_rows(IN(float, x), OUT(char, codes), OUT(float2, scales),
                             const long count) {
@@ -90,7 +77,7 @@ __kernel void quantise_rows(IN(float, x), OUT(char, codes), OUT(float2, scales),
   AT(scales);
   if (i >= count) return;
   x += i * BLOCK;
-  const float2 scale = scales_of(x);
+  const float2 scale = code_scale(x, BLOCK);
   int sum = 0;
   for (int k = 0; k < BLOCK; ++k) {
     const int code = scale.y == 0.0f ? 0 : (int)rint(x[k] * scale.y);
@@ -108,7 +95,7 @@ __kernel void round_rows(IN(float, x), OUT(float, rounded), const long count) {
   if (i >= count) return;
   x += i * BLOCK;
   rounded += i * BLOCK;
-  const float2 scale = scales_of(x);
+  const float2 scale = code_scale(x, BLOCK);
   for (int k = 0; k < BLOCK; ++k) {
     rounded[k] = scale.x * (scale.y == 0.0f ? 1.0f : rint(x[k] * scale.y));
   }

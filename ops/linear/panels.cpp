@@ -15,17 +15,29 @@ using cpu::BlockType;
 constexpr int64_t kMaxBlockBytes = cpu::panel_block_bytes(BlockType::kQ8_0);
 using BlockFloats = std::array<float, 32 * 16>;
 
+// Bytes of a row's block before its codes: the scale, and the minimum.
+constexpr int64_t head_bytes(BlockType type) { return cpu::codes_offset(type) / kPanelRows; }
+
+// Copies between the heads of a block of `count` rows of a file and those of a panel's, as
+// for_each_piece.
+template <class Move>
+void for_each_head(BlockType type, int64_t row_bytes, int64_t count, Move&& move) {
+  for (int64_t r = 0; r < count; ++r) {
+    for (int64_t at = 0; at < head_bytes(type); at += 2) {
+      move(at * kPanelRows + 2 * r, r * row_bytes + at, int64_t{2});
+    }
+  }
+}
+
 // Copies between block `column` of up to 16 rows of a file and one of a panel: calls
 // move(offset within the panel's block, offset within row r's, r, bytes).
 template <class Move>
 void for_each_piece(BlockType type, int64_t row_bytes, int64_t count, Move&& move) {
-  const int64_t head = type == BlockType::kQ4_1 ? 4 : 2;
+  for_each_head(type, row_bytes, count, move);
   for (int64_t r = 0; r < count; ++r) {
-    const int64_t row = r * row_bytes;
-    move(2 * r, row, int64_t{2});
-    if (type == BlockType::kQ4_1) move(32 + 2 * r, row + 2, int64_t{2});
+    const int64_t codes = r * row_bytes + head_bytes(type);
     for (int64_t g = 0; g < cpu::code_groups(type); ++g) {
-      move(cpu::codes_offset(type) + 64 * g + 4 * r, row + head + 4 * g, int64_t{4});
+      move(cpu::codes_offset(type) + 64 * g + 4 * r, codes + 4 * g, int64_t{4});
     }
   }
 }
@@ -61,12 +73,10 @@ void transpose_codes(const uint8_t* rows, int64_t row_bytes, uint8_t* to) {
 // As for_each_piece would copy them, but whole vectors at once.
 template <BlockType kType>
 void interleave_panel(const uint8_t* rows, int64_t row_bytes, uint8_t* block) {
-  constexpr bool kHasMinimum = kType == BlockType::kQ4_1;
-  for (int64_t r = 0; r < kPanelRows; ++r) {
-    std::memcpy(block + 2 * r, rows + r * row_bytes, 2);
-    if (kHasMinimum) std::memcpy(block + 32 + 2 * r, rows + r * row_bytes + 2, 2);
-  }
-  const uint8_t* codes = rows + (kHasMinimum ? 4 : 2);
+  for_each_head(kType, row_bytes, kPanelRows, [&](int64_t at, int64_t from, int64_t bytes) {
+    std::memcpy(block + at, rows + from, static_cast<size_t>(bytes));
+  });
+  const uint8_t* codes = rows + head_bytes(kType);
   for (int64_t r = 0; r < kPanelRows; r += 4) {
     for (int64_t g = 0; g < cpu::code_groups(kType); g += 4) {
       transpose_codes(codes + r * row_bytes + 4 * g, row_bytes,

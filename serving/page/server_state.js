@@ -45,10 +45,9 @@ function bytes(count) {
 function memoryTile(samples) {
   const [all, used, kept] = ["bytes", "used_bytes", "kept_bytes"].map(
     (what) => highest(samples, `yiti:kv_cache_${what}`));
-  return element("div", { class: "tile" }, element("h3", {}, "KV cache in memory"),
-                 element("p", { class: "value" }, bytes(used)),
-                 element("p", { class: "note" }, `in use, ${bytes(kept)} kept, of ${bytes(all)}`),
-                 element("meter", { min: 0, max: all, value: used, "aria-label": "KV cache in use" }));
+  const card = tile("KV cache in memory", bytes(used), `in use, ${bytes(kept)} kept, of ${bytes(all)}`);
+  card.append(element("meter", { min: 0, max: all, value: used, "aria-label": "KV cache in use" }));
+  return card;
 }
 
 // Nothing where the server keeps no blocks on disk.

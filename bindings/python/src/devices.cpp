@@ -1,9 +1,7 @@
 #include "bindings/python/src/devices.h"
 
-#include <nanobind/stl/optional.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
-#include <nanobind/stl/vector.h>
 
 #include <map>
 #include <mutex>
@@ -187,9 +185,9 @@ void add_devices(nb::module_& module) {
       nb::arg("fallback") = "cpu", nb::arg("threads") = 0,
       "Opens a plug-in's device, \"NAME\" or \"NAME:INDEX\", or that of a plug-in's file; "
       "the name then stands for it wherever a device is asked for (\"cpu\" goes on to be the "
-      "first one's name). fallback: what happens "
-      "with an op that it lacks: cpu (it runs there, with copies) or refuse (an error). "
-      "threads: of the CPU beside it.");
+      "first one's name). fallback: what happens with an op that it lacks: cpu (it runs there, "
+      "with "
+      "copies) or refuse (an error). threads: of the CPU beside it.");
   module.def("default_device", &default_device, "Where tensors are made unless told otherwise.");
   module.def(
       "set_default_device",
@@ -205,9 +203,8 @@ void add_moving(nb::module_& module) {
   nb::borrow<nb::class_<Tensor>>(module.attr("Tensor"))
       .def("to", &to_device, nb::arg("device"),
            nb::sig("def to(self, device: Device | str) -> Tensor"),
-           "This tensor on another device (a yiti.Device or its name): a copy, or itself where it "
-           "is "
-           "there. Gradients flow back.");
+           "This tensor on another device (a yiti.Device or its name): a copy, or itself where "
+           "it is there. Gradients flow back.");
 }
 
 }  // namespace yiti::python
