@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass, field
-from typing import Callable
+from typing import Callable, Optional
 
 
 class Failed(Exception):
@@ -30,6 +30,7 @@ class Ran:
 class Sample:
     value: float
     peak_rss_bytes: int
+    limits: Optional[dict] = None  # the machine's, right before
 
 
 @dataclass(frozen=True)
@@ -37,13 +38,15 @@ class Run:
     """How to measure something once: a command, and the value of what it gave."""
     command: Callable  # tools -> list of words
     value: Callable    # Ran -> float
-    warm_ups: int = 0  # runs of the command before the one that counts
+    warm_ups: int = 0     # runs of the command before the one that counts
+    limits: bool = False  # whether the machine's limits are measured, too
 
     def sample(self, tools):
         for _ in range(self.warm_ups):
             run(self.command(tools))
+        limits = tools.limits() if self.limits else None
         ran = run(self.command(tools))
-        return Sample(self.value(ran), ran.peak_rss_bytes)
+        return Sample(self.value(ran), ran.peak_rss_bytes, limits)
 
 
 def run(command):

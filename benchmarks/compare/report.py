@@ -1,4 +1,5 @@
 """Results beside their bars: rows, and a table of them."""
+import statistics
 from dataclasses import dataclass
 from typing import Optional
 
@@ -44,18 +45,18 @@ class Row:
         return self.share is not None and self.share >= ENOUGH[self.bound]
 
 
-def rows_of(measures, results, shapes, limits):
+def rows_of(measures, results, shapes):
     """A row for each bar whose two sides were measured. `shapes`: model -> Shape."""
     rows = []
     for measure in measures:
         samples = results.samples.get(measure.name, {})
         for bar in measure.bars:
             if "yiti" in samples and bar.peer in samples:
-                rows.append(row_of(measure, bar, samples, shapes, limits))
+                rows.append(row_of(measure, bar, samples, shapes))
     return rows
 
 
-def row_of(measure, bar, samples, shapes, limits):
+def row_of(measure, bar, samples, shapes):
     memory = bar.quantity == "peak_rss_bytes"
     scale = 1e-6 if memory else 1
     ours, theirs = samples["yiti"], samples[bar.peer]
@@ -63,12 +64,24 @@ def row_of(measure, bar, samples, shapes, limits):
     bound, reached = None, None
     if measure.work and not memory:
         work = measure.work(shapes[measure.model])
-        bound, reached = work.bound, share(work, value, limits)
+        bound = work.bound
+        reached = statistics.median(share(work, s.value, s.limits) for s in ours)
     return Row(measure.title + (", memory" if memory else ""), "MB" if memory else measure.unit,
                bar.peer, value, median(theirs, bar.quantity) * scale,
                tuple(x * scale for x in spread(ours, bar.quantity)),
                tuple(x * scale for x in spread(theirs, bar.quantity)),
                bar.times, not memory and measure.unit in ("tok/s", "TFLOP/s"), bound, reached)
+
+
+def limits_words(results):
+    """The limits measured beside the runs: median, lowest and highest."""
+    measured = [sample.limits for sides in results.samples.values()
+                for sample in sides.get("yiti", []) if sample.limits]
+    names = [name for name in measured[0] if name != "threads"] if measured else []
+    values = {name: [limits[name] for limits in measured] for name in names}
+    return ", ".join(f"{name.replace('_', ' ')} "
+                     f"{with_spread(statistics.median(some), (min(some), max(some)))}"
+                     for name, some in values.items()) or "not measured"
 
 
 def number(value):

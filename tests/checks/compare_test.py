@@ -11,7 +11,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(BENCHMARKS, "compare"))
 from measures import MEASURES, Bar, Measure
 from measuring import Failed, Results, Run, Sample, measure_in_turns, run
-from report import number, rows_of, table
+from report import limits_words, number, rows_of, table
 from work import Shape, Work, share
 
 # SmolLM2-135M in Q4_1.
@@ -26,7 +26,7 @@ def results_of(**sides):
     results = Results()
     for side, samples in sides.items():
         for value, megabytes in samples:
-            results.add("m", side, Sample(value, megabytes * 1_000_000))
+            results.add("m", side, Sample(value, megabytes * 1_000_000, LIMITS))
     return results
 
 
@@ -55,7 +55,7 @@ class Shares(unittest.TestCase):
 
 class Rows(unittest.TestCase):
     def rows(self, measure_, results):
-        return rows_of([measure_], results, {"q4_1": SHAPE}, LIMITS)
+        return rows_of([measure_], results, {"q4_1": SHAPE})
 
     def test_compare_medians(self):
         results = results_of(yiti=[(90, 1), (100, 1), (200, 1)], peer=[(40, 1), (50, 1), (60, 1)])
@@ -74,6 +74,15 @@ class Rows(unittest.TestCase):
         results = results_of(yiti=[(170, 1)], peer=[(169, 1)])
         (row,) = self.rows(measure("tok/s", Bar("peer", 2.5), work=lambda s: s.decode(0, 1)), results)
         self.assertEqual((row.near_limit, row.met), (True, True))
+
+    def test_have_the_share_of_the_limit_beside_each_run(self):
+        results = Results()
+        for speed, bandwidth in ((100, 20.0), (150, 30.0), (50, 40.0)):
+            results.add("m", "yiti", Sample(speed, 1, LIMITS | {"read_gb_per_s": bandwidth}))
+        results.add("m", "peer", Sample(100, 1))
+        (row,) = self.rows(measure("tok/s", Bar("peer", 2.5), work=lambda s: s.decode(0, 1)), results)
+        self.assertAlmostEqual(row.share, share(SHAPE.decode(0, 1), 100, LIMITS))
+        self.assertEqual(limits_words(results), "f32 gflops 100, int8 gops 400, read gb per s 30.0 (20.0–40.0)")
 
     def test_leave_out_what_was_not_measured(self):
         self.assertEqual(self.rows(measure("s", Bar("peer", 1)), results_of(yiti=[(1, 1)])), [])
@@ -98,6 +107,20 @@ class Turns(unittest.TestCase):
         self.assertEqual("".join(order), "yppy")
         self.assertEqual(len(results.samples["m"]["yiti"]), 2)
         self.assertEqual(Results.of_json(results.as_json()), results)
+
+    def test_measure_the_limits_right_before_yiti(self):
+        class Tools:
+            def limits(self):
+                order.append("limits")
+                return LIMITS
+        order = []
+        sides = {name: Run(lambda tools: [PYTHON, "-c", ""], lambda ran, name=name: order.append(name) or 1.0)
+                 for name in ("yiti", "peer")}
+        runs = Measure("m", "", "tok/s", sides, (), work=lambda s: s.decode(0, 1)).runs()
+        results = measure_in_turns({"m": runs}, Tools(), 1)
+        self.assertEqual(order, ["limits", "yiti", "peer"])
+        self.assertEqual([s.limits for side in ("yiti", "peer") for s in results.samples["m"][side]],
+                         [LIMITS, None])
 
     def test_go_on_without_a_side_that_fails(self):
         sides = {"yiti": Run(lambda tools: [PYTHON, "-c", "print(7)"], lambda ran: ran.json()),
