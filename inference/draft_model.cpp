@@ -11,10 +11,6 @@ namespace {
 // New tokens of all texts that a call reads, so that a long prompt does not hold up the others.
 constexpr int64_t kReadAtOnce = 256;
 
-int32_t most_likely(std::span<const float> logits) {
-  return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
-}
-
 }  // namespace
 
 DraftModel::DraftModel(ModelPtr model, int64_t vocab_size, const LanguageSessionOptions& options)
@@ -106,13 +102,11 @@ std::vector<DraftModel::Drafting> DraftModel::catch_up(std::vector<Drafting> tex
   return whole;
 }
 
-// Runs a step. Its logits are those of `texts`, in order, which take their next guess from them.
+// Runs a step. Its rows are those of `texts`, in order, which take their next guess from them.
 void DraftModel::guess(std::span<const Drafting> texts, std::span<const Feed> feeds) {
-  std::span<const float> logits = session_.step(feeds);
-  for (const Drafting& text : texts) {
-    const auto vocab = static_cast<size_t>(session_.vocab_size());
-    text.request->draft.push_back(most_likely(logits.first(vocab)));
-    logits = logits.subspan(vocab);
+  const StepLogits logits = session_.step(feeds, 1);
+  for (size_t i = 0; i < texts.size(); ++i) {
+    texts[i].request->draft.push_back(logits.rows(i, 1).most_likely());
   }
 }
 

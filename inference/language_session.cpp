@@ -2,15 +2,20 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 
 #include "core/error.h"
 #include "ops/attention/key_block.h"
+#include "ops/shape/top_k.h"
 
 namespace yiti {
 namespace {
 
 // The program's inputs, in the order in which the session's context makes them.
 enum Input : size_t { kTokens, kPositions, kSlots, kSequence, kSelected, kKept, kTables };
+
+// More of a row are not looked for on the device: it finds them one after the other.
+constexpr int64_t kMostBest = 128;
 
 int64_t blocks_for(int64_t tokens) { return (tokens + kKeyBlock - 1) / kKeyBlock; }
 
@@ -276,6 +281,39 @@ void LanguageSession::gather_parts(std::span<const Feed> feeds) {
 }
 
 std::span<const float> LanguageSession::step(std::span<const Feed> feeds) {
+  return step(feeds, 0).all;
+}
+
+StepLogits LanguageSession::step(std::span<const Feed> feeds, int64_t best) {
+  run(feeds);
+  const auto vocab = static_cast<size_t>(vocab_size());
+  const Tensor& logits = session_->output(0);
+  if (copy_best(best)) return {{}, best_, static_cast<size_t>(best)};
+  logits_ = logits.on(model_->device()->host());
+  return {{logits_.data<float>(), static_cast<size_t>(logits_.numel())}, {}, vocab};
+}
+
+// Whether best_ has the `count` best of each row of the last step.
+bool LanguageSession::copy_best(int64_t count) {
+  const Tensor& logits = session_->output(0);
+  Device& device = *model_->device();
+  if (count == 0 || count > kMostBest || count > vocab_size() || device.host_accessible()) {
+    return false;
+  }
+  const Kernel* own = top_k_op().choose_kernel({&logits, 1}, TopKAttrs{count}, device);
+  if (own == nullptr || own->on_host) return false;
+  const auto [values, tokens] = ops::top_k(logits, count);
+  const std::vector<float> found = values.to_vector<float>();
+  const std::vector<int64_t> places = tokens.to_vector<int64_t>();
+  best_.clear();
+  for (size_t i = 0; i < found.size(); ++i) {
+    if (std::isnan(found[i])) return false;
+    best_.push_back({found[i], static_cast<int32_t>(places[i])});
+  }
+  return true;
+}
+
+void LanguageSession::run(std::span<const Feed> feeds) {
   check_feeds(feeds);
   forget_versions();
   gather_parts(feeds);
@@ -283,8 +321,8 @@ std::span<const float> LanguageSession::step(std::span<const Feed> feeds) {
   for (const Rows& part : part_rows_) {
     for (size_t s = 0; s < rows.size(); ++s) rows[s] += part[s];
   }
-  const auto [tokens, logit_rows, hidden_rows] = rows;
-  hidden_rows_ = hidden_rows;
+  const int64_t tokens = rows[0];
+  hidden_rows_ = rows[2];
   for (const Feed& feed : feeds) {
     Sequence& sequence = at(feed.sequence);
     reserve(sequence, feed.sequence.slot,
@@ -318,10 +356,7 @@ std::span<const float> LanguageSession::step(std::span<const Feed> feeds) {
   for (const Feed& feed : feeds) {
     append(at(feed.sequence), feed);
   }
-  const DevicePtr host = model_->device()->host();
-  logits_ = session_->output(0).on(host);
-  hidden_ = session_->output(1).on(host);
-  return {logits_.data<float>(), static_cast<size_t>(logit_rows * vocab_size())};
+  hidden_ = session_->output(1).on(model_->device()->host());
 }
 
 std::span<const float> LanguageSession::hidden() const {

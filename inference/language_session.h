@@ -11,6 +11,7 @@
 #include "inference/block_store.h"
 #include "inference/kv_cache.h"
 #include "inference/session.h"
+#include "inference/step_logits.h"
 #include "models/language_model.h"
 
 namespace yiti {
@@ -77,6 +78,10 @@ class LanguageSession {
   /// kOutOfRange past the context length, kResourceExhausted when the cache is full; the sequences
   /// are then unchanged.
   std::span<const float> step(std::span<const Feed> feeds);
+  /// The same where the `best` largest of each row are enough (0: all are wanted). No more than
+  /// those are copied from a device whose memory the host does not read and that finds them itself;
+  /// others, and rows with a NaN, give all.
+  StepLogits step(std::span<const Feed> feeds, int64_t best);
   /// Ends a sequence's draft: the first `length` tokens of the sequence stay, the guesses behind
   /// them are taken back. Throws kInvalidArgument where that would take back anything else.
   void keep(SequenceId sequence, int64_t length);
@@ -120,6 +125,8 @@ class LanguageSession {
   void take_over(Sequence& sequence, int32_t slot, std::span<const int32_t> prompt);
   int32_t find_block(const BlockKey& key);
   int32_t load_block(const BlockKey& key);
+  void run(std::span<const Feed> feeds);
+  bool copy_best(int64_t count);
   void append(Sequence& sequence, const Feed& feed);
   void settle(Sequence& sequence, int64_t length);
   void remember_block(Sequence& sequence);
@@ -135,7 +142,8 @@ class LanguageSession {
   std::vector<Sequence> sequences_;
   double token_s_ = 0;  // of a prompt's token, lately; 0: not known
   int64_t hidden_rows_ = 0;
-  Tensor logits_, hidden_;  // of the last step, on the host
+  Tensor logits_, hidden_;        // of the last step, on the host
+  std::vector<TokenLogit> best_;  // of its rows, instead of logits_
   std::map<const ParameterVersion*, std::weak_ptr<const ParameterVersion>> versions_;  // that ran
   std::vector<Rows> part_rows_;  // of the step under way
   std::vector<RunPart> parts_;

@@ -59,12 +59,18 @@ Sampler::Sampler(const Sampling& sampling, int64_t vocab_size, std::span<const i
   for (int32_t token : prompt) seen_[static_cast<size_t>(token)] = true;
 }
 
-int32_t Sampler::next(std::span<const float> logits) {
+int64_t Sampler::wanted_best() const {
+  if (adjusted_) return 0;
+  return sampling_.temperature > 0 ? sampling_.top_k : 1;
+}
+
+int32_t Sampler::next(const StepLogits& given) {
+  StepLogits row = given;
   if (adjusted_) {
-    adjust(logits);
-    logits = logits_;
+    adjust(row.all);
+    row.all = logits_;
   }
-  const int32_t token = sampling_.temperature > 0 ? sampled(logits) : greedy(logits);
+  const int32_t token = sampling_.temperature > 0 ? sampled(row) : greedy(row);
   if (penalised_) {
     ++counts_[static_cast<size_t>(token)];
     seen_[static_cast<size_t>(token)] = true;
@@ -74,10 +80,11 @@ int32_t Sampler::next(std::span<const float> logits) {
   return token;
 }
 
-int32_t Sampler::greedy(std::span<const float> logits) const {
-  const auto best = std::max_element(logits.begin(), logits.end());
-  if (*best == kBanned) fail(Code::kFailedPrecondition, "sampling", "all tokens are banned");
-  return static_cast<int32_t>(best - logits.begin());
+int32_t Sampler::greedy(const StepLogits& row) const {
+  const int32_t token = row.most_likely();
+  const float best = row.all.empty() ? row.best.front().logit : row.all[static_cast<size_t>(token)];
+  if (best == kBanned) fail(Code::kFailedPrecondition, "sampling", "all tokens are banned");
+  return token;
 }
 
 void Sampler::adjust(std::span<const float> logits) {
@@ -106,7 +113,7 @@ void Sampler::apply_penalties() {
 // Leaves the candidates that top_k, min_p and top_p keep, best first, with logits that are
 // unnormalised probabilities.
 void Sampler::keep_top() {
-  const auto order = [](const Candidate& a, const Candidate& b) {
+  const auto order = [](const TokenLogit& a, const TokenLogit& b) {
     return better(a.logit, a.token, b.logit, b.token);
   };
   const float best = std::min_element(candidates_.begin(), candidates_.end(), order)->logit;
@@ -115,16 +122,16 @@ void Sampler::keep_top() {
     std::nth_element(candidates_.begin(), kept, candidates_.end(), order);
     candidates_.erase(kept, candidates_.end());
   }
-  for (Candidate& candidate : candidates_) {
+  for (TokenLogit& candidate : candidates_) {
     candidate.logit =
         std::exp((candidate.logit - best) / static_cast<float>(sampling_.temperature));
   }
   const auto min_p = static_cast<float>(sampling_.min_p);
-  std::erase_if(candidates_, [&](const Candidate& c) { return c.logit < min_p; });
+  std::erase_if(candidates_, [&](const TokenLogit& c) { return c.logit < min_p; });
   std::sort(candidates_.begin(), candidates_.end(), order);
   if (sampling_.top_p >= 1) return;
   double total = 0, kept_mass = 0;
-  for (const Candidate& candidate : candidates_) total += static_cast<double>(candidate.logit);
+  for (const TokenLogit& candidate : candidates_) total += static_cast<double>(candidate.logit);
   size_t kept = 0;
   while (kept < candidates_.size() && kept_mass < sampling_.top_p * total) {
     kept_mass += static_cast<double>(candidates_[kept++].logit);
@@ -132,20 +139,23 @@ void Sampler::keep_top() {
   candidates_.resize(kept);
 }
 
-int32_t Sampler::sampled(std::span<const float> logits) {
+int32_t Sampler::sampled(const StepLogits& row) {
   candidates_.clear();
-  for (size_t token = 0; token < logits.size(); ++token) {
-    if (logits[token] != kBanned)
-      candidates_.push_back({logits[token], static_cast<int32_t>(token)});
+  const auto add = [&](const TokenLogit& candidate) {
+    if (candidate.logit != kBanned) candidates_.push_back(candidate);
+  };
+  for (size_t token = 0; token < row.all.size(); ++token) {
+    add({row.all[token], static_cast<int32_t>(token)});
   }
+  for (const TokenLogit& candidate : row.best) add(candidate);
   if (candidates_.empty()) {
     fail(Code::kFailedPrecondition, "sampling", "all tokens are banned");
   }
   keep_top();
   double total = 0;
-  for (const Candidate& candidate : candidates_) total += static_cast<double>(candidate.logit);
+  for (const TokenLogit& candidate : candidates_) total += static_cast<double>(candidate.logit);
   double left = uniform({.seed = sampling_.seed}, index_) * total;
-  for (const Candidate& candidate : candidates_) {
+  for (const TokenLogit& candidate : candidates_) {
     left -= static_cast<double>(candidate.logit);
     if (left < 0) return candidate.token;
   }
@@ -160,15 +170,15 @@ float Sampler::sampled_log_probabilities(int32_t token, int count,
     return 0;
   }
   double total = 0;
-  for (const Candidate& candidate : candidates_) total += static_cast<double>(candidate.logit);
-  const auto log_probability = [total](const Candidate& candidate) {
+  for (const TokenLogit& candidate : candidates_) total += static_cast<double>(candidate.logit);
+  const auto log_probability = [total](const TokenLogit& candidate) {
     return static_cast<float>(std::log(static_cast<double>(candidate.logit) / total));
   };
   const size_t kept = std::min(candidates_.size(), static_cast<size_t>(std::max(count, 0)));
-  for (const Candidate& candidate : std::span(candidates_).first(kept)) {
+  for (const TokenLogit& candidate : std::span(candidates_).first(kept)) {
     if (candidate.logit > 0) top.push_back({candidate.token, log_probability(candidate)});
   }
-  return log_probability(*std::ranges::find(candidates_, token, &Candidate::token));
+  return log_probability(*std::ranges::find(candidates_, token, &TokenLogit::token));
 }
 
 float log_probabilities(std::span<const float> logits, int32_t token, int count,

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "inference/step_logits.h"
 #include "models/generator.h"
 
 namespace yiti {
@@ -18,9 +19,12 @@ class Sampler {
   Sampler(const Sampling& sampling, int64_t vocab_size, std::span<const int32_t> prompt,
           std::unique_ptr<TokenMatcher> matcher = nullptr);
 
-  /// The token after those seen so far, which it then counts as seen. Throws kFailedPrecondition
-  /// where biases and the matcher leave none.
-  int32_t next(std::span<const float> logits);
+  /// So many of the best tokens are all that next() looks at; 0: it looks at all logits.
+  int64_t wanted_best() const;
+  /// The token after those seen so far, which it then counts as seen; `row` has all logits, or
+  /// wanted_best() or more. Throws kFailedPrecondition where biases and the matcher leave none.
+  int32_t next(const StepLogits& row);
+  int32_t next(std::span<const float> logits) { return next({logits, {}, logits.size()}); }
   /// Log-probability by which next() drew its last token, and of the `count` most likely ones that
   /// it might have drawn, best first.
   float sampled_log_probabilities(int32_t token, int count, std::vector<TokenLogprob>& top) const;
@@ -28,12 +32,8 @@ class Sampler {
   bool complete() const { return matcher_ != nullptr && matcher_->complete(); }
 
  private:
-  struct Candidate {
-    float logit;
-    int32_t token;
-  };
-  int32_t greedy(std::span<const float> logits) const;
-  int32_t sampled(std::span<const float> logits);
+  int32_t greedy(const StepLogits& row) const;
+  int32_t sampled(const StepLogits& row);
   void adjust(std::span<const float> logits);
   void apply_penalties();
   void keep_top();
@@ -44,7 +44,7 @@ class Sampler {
   bool adjusted_;  // the logits are changed before a token is chosen
   uint64_t index_ = 0;
   std::vector<float> logits_;
-  std::vector<Candidate> candidates_;
+  std::vector<TokenLogit> candidates_;
   std::vector<int32_t> counts_;  // how often each token was generated
   std::vector<bool> seen_;       // in the prompt or generated
 };

@@ -321,20 +321,31 @@ void BatchScheduler::step_session(const SessionPtr& session) {
   if (!work.empty()) run_step(*session, std::move(work));
 }
 
+// So many of the best tokens are enough for all of them; 0: one looks at all logits.
+int64_t BatchScheduler::best_of(std::span<const Work> work) {
+  int64_t most = 0;
+  for (const Work& one : work) {
+    if (one.feed.no_logits) continue;
+    const int64_t wanted = one.job->wanted_best();
+    if (wanted == 0) return 0;
+    most = std::max(most, wanted);
+  }
+  return most;
+}
+
 void BatchScheduler::run_step(LanguageSession& session, std::vector<Work> work) {
   // Those of a version together, so that what versions do not share runs once for each.
   std::ranges::stable_sort(work, std::less<>(),
                            [](const Work& one) { return one.job->target.version.get(); });
   std::vector<Feed> feeds;
   for (const Work& one : work) feeds.push_back(one.feed);
-  auto logits = capture_errors("generate", [&] { return session.step(feeds); });
+  auto logits = capture_errors("generate", [&] { return session.step(feeds, best_of(work)); });
   if (!logits.ok()) {
     for (const Work& one : work) one.job->fail_with(logits.error());
     return;
   }
-  std::span<const float> rows = logits.value();
+  size_t row = 0;
   std::span<const float> hidden = session.hidden();
-  const auto vocab = static_cast<size_t>(session.vocab_size());
   const auto width = static_cast<size_t>(session.model()->config().hidden_size);
   for (const Work& one : work) {
     Job& job = *one.job;
@@ -344,13 +355,13 @@ void BatchScheduler::run_step(LanguageSession& session, std::vector<Work> work) 
     hidden = hidden.subspan(taken);
     if (job.embeds() && !job.prefilling()) job.finish(Finish::kStop);
     if (feed.no_logits) continue;
-    const auto own = rows.first(feed.all_logits ? feed.tokens.size() * vocab : vocab);
+    const size_t rows = feed.all_logits ? feed.tokens.size() : 1;
     const auto advanced = capture_errors("generate", [&] {
-      job.advance(own);
+      job.advance(logits.value().rows(row, rows));
       return true;
     });
     if (!advanced.ok()) job.fail_with(advanced.error());
-    rows = rows.subspan(own.size());
+    row += rows;
   }
 }
 

@@ -96,6 +96,7 @@ class BatchScheduler final : public Generator {
   void step();
   void step_session(const SessionPtr& session);
   std::vector<Work> decode(std::span<Job* const> jobs);
+  static int64_t best_of(std::span<const Work> work);
   void run_step(LanguageSession& session, std::vector<Work> work);
   void remove_finished();
   void note_state();

@@ -89,15 +89,14 @@ Feed BatchScheduler::Job::decode(std::span<const int32_t> draft) {
 
 // A draft's logits are those that its tokens would have had one by one, and each token is chosen as
 // it would have been. So a draft changes nothing but the number of steps.
-void BatchScheduler::Job::advance(std::span<const float> logits) {
-  const auto vocab = static_cast<size_t>(target.session->vocab_size());
+void BatchScheduler::Job::advance(const StepLogits& rows) {
   const size_t drafted = step_.empty() ? 0 : step_.size() - 1;
   result_.drafts.drafts += drafted > 0 ? 1 : 0;
   result_.drafts.tokens += static_cast<int64_t>(drafted);
   size_t right = 0;
   for (bool goes_on = true; goes_on;) {
     if (drafted > 0) settled_ = static_cast<int64_t>(text_.size());
-    const GeneratedToken next = choose(logits.subspan(right * vocab, vocab));
+    const GeneratedToken next = choose(rows.rows(right, 1));
     goes_on = right < drafted && next.token == step_[right + 1];
     if (goes_on) {
       ++right;
@@ -111,9 +110,14 @@ void BatchScheduler::Job::advance(std::span<const float> logits) {
   pace_.note(static_cast<int64_t>(drafted), static_cast<int64_t>(right));
 }
 
-GeneratedToken BatchScheduler::Job::choose(std::span<const float> logits) {
+int64_t BatchScheduler::Job::wanted_best() const {
+  const bool tells_all = request.top_logprobs >= 0 && !request.sampled_logprobs;
+  return tells_all ? 0 : sampler_->wanted_best();
+}
+
+GeneratedToken BatchScheduler::Job::choose(const StepLogits& row) {
   GeneratedToken next;
-  next.token = sampler_->next(logits);
+  next.token = sampler_->next(row);
   next.index = static_cast<int64_t>(generated().size());
   if (next.index == 0) {
     first_token_ = Clock::now();
@@ -124,7 +128,7 @@ GeneratedToken BatchScheduler::Job::choose(std::span<const float> logits) {
     const int count = request.top_logprobs;
     next.logprob = request.sampled_logprobs
                        ? sampler_->sampled_log_probabilities(next.token, count, next.top)
-                       : log_probabilities(logits, next.token, count, next.top);
+                       : log_probabilities(row.all, next.token, count, next.top);
   }
   return next;
 }

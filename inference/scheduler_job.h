@@ -58,9 +58,11 @@ class BatchScheduler::Job final : public GenerationHandle {
   DraftRequest wanted_draft(int64_t most);
   /// What a decoding step takes: the last token, and `draft` behind it.
   Feed decode(std::span<const int32_t> draft);
-  /// Takes the next token from the logits of the last one, and goes on through those of the draft
+  /// Takes the next token from the row of the last one, and goes on through those of the draft
   /// while it was right; the job may be finished then.
-  void advance(std::span<const float> logits);
+  void advance(const StepLogits& rows);
+  /// So many of the best tokens of its rows it looks at; 0: at all logits.
+  int64_t wanted_best() const;
   /// Gives the sequence back and tells the end, once.
   void finish(Finish finish);
   void fail_with(const Error& error);
@@ -71,7 +73,7 @@ class BatchScheduler::Job final : public GenerationHandle {
   uint64_t number = 0;  ///< among those that began
 
  private:
-  GeneratedToken choose(std::span<const float> logits);
+  GeneratedToken choose(const StepLogits& row);
   void take(const GeneratedToken& token);
   void close();
   void tell_progress() const;

@@ -78,25 +78,34 @@ BEST(argmax, b > a)
 BEST(argmin, b < a)
 
 #ifdef FLOATS
-// The k best of a row in argmax's order: each is the best of those behind the one before.
-__kernel ONE_GROUP void top_k(IN(T, in), OUT(T, values), OUT(long, places), const long k,
-                              const long width) {
+// The k best of each part of a row in argmax's order: each is the best of those behind the one before.
+// Where a part has fewer, the rest have place -1. Elements that were chosen before have their places in
+// `of`.
+__kernel ONE_GROUP void top_k(IN(T, in), IN(long, of), const int has_places, OUT(T, values),
+                              OUT(long, places), const long k, const long width, const long part,
+                              const long parts) {
   SHARED T room[GROUP];
   SHARED long room_places[GROUP];
   const int lane = get_local_id(0);
-  in += in_at + get_group_id(0) * width;
-  values += values_at + get_group_id(0) * k;
-  places += places_at + get_group_id(0) * k;
+  const long row = get_group_id(0) / parts, begin = get_group_id(0) % parts * part;
+  const long end = min(width, begin + part);
+  in += in_at + row * width;
+  const long of_row = of_at + row * width;
+  values += values_at + (long)get_group_id(0) * k;
+  places += places_at + (long)get_group_id(0) * k;
   T last = 0;
   long last_at = -1;
   for (long j = 0; j < k; ++j) {
     T a = 0;
     long at = -1;
-    for (long i = lane; i < width; i += GROUP) {
-      const int is_behind = last_at < 0 || argmax_wins(last, last_at, in[i], i);
-      if (!is_behind || i == last_at || (at >= 0 && !argmax_wins(in[i], i, a, at))) continue;
+    for (long i = begin + lane; i < end; i += GROUP) {
+      const long place = has_places ? of[of_row + i] : i;
+      if (place < 0) continue;
+      const int is_behind =
+          j == 0 || (last_at >= 0 && place != last_at && argmax_wins(last, last_at, in[i], place));
+      if (!is_behind || (at >= 0 && !argmax_wins(in[i], place, a, at))) continue;
       a = in[i];
-      at = i;
+      at = place;
     }
     room[lane] = a;
     room_places[lane] = at;

@@ -13,11 +13,6 @@
 namespace yiti {
 namespace {
 
-struct TopKAttrs {
-  int64_t k = 1;
-  void visit(AttrVisitor& v) { v.field("k", k); }
-};
-
 Shape shape_of(const Shape& x, int64_t k) {
   Shape shape = x;
   shape.set(-1, k);
@@ -117,6 +112,7 @@ const Op& top_k_op() {
           .sample({Shape{3, 67}}, TopKAttrs{5})
           .sample({Shape{2, 3, 4}}, TopKAttrs{4})
           .sample({Shape{0, 4}}, TopKAttrs{2})
+          .sample({Shape{2, 5000}}, TopKAttrs{3})
           .accuracy(0)
           .build();
   return op;

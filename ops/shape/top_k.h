@@ -5,6 +5,11 @@
 
 namespace yiti {
 
+struct TopKAttrs {
+  int64_t k = 1;
+  void visit(AttrVisitor& v) { v.field("k", k); }
+};
+
 const Op& top_k_op();
 
 namespace ops {

@@ -1,11 +1,13 @@
 // One row, one result: a token's logits have the same bits in the training forward, in any prefill,
 // in decoding, in any batch and on any number of threads.
 #include <cstring>
+#include <numeric>
 #include <optional>
 
 #include "inference/language_session.h"
 #include "models/lora.h"
 #include "models/peft.h"
+#include "ops/shape/top_k.h"
 #include "tests/smollm2.h"
 #include "tests/test_device.h"
 #include "tests/training/fixture.h"
@@ -198,6 +200,39 @@ TEST_P(Parity, InstructionSetsAgree) {
     if (!is_supported(isa)) continue;
     const ModelPtr model = load(2, isa);
     for (const size_t batch : {1, 7}) expect_batch(model, batch);
+  }
+}
+
+TEST_P(Parity, TheBestTokensAreThoseOfAllLogits) {
+  constexpr size_t kTokens = 5;
+  const Device& device = *model_->device();
+  const Tensor logits = Tensor::meta({5, 64}, DType::kF32, model_->device());
+  const Kernel* own = top_k_op().choose_kernel({&logits, 1}, TopKAttrs{1}, *model_->device());
+  for (const int64_t count : {1, 3}) {
+    LanguageSession session(model_, {.max_tokens = 512, .prefix_cache = false});
+    const Feed feed{.sequence = session.open(),
+                    .tokens = std::span(tokens_).first(kTokens),
+                    .all_logits = true};
+    const int64_t before = counters_of(device).bytes_to_host;
+    const StepLogits rows = session.step({&feed, 1}, count);
+    if (device.host_accessible() || own == nullptr || own->on_host) {
+      EXPECT_TRUE(same_bits(rows.all, std::span(wanted_).first(kTokens * vocab())));
+      continue;
+    }
+    EXPECT_EQ(counters_of(device).bytes_to_host - before,
+              count * static_cast<int64_t>(kTokens * (sizeof(float) + sizeof(int64_t))));
+    for (size_t token = 0; token < kTokens; ++token) {
+      const std::span<const float> wanted = wanted_row(token);
+      std::vector<int32_t> order(vocab());
+      std::iota(order.begin(), order.end(), 0);
+      std::ranges::stable_sort(order, std::greater<>(),
+                               [&](int32_t t) { return wanted[static_cast<size_t>(t)]; });
+      const std::span<const TokenLogit> best = rows.rows(token, 1).best;
+      for (size_t i = 0; i < best.size(); ++i) {
+        EXPECT_EQ(best[i].token, order[i]);
+        EXPECT_EQ(best[i].logit, wanted[static_cast<size_t>(order[i])]);
+      }
+    }
   }
 }
 

@@ -98,6 +98,47 @@ TEST(Sampler, MinPKeepsWhatIsLikelyEnoughBesideTheBest) {
   EXPECT_EQ(share[2] + share[4], 0);
 }
 
+// The `count` best of some logits as a device finds them.
+std::vector<TokenLogit> best_of(const std::vector<float>& logits, int64_t count) {
+  std::vector<TokenLogit> all;
+  for (const float logit : logits) all.push_back({logit, static_cast<int32_t>(all.size())});
+  std::ranges::stable_sort(all, std::greater<>(), &TokenLogit::logit);
+  all.resize(static_cast<size_t>(count));
+  return all;
+}
+
+TEST(Sampler, ChoosesFromTheBestTokensAsFromAll) {
+  for (const Sampling& sampling : {Sampling{}, Sampling{.temperature = 0.8, .top_k = 1},
+                                   Sampling{.temperature = 1, .top_k = 7},
+                                   Sampling{.temperature = 1.5, .top_k = 9, .top_p = 0.6},
+                                   Sampling{.temperature = 0.7, .top_k = 9, .min_p = 0.3}}) {
+    Sampler whole(sampling, 64, {}), few(sampling, 64, {});
+    for (int i = 0; i < 200; ++i) {
+      std::vector<float> logits = some_logits(i);
+      for (float& logit : logits) logit = std::round(4 * logit) / 4;  // with ties
+      if (i % 3 == 0) logits[static_cast<size_t>(i % 64)] = -INFINITY;
+      // Other requests of a step may ask for more.
+      const std::vector<TokenLogit> best = best_of(logits, few.wanted_best() + i % 4);
+      const int32_t token = whole.next(logits);
+      ASSERT_EQ(few.next({{}, best, best.size()}), token) << i;
+      std::vector<TokenLogprob> top, few_top;
+      EXPECT_EQ(few.sampled_log_probabilities(token, 5, few_top),
+                whole.sampled_log_probabilities(token, 5, top));
+      EXPECT_EQ(few_top.size(), top.size());
+    }
+  }
+  const std::vector<TokenLogit> banned = {{-INFINITY, 3}};
+  EXPECT_THROW(Sampler({}, 64, {}).next({{}, banned, 1}), Error);
+}
+
+TEST(Sampler, LooksAtAllLogitsWhereOthersThanTheBestMayCome) {
+  EXPECT_EQ(Sampler({}, 64, {}).wanted_best(), 1);
+  EXPECT_EQ(Sampler({.temperature = 1, .top_k = 40}, 64, {}).wanted_best(), 40);
+  EXPECT_EQ(Sampler({.temperature = 1}, 64, {}).wanted_best(), 0);
+  EXPECT_EQ(Sampler({.presence_penalty = 1}, 64, {}).wanted_best(), 0);
+  EXPECT_EQ(Sampler({.logit_bias = {{4, 3}}}, 64, {}).wanted_best(), 0);
+}
+
 TEST(Sampler, PenaltiesCountWhatWasSeen) {
   Sampler repetition({.repetition_penalty = 2}, 5, std::vector<int32_t>{1});
   EXPECT_EQ(repetition.next(kLogits), 3);  // 2.0 / 2 < 1.5

@@ -44,12 +44,24 @@ void square_sum(Launcher& run, const Call& call) {
   run.rows({"reductions", "add_parts", "-DSQUARES"}, 1, parts, chunks, pointer(call.out(0)));
 }
 
+// Long rows in two steps, so that many groups look at one: the best of parts, then of those.
 void top_k(Launcher& run, const Call& call) {
+  constexpr int64_t kPart = 2048;
   require_f32(call, 1);
   const Operand x = call.in(0);
-  const int64_t k = call.integer("k");
-  run.rows({"reductions", "top_k", number_options(x)}, k == 0 ? 0 : x.rows(), pointer(x),
-           pointer(call.out(0)), pointer(call.out(1)), k, x.width());
+  const Pointer values = pointer(call.out(0)), places = pointer(call.out(1));
+  const KernelId kernel = {"reductions", "top_k", number_options(x)};
+  const int64_t k = call.integer("k"), width = x.width(), rows = k == 0 ? 0 : x.rows();
+  const int64_t parts = (width + kPart - 1) / kPart, found = parts * k;
+  if (2 * found > width) {
+    return run.rows(kernel, rows, pointer(x), Pointer{{}, 8}, 0, values, places, k, width, width,
+                    int64_t{1});
+  }
+  const Pointer best = floats(run.take_floats(rows * found));
+  const Pointer best_places = {run.take(rows * found * 8), 8};
+  run.rows(kernel, rows * parts, pointer(x), Pointer{{}, 8}, 0, best, best_places, k, width, kPart,
+           parts);
+  run.rows(kernel, rows, best, best_places, 1, values, places, k, found, found, int64_t{1});
 }
 
 constexpr OpEntry kOps[] = {
