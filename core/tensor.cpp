@@ -199,13 +199,22 @@ Tensor Tensor::reshaped(const Shape& shape) const {
 Tensor Tensor::contiguous() const { return is_contiguous() ? *this : copy(); }
 
 Tensor Tensor::copy() const {
-  const Tensor copy = of_storage(Storage::allocate(device_, bytes()), 0, shape_, dtype_, layout_);
+  // A layout that a device has of its own is for its ops alone.
+  const Layout layout = device_->host_accessible() ? layout_ : Layout::kRows;
+  const size_t bytes = byte_size(shape_, dtype_, layout);
+  const Tensor copy = of_storage(Storage::allocate(device_, bytes), 0, shape_, dtype_, layout);
   device_->copy_elements(copy.raw(), *this);
   return copy;
 }
 
 Tensor Tensor::on(const DevicePtr& device) const {
   if (device == device_) return *this;
+  if (layout_ == Layout::kPanels && !device_->host_accessible()) return copy().on(device);
+  if (layout_ == Layout::kPanels && !device->host_accessible()) {
+    fail(Code::kUnimplemented, "tensor",
+         "a matrix in the host's panels goes to no other device; "
+         "wants rows");
+  }
   const Tensor copy = of_storage(Storage::allocate(device, bytes()), 0, shape_, dtype_, layout_);
   if (device->host_accessible()) {
     copy_to_host({copy.raw(), copy.bytes()});

@@ -11,6 +11,7 @@
 #include "core/io/gguf.h"
 #include "core/io/json.h"
 #include "core/io/safetensors.h"
+#include "core/plugin/device_plugin.h"
 #include "ops/attention/kv_types.h"
 #include "ops/linear/dequantise.h"
 #include "ops/linear/panels.h"
@@ -101,11 +102,12 @@ void prepare(std::span<Tensor> tensors, const Device& target, const LoadOptions&
   }
 }
 
-// In the device's memory. That of the host has huge pages: decoding reads all weights for each
-// token, and the addresses of a mapped file's small pages cost it a tenth of its speed.
+// In the device's memory, and in its layout. That of the host has huge pages: decoding reads all
+// weights for each token, and the addresses of a mapped file's small pages cost it a tenth of its
+// speed.
 Tensor off_the_file(const Tensor& tensor, const std::shared_ptr<Storage>& file,
                     const DevicePtr& target) {
-  if (tensor.device() != target) return tensor.on(target);
+  if (tensor.device() != target) return packed_weight(tensor.on(target));
   return tensor.storage() == file ? tensor.copy() : tensor;
 }
 

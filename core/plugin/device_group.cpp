@@ -83,7 +83,7 @@ class DeviceGroup final : public Communicator {
                                const yiti_tensor*, yiti_message*);
 
   yiti_tensor describe(const Tensor& tensor) const {
-    return describe_tensor(kWhere, tensor, tensor.strides(), device_->locate(tensor));
+    return describe_tensor(tensor, tensor.strides(), device_->locate(tensor));
   }
 
   Tensor run(std::string_view where, const Tensor& x, const Shape& shape, Call call) {

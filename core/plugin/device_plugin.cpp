@@ -78,6 +78,11 @@ std::vector<DeviceListing> list_devices(const std::string& path) {
   return all;
 }
 
+Tensor packed_weight(const Tensor& rows) {
+  auto* plugin = dynamic_cast<PluginDevice*>(rows.device().get());
+  return plugin == nullptr ? rows : plugin->packed(rows);
+}
+
 bool keeps_rows(const Device& device) {
   const auto* plugin = dynamic_cast<const PluginDevice*>(&device);
   return plugin == nullptr || (plugin->info().flags & YITI_DEVICE_ROW_CONTRACT) != 0;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/device.h"
+#include "core/tensor.h"
 
 namespace yiti {
 
@@ -51,6 +52,10 @@ struct DeviceCounters {
   int64_t bytes_to_device = 0, bytes_to_host = 0;  ///< all copies
 };
 
+/// A quantised matrix in the layout that its plug-in device keeps weights in (Layout::kPanels), for
+/// ops on that device; itself where the device has none for it. Tensor::copy and Tensor::on give
+/// its rows back.
+Tensor packed_weight(const Tensor& rows);
 /// Whether the device says that it keeps the row contract; a CPU does.
 bool keeps_rows(const Device& device);
 /// What is wrong with the streams and events of a plug-in's device; empty: nothing. Throws Error

@@ -98,6 +98,7 @@ std::string question_of(const std::string& op, std::span<const Tensor> in, const
   for (const Tensor& tensor : in) {
     spelling.add(tensor.defined() ? dtype_code(tensor.dtype()) : 0);
     if (!tensor.defined()) continue;
+    spelling.add(tensor.layout());
     spelling.add(tensor.rank());
     for (const int64_t size : tensor.shape()) spelling.add(size);
   }
@@ -105,15 +106,12 @@ std::string question_of(const std::string& op, std::span<const Tensor> in, const
   return text;
 }
 
-yiti_tensor describe_tensor(std::string_view where, const Tensor& tensor, const Shape& strides,
-                            DeviceMemory::Place place) {
-  if (tensor.layout() != Layout::kRows) {
-    fail(Code::kInternal, where, "a plug-in device got a matrix in panels; wants rows");
-  }
+yiti_tensor describe_tensor(const Tensor& tensor, const Shape& strides, DeviceMemory::Place place) {
   yiti_tensor description{};
   description.struct_size = sizeof(description);
   description.dtype = dtype_code(tensor.dtype());
   description.rank = static_cast<uint32_t>(tensor.rank());
+  description.layout = tensor.layout() == Layout::kPanels ? YITI_LAYOUT_PACKED : YITI_LAYOUT_ROWS;
   std::copy(tensor.shape().begin(), tensor.shape().end(), description.shape);
   std::copy(strides.begin(), strides.end(), description.strides);
   description.memory = place.memory;
@@ -144,7 +142,7 @@ OpCall::OpCall(const std::string& op, std::span<const Tensor> in, std::span<cons
 void OpCall::add(const Tensor& tensor, const Shape& strides, DeviceMemory::Place place) {
   pointers_.push_back(nullptr);
   if (!tensor.defined()) return;
-  pointers_.back() = &tensors_.emplace_back(describe_tensor(call_.op, tensor, strides, place));
+  pointers_.back() = &tensors_.emplace_back(describe_tensor(tensor, strides, place));
 }
 
 void OpCall::add_output(const Tensor& like, DeviceMemory::Place place) {

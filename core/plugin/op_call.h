@@ -13,11 +13,11 @@
 
 namespace yiti {
 
-/// A tensor with its memory at `place`. Throws kInternal at `where` for a matrix in panels.
-yiti_tensor describe_tensor(std::string_view where, const Tensor& tensor, const Shape& strides,
-                            DeviceMemory::Place place);
+/// A tensor with its memory at `place`.
+yiti_tensor describe_tensor(const Tensor& tensor, const Shape& strides, DeviceMemory::Place place);
 
-/// What supports_op is asked about a call, as a text of bytes: dtypes, shapes and attributes.
+/// What supports_op is asked about a call, as a text of bytes: dtypes, layouts, shapes and
+/// attributes.
 std::string question_of(const std::string& op, std::span<const Tensor> in, const Attrs& attrs);
 
 /// Descriptors of the tensors and attributes of one call, and what they point to. Tensors that are

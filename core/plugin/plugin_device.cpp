@@ -103,6 +103,7 @@ void PluginDevice::clear(void* target, size_t bytes) {
 
 void PluginDevice::copy_elements(void* target, const Tensor& source) {
   if (source.numel() == 0) return;
+  if (source.layout() == Layout::kPanels) return unpack(target, source);
   const DeviceMemory::Place to = memory_->locate(target);
   if (source.is_contiguous()) {
     const DeviceMemory::Place from = memory_->locate(source.raw());
@@ -123,6 +124,42 @@ void PluginDevice::copy_elements(void* target, const Tensor& source) {
   const Tensor packed = Tensor::empty(source.shape(), source.dtype(), host_);
   copy_strided(packed.raw(), run.as_strided(source.shape(), source.strides(), 0));
   copy_from_host(target, packed.raw(), packed.bytes());
+}
+
+yiti_tensor PluginDevice::describe(const Tensor& tensor) const {
+  return describe_tensor(tensor, tensor.strides(),
+                         tensor.has_storage() ? locate(tensor) : DeviceMemory::Place{});
+}
+
+Tensor PluginDevice::packed(const Tensor& rows) {
+  if (table_.weights == nullptr || !is_quantised(rows.dtype()) ||
+      rows.layout() == Layout::kPanels || rows.numel() == 0) {
+    return rows;
+  }
+  const yiti_tensor from = describe(rows), shape = describe(rows.as_meta());
+  uint64_t bytes = 0;
+  call_plugin("weight", table_.name, [&](yiti_message* message) {
+    return table_.weights->packed_bytes(device_, &shape, &bytes, message);
+  });
+  if (bytes == 0) return rows;
+  bytes = std::max<uint64_t>(bytes, byte_size(rows.shape(), rows.dtype(), Layout::kPanels));
+  const Tensor packed = Tensor::of_storage(Storage::allocate(rows.device(), bytes), 0, rows.shape(),
+                                           rows.dtype(), Layout::kPanels);
+  const yiti_tensor to = describe(packed);
+  on_stream("weight", [&](yiti_message* message) {
+    return table_.weights->pack(device_, nullptr, &from, &to, message);
+  });
+  return packed;
+}
+
+void PluginDevice::unpack(void* target, const Tensor& packed) {
+  const yiti_tensor from = describe(packed);
+  const yiti_tensor to =
+      describe_tensor(Tensor::meta(packed.shape(), packed.dtype(), packed.device()),
+                      packed.strides(), memory_->locate(target));
+  on_stream("weight", [&](yiti_message* message) {
+    return table_.weights->unpack(device_, nullptr, &from, &to, message);
+  });
 }
 
 void PluginDevice::refuse_in_recording(std::string_view what) {
@@ -171,8 +208,7 @@ std::string PluginDevice::where_of_failure() const {
 
 std::shared_ptr<const PluginDevice::Support> PluginDevice::support_of(const std::string& op,
                                                                       std::span<const Tensor> in,
-                                                                      const Attrs& attrs,
-                                                                      const Op* composite) {
+                                                                      const Attrs& attrs) {
   const std::string question = question_of(op, in, attrs);
   {
     const std::lock_guard lock(mutex_);
@@ -185,34 +221,44 @@ std::shared_ptr<const PluginDevice::Support> PluginDevice::support_of(const std:
   answer->status = table_.supports_op(device_, call.get(), &answer->support, &reason);
   reason.text[sizeof(reason.text) - 1] = '\0';
   answer->reason = reason.text;
-  if (answer->status != YITI_STATUS_OK && composite != nullptr) {
-    answer->parts = native_parts(*composite, in, attrs);
-  }
   const std::lock_guard lock(mutex_);
   if (answers_.size() >= kMaxAnswers) answers_.clear();
   return answers_[question] = answer;
 }
 
-// The names of the ops that an op consists of, where the device runs all of them.
+// The names of the ops that an op consists of, where the device runs all of them; found once.
 std::string PluginDevice::native_parts(const Op& op, std::span<const Tensor> in,
                                        const Attrs& attrs) {
+  if (!is_composite(op)) return "";
+  const std::string question = question_of(op.name, in, attrs);
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto known = parts_.find(question); known != parts_.end()) return known->second;
+  }
   std::string names;
   for (const OpPart& part : parts_of(op, in, attrs)) {
     if (!part.op->view) {
       std::string unread;
       const Kernel* kernel = own_kernel(*part.op, part.in, part.attrs, unread);
-      if (kernel == nullptr || kernel->device_kind != table_.name) return "";
+      if (kernel == nullptr || kernel->device_kind != table_.name) {
+        names.clear();
+        break;
+      }
     }
     names += fmt::format("{}{}", names.empty() ? "" : ", ", part.op->name);
   }
-  return names;
+  const std::lock_guard lock(mutex_);
+  if (parts_.size() >= kMaxAnswers) parts_.clear();
+  return parts_[question] = names;
 }
 
 const Kernel* PluginDevice::own_kernel(const Op& op, std::span<const Tensor> in, const Attrs& attrs,
                                        std::string& why) {
-  const auto answer = support_of(op.name, in, attrs, &op);
+  const auto answer = support_of(op.name, in, attrs);
   if (answer->status == YITI_STATUS_OK) return &kernels_of(op).native;
-  if (!answer->parts.empty()) return &composed_kernel(op, answer->parts);
+  if (const std::string parts = native_parts(op, in, attrs); !parts.empty()) {
+    return &composed_kernel(op, parts);
+  }
   why = fmt::format("{}: {}", table_.name, answer->reason);
   return fallback_ == DeviceFallback::kCpu ? &kernels_of(op).on_host : nullptr;
 }

@@ -46,6 +46,8 @@ class PluginDevice final : public Device {
   size_t peak_bytes() const override { return memory_->peak_bytes(); }
   void reset_peak() override { memory_->reset_peak(); }
 
+  /// packed_weight of a tensor of this device.
+  Tensor packed(const Tensor& rows);
   yiti_device_info info() const;
   DeviceCounters counters() const;
   /// What is wrong with streams and events; empty: nothing.
@@ -71,7 +73,6 @@ class PluginDevice final : public Device {
     yiti_status status;
     std::string reason;
     yiti_op_support support;
-    std::string parts;  // of an op that the device lacks, the ones by which it runs it
   };
 
   class Graph;
@@ -79,13 +80,15 @@ class PluginDevice final : public Device {
   void refuse_in_recording(std::string_view what);
   // What the device says of these dtypes, shapes and attributes, which it is asked once.
   std::shared_ptr<const Support> support_of(const std::string& op, std::span<const Tensor> in,
-                                            const Attrs& attrs, const Op* composite = nullptr);
+                                            const Attrs& attrs);
   std::string native_parts(const Op& op, std::span<const Tensor> in, const Attrs& attrs);
   const Kernels& kernels_of(const Op& op);
   const Kernel& composed_kernel(const Op& op, const std::string& parts);
   void run_native(const Op& op, const KernelArgs& args);
   void run_composed(const Op& op, const KernelArgs& args);
   void run_on_host(const Op& op, const KernelArgs& args);
+  void unpack(void* target, const Tensor& packed);
+  yiti_tensor describe(const Tensor& tensor) const;
   void give(const std::string& op, const OpCall& call);
   std::string where_of_failure() const;
 
@@ -102,7 +105,9 @@ class PluginDevice final : public Device {
   std::mutex mutex_;
   std::unordered_map<const Op*, std::unique_ptr<Kernels>> kernels_;
   std::map<std::pair<const Op*, std::string>, Kernel> composed_;  // by the names of parts
-  std::unordered_map<std::string, std::shared_ptr<const Support>> answers_;  // by question_of
+  // By question_of: what the device said, and of ops that it lacks, the parts that it runs instead.
+  std::unordered_map<std::string, std::shared_ptr<const Support>> answers_;
+  std::unordered_map<std::string, std::string> parts_;
   std::atomic<const std::string*> last_op_{nullptr};  // names live in op declarations
   std::atomic<int64_t> ops_{0}, host_ops_{0}, host_op_bytes_{0}, to_device_{0}, to_host_{0};
 };

@@ -4,7 +4,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 
 namespace yiti {
@@ -35,6 +37,21 @@ std::string dl_message() {
   return text == nullptr ? "unknown error" : text;
 }
 
+// The table's first bytes, as many as the plug-in and the host know.
+yiti_device_plugin known_part(const yiti_device_plugin* table) {
+  yiti_device_plugin known{};
+  std::memcpy(&known, table, std::min<size_t>(table->struct_size, sizeof(known)));
+  return known;
+}
+
+// Why the host cannot use an optional part of a table; empty: it can, or there is none.
+template <class Part>
+std::string flaw_of_part(const char* name, const Part* part) {
+  if (part == nullptr || part->struct_size >= sizeof(Part)) return "";
+  return fmt::format("its table of {} has {} bytes; wants {} or more", name, part->struct_size,
+                     sizeof(Part));
+}
+
 // Why the host cannot use a table; empty: it can.
 std::string flaw_of(const yiti_device_plugin* table) {
   if (table == nullptr) return "its entry returned no table";
@@ -42,9 +59,9 @@ std::string flaw_of(const yiti_device_plugin* table) {
     return fmt::format("it has ABI version {}; wants {}", table->abi_version,
                        YITI_DEVICE_ABI_VERSION);
   }
-  if (table->struct_size < sizeof(yiti_device_plugin)) {
-    return fmt::format("its table has {} bytes; wants {} or more", table->struct_size,
-                       sizeof(yiti_device_plugin));
+  constexpr size_t kLeast = offsetof(yiti_device_plugin, weights);
+  if (table->struct_size < kLeast) {
+    return fmt::format("its table has {} bytes; wants {} or more", table->struct_size, kLeast);
   }
   if (table->name == nullptr) return "it has no name";
   const auto& t = *table;
@@ -73,7 +90,16 @@ std::string flaw_of(const yiti_device_plugin* table) {
   for (const auto& [name, given] : functions) {
     if (!given) return fmt::format("its function {} is missing", name);
   }
-  return "";
+  const yiti_device_plugin known = known_part(table);
+  std::string flaw = flaw_of_part("graphs", known.graphs);
+  if (flaw.empty()) flaw = flaw_of_part("collectives", known.collectives);
+  if (flaw.empty()) flaw = flaw_of_part("weights", known.weights);
+  const yiti_weights* weights = flaw.empty() ? known.weights : nullptr;
+  if (weights != nullptr && (weights->packed_bytes == nullptr || weights->pack == nullptr ||
+                             weights->unpack == nullptr)) {
+    flaw = "a function of its table of weights is missing";
+  }
+  return flaw;
 }
 
 std::vector<std::string> split(std::string_view path) {
@@ -116,8 +142,9 @@ PluginLibrary::PluginLibrary(const std::string& path) {
   const auto entry =
       reinterpret_cast<yiti_device_plugin_entry_function>(dlsym(library, YITI_DEVICE_ENTRY));
   if (entry == nullptr) refuse(fmt::format("it exports no {}", YITI_DEVICE_ENTRY));
-  table_ = entry();
-  if (const std::string flaw = flaw_of(table_); !flaw.empty()) refuse(flaw);
+  const yiti_device_plugin* table = entry();
+  if (const std::string flaw = flaw_of(table); !flaw.empty()) refuse(flaw);
+  table_ = known_part(table);
 }
 
 std::vector<std::string> plugin_folders(const std::string& path) {

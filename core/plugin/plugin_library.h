@@ -19,10 +19,11 @@ class PluginLibrary {
   /// loaded, has no entry, another ABI version, a table that is too small, or misses a function.
   explicit PluginLibrary(const std::string& path);
 
-  const yiti_device_plugin& table() const { return *table_; }
+  /// With nulls for what the plug-in's own table ends before.
+  const yiti_device_plugin& table() const { return table_; }
 
  private:
-  const yiti_device_plugin* table_ = nullptr;
+  yiti_device_plugin table_{};
 };
 
 /// Where plug-ins are looked for: the folders of `path`, separated by ':'; if it is empty, those of

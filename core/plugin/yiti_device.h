@@ -121,6 +121,12 @@ typedef struct yiti_device_info {
 
 #define YITI_MAX_RANK 8
 
+/* How a quantised matrix lies in memory. */
+typedef enum yiti_layout {
+  YITI_LAYOUT_ROWS = 0,  /* as yiti_dtype says */
+  YITI_LAYOUT_PACKED = 1 /* as yiti_weights->pack left it */
+} yiti_layout;
+
 /* A tensor: where it lies and how. Element (i0, i1, …) of a plain dtype is at byte
  *     offset + (i0 * strides[0] + i1 * strides[1] + …) * size of an element
  * of `memory`. A quantised matrix has rank 2 and is always contiguous; its shape counts elements.
@@ -130,7 +136,7 @@ typedef struct yiti_tensor {
   uint32_t struct_size;
   uint32_t dtype; /* yiti_dtype */
   uint32_t rank;
-  uint32_t reserved;
+  uint32_t layout; /* yiti_layout */
   int64_t shape[YITI_MAX_RANK];
   int64_t strides[YITI_MAX_RANK]; /* in elements */
   yiti_memory* memory;
@@ -200,6 +206,24 @@ typedef struct yiti_graphs {
   yiti_status (*launch)(yiti_device*, yiti_graph*, yiti_stream*, yiti_message*);
   void (*free)(yiti_device*, yiti_graph*);
 } yiti_graphs;
+
+/* Optional: quantised weights in a layout of the device's own. The host packs each matrix once,
+ * when a model is loaded, and keeps nothing else of it: training and all sessions give the same
+ * memory to their ops. supports_op is asked about both layouts. */
+typedef struct yiti_weights {
+  uint32_t struct_size;
+  uint32_t reserved;
+  /* The bytes that a matrix [N, K] takes when it is packed; 0: this one stays in rows. Of `rows`,
+   * dtype and shape are set. */
+  yiti_status (*packed_bytes)(yiti_device*, const yiti_tensor* rows, uint64_t* bytes,
+                              yiti_message*);
+  /* Does not wait. `rows` may be gone once the stream has done it. */
+  yiti_status (*pack)(yiti_device*, yiti_stream*, const yiti_tensor* rows,
+                      const yiti_tensor* packed, yiti_message*);
+  /* Does not wait. Gives rows every bit back that pack got. */
+  yiti_status (*unpack)(yiti_device*, yiti_stream*, const yiti_tensor* packed,
+                        const yiti_tensor* rows, yiti_message*);
+} yiti_weights;
 
 /* Optional: collectives between the devices of several ranks. Tensors are contiguous; all ranks
  * make the same calls in the same order. Sums have the same bits on each rank. */
@@ -283,6 +307,9 @@ typedef struct yiti_device_plugin {
 
   const yiti_graphs* graphs;           /* null: none */
   const yiti_collectives* collectives; /* null: none */
+
+  /* What a table may end before. */
+  const yiti_weights* weights; /* null: none */
 } yiti_device_plugin;
 
 /* What a plug-in exports under the name YITI_DEVICE_ENTRY. */

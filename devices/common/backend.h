@@ -112,6 +112,8 @@ class Backend {
   virtual bool multiply(Launcher&, const CodeProductCall&) { return false; }
   /// Whether it multiplies the codes of activations; others get them as floats.
   virtual bool multiplies_codes() const { return false; }
+  /// Whether both of these end in swiglu where they are given a second weight like `weight`.
+  virtual bool gates(const Operand& /*weight*/, bool /*exact_activations*/) const { return false; }
   /// The same of attention, which of both kinds gives a row the same bits.
   virtual bool attend(Launcher&, const RowAttentionCall&) { return false; }
   virtual bool attend(Launcher&, const PagedAttentionCall&) { return false; }

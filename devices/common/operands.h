@@ -43,6 +43,7 @@ class Operand {
   /// The tensor [..., width] as that many rows.
   int64_t width() const { return dim(-1); }
   int64_t rows() const { return numel(0, rank() - 1); }
+  bool is_packed() const { return tensor_ != nullptr && tensor_->layout == YITI_LAYOUT_PACKED; }
   bool is_f32() const { return dtype() == YITI_DTYPE_F32; }
 
  private:

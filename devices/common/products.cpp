@@ -6,9 +6,10 @@ namespace yiti::devices {
 namespace {
 
 constexpr int64_t kBlock = 32;
-constexpr size_t kLeaves = 8;     // LEAVES in kernels/products.cl
-constexpr int64_t kTileRows = 8;  // of activations that meet a block of a weight at once
-constexpr size_t kColumns = 16;   // COLUMNS in kernels/quantised.cl
+constexpr size_t kLeaves = 8;       // LEAVES in kernels/products.cl
+constexpr int64_t kTileRows = 8;    // of activations that meet a block of a weight at once
+constexpr int64_t kPanelRows = 16;  // STEP in kernels/quantised.cl, of packed weights
+constexpr size_t kColumns = 16;     // COLUMNS in kernels/quantised.cl
 
 size_t ceil_div(int64_t n, int64_t by) { return static_cast<size_t>((n + by - 1) / by); }
 
@@ -60,42 +61,71 @@ void multiply(Launcher& run, const FloatMatrix& a, const FloatMatrix& b, const P
              options.accumulates ? 1 : 0, m, n, k, leaf);
 }
 
-BuildOptions quantised_options(uint32_t dtype, int64_t rows, const char* index) {
+BuildOptions quantised_options(const Operand& weight, int64_t rows, const char* index) {
+  const uint32_t dtype = weight.dtype();
   const char* type = dtype == YITI_DTYPE_Q4_0   ? "-DQ4_0"
                      : dtype == YITI_DTYPE_Q4_1 ? "-DQ4_1"
                                                 : "-DQ8_0";
-  return BuildOptions(type).define("-DROWS=", rows).define("-DINDEX=", index);
+  BuildOptions options(type);
+  if (weight.is_packed()) options.define("-DSTEP=", kPanelRows);
+  return options.define("-DROWS=", rows).define("-DINDEX=", index);
+}
+
+uint64_t bytes_in_panels(const Operand& rows) {
+  const uint32_t dtype = rows.dtype();
+  const size_t block = dtype == YITI_DTYPE_Q4_0 ? 18 : dtype == YITI_DTYPE_Q4_1 ? 20 : 34;
+  return ceil_div(rows.dim(0), kPanelRows) * kPanelRows * ceil_div(rows.dim(1), kBlock) * block;
+}
+
+void pack_weight(Launcher& run, const Operand& rows, const Operand& packed) {
+  const int64_t blocks = rows.dim(1) / kBlock;
+  run.each({"quantised", "pack", quantised_options(packed)},
+           static_cast<int64_t>(ceil_div(rows.dim(0), kPanelRows)) * kPanelRows * blocks,
+           pointer(rows), pointer(packed), rows.dim(0), blocks);
+}
+
+void unpack_weight(Launcher& run, const Operand& packed, const Operand& rows) {
+  const int64_t blocks = rows.dim(1) / kBlock;
+  run.each({"quantised", "unpack", quantised_options(packed)}, rows.dim(0) * blocks,
+           pointer(packed), pointer(rows), blocks);
 }
 
 QuantisedRows::QuantisedRows(Launcher& run, const Place& x, int64_t rows, int64_t columns)
     : rows_(rows), blocks_(columns / kBlock) {
+  static const BuildOptions kRounding =
+      BuildOptions("-DQ8_0").define("-DROWS=", int64_t{1}).define("-DINDEX=", "int");
   if (run.backend().multiplies_codes()) {
     values_ = run.take(rows * columns);
     scales_ = run.take(rows * blocks_ * 8);
-    run.each({"quantised", "quantise_rows", quantised_options(YITI_DTYPE_Q8_0)}, rows_ * blocks_,
-             floats(x), Pointer{values_, 1}, Pointer{scales_, 8});
+    run.each({"quantised", "quantise_rows", kRounding}, rows_ * blocks_, floats(x),
+             Pointer{values_, 1}, Pointer{scales_, 8});
   } else {
     // With rows that are missing in the last tile.
     values_ =
         run.take_floats(static_cast<int64_t>(ceil_div(rows, kTileRows)) * kTileRows * columns);
-    run.each({"quantised", "round_rows", quantised_options(YITI_DTYPE_Q8_0)}, rows_ * blocks_,
-             floats(x), floats(values_));
+    run.each({"quantised", "round_rows", kRounding}, rows_ * blocks_, floats(x), floats(values_));
   }
 }
 
 void QuantisedRows::multiply(Launcher& run, const Operand& weight, const Operand& bias,
-                             const Place& y) const {
+                             const Place& y, const Operand& up) const {
   const int64_t n = weight.dim(0);
   if (rows_ == 0 || n == 0) return;
   require(!bias || bias.is_f32(), "takes an f32 bias");
   if (run.backend().multiplies_codes()) {
     const int64_t leaf = leaf_elements(blocks_ * kBlock) / kBlock;
     run.backend().multiply(
-        run, CodeProductCall{values_, scales_, weight, bias, y, rows_, blocks_, leaf});
+        run, CodeProductCall{values_, scales_, weight, bias, up, y, rows_, blocks_, leaf});
     return;
   }
   const int64_t tile = rows_ == 1 ? 1 : kTileRows;
-  run.launch({"quantised", "multiply_blocks", quantised_options(weight.dtype(), tile)},
+  if (weight.is_packed()) {
+    return run.launch({"quantised", "multiply_panels", quantised_options(weight, tile)},
+                      {ceil_div(n, kPanelRows), ceil_div(rows_, tile), 1}, {1, 1, 1},
+                      floats(values_), pointer(weight), pointer(bias), bias ? 1 : 0, floats(y),
+                      rows_, n, blocks_);
+  }
+  run.launch({"quantised", "multiply_blocks", quantised_options(weight, tile)},
              {ceil_div(n, kColumns) * kColumns, ceil_div(rows_, tile), 1}, {kColumns, 1, 1},
              floats(values_), pointer(weight), pointer(bias), bias ? 1 : 0, floats(y), rows_, n,
              blocks_);
@@ -104,8 +134,8 @@ void QuantisedRows::multiply(Launcher& run, const Operand& weight, const Operand
 FloatMatrix float_weight(Launcher& run, const Operand& weight) {
   if (!is_quantised(weight.dtype())) return as_rows(weight);
   const Place values = run.take_floats(weight.numel());
-  run.each({"quantised", "dequantise", quantised_options(weight.dtype())}, weight.numel() / kBlock,
-           pointer(weight), floats(values));
+  run.each({"quantised", "dequantise", quantised_options(weight)}, weight.numel() / kBlock,
+           pointer(weight), floats(values), weight.dim(1) / kBlock);
   return row_major(values, weight.dim(0), weight.dim(1));
 }
 

@@ -24,6 +24,8 @@ struct ProductOptions {
   bool accumulates = false;
   /// Nobody asks for the same bits of a row beside other rows: gradients of weights.
   bool rows_together = false;
+  /// With it, C = swiglu(A · B, A · upᵀ): only where Backend::gates().
+  Operand up{nullptr};
 };
 
 /// A product as a backend gets it; `leaf` counts elements of K.
@@ -35,10 +37,10 @@ struct FloatProductCall {
 };
 
 /// Y [rows, N] = codes [rows, blocks, 32] · weightᵀ + bias; scales are pairs (scale, scale * sum of
-/// the codes) for each block; `leaf` counts blocks.
+/// the codes) for each block; `leaf` counts blocks. With `up`, Y is swiglu of both products.
 struct CodeProductCall {
   Place codes, scales;
-  const Operand &weight, &bias;
+  const Operand &weight, &bias, &up;
   Place y;
   int64_t rows, blocks, leaf;
 };
@@ -51,8 +53,9 @@ void multiply(Launcher& run, const FloatMatrix& a, const FloatMatrix& b, const P
 class QuantisedRows {
  public:
   QuantisedRows(Launcher& run, const Place& x, int64_t rows, int64_t columns);
-  /// Y [M, N] = X · weightᵀ.
-  void multiply(Launcher& run, const Operand& weight, const Operand& bias, const Place& y) const;
+  /// Y [M, N] = X · weightᵀ + bias; with `up`, swiglu(X · weightᵀ, X · upᵀ) where Backend::gates().
+  void multiply(Launcher& run, const Operand& weight, const Operand& bias, const Place& y,
+                const Operand& up = Operand(nullptr)) const;
 
  private:
   int64_t rows_, blocks_;
@@ -64,7 +67,12 @@ void linear(Launcher& run, const Place& x, int64_t rows, const Operand& weight, 
             bool exact_activations, const Place& y);
 /// A weight as floats: itself, or dequantised in the workspace.
 FloatMatrix float_weight(Launcher& run, const Operand& weight);
-/// Build options of kernels/quantised.cl for a dtype, rows of activations and type of ids.
-BuildOptions quantised_options(uint32_t dtype, int64_t rows = 1, const char* index = "int");
+/// Build options of kernels/quantised.cl for a weight, rows of activations and type of ids.
+BuildOptions quantised_options(const Operand& weight, int64_t rows = 1, const char* index = "int");
+
+/// A weight's bytes between GGUF's rows and panels of 16 rows, which padded rows fill up.
+void pack_weight(Launcher& run, const Operand& rows, const Operand& packed);
+void unpack_weight(Launcher& run, const Operand& packed, const Operand& rows);
+uint64_t bytes_in_panels(const Operand& rows);
 
 }  // namespace yiti::devices

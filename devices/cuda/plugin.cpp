@@ -230,6 +230,7 @@ constexpr yiti_device_plugin kPlugin = {
 #else
     .collectives = nullptr,
 #endif
+    .weights = nullptr,
 };
 
 }  // namespace

@@ -132,6 +132,7 @@ VECTOR_TYPES(float)
 CONVERSIONS_TO(short)
 CONVERSIONS_TO(int)
 CONVERSIONS_TO(float)
+#define as_char16(x) (vector<char, 16>(x))
 #define char2 vector<char, 2>
 #define char4 vector<char, 4>
 #define char8 vector<char, 8>

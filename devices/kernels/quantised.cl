@@ -3,7 +3,11 @@
 // multiply-adds over the blocks, added as a tree: its bits depend neither on how many rows there are nor
 // on tiles.
 //
-// Built for one of Q4_0, Q4_1 and Q8_0, in GGUF's layout: row after row of blocks.
+// Built for one of Q4_0, Q4_1 and Q8_0. STEP rows lie together, block by block: the scales of all, the
+// minimums, then of each the first byte of codes, the second … One is GGUF's layout, 16 are a panel.
+#ifndef STEP
+#define STEP 1
+#endif
 #define BLOCK 32
 #define COLUMNS 16
 
@@ -26,16 +30,40 @@ inline float half_at(__global const uchar *p) {
   return bits < 0x8000 ? x : -x;
 }
 
-inline float block_scale(__global const uchar *block) { return half_at(block); }
-inline float block_minimum(__global const uchar *block) { return half_at(block + 2); }
+// Where block b of a row begins; the rest of this takes that and the row's place among its STEP.
+inline __global const uchar *block_at(__global const uchar *weight, long row, long b, long blocks) {
+  return weight + (row / STEP * blocks + b) * (STEP * BYTES);
+}
+// Where byte i of a block of a row lies.
+inline int byte_at(int i, int place) {
+  return i < CODES ? i / 2 * 2 * STEP + 2 * place + i % 2 : STEP * i + place;
+}
+inline float block_scale(__global const uchar *block, int place) {
+  return half_at(block + 2 * place);
+}
+inline float block_minimum(__global const uchar *block, int place) {
+  return half_at(block + 2 * STEP + 2 * place);
+}
+
+// Sixteen bytes of a block's codes.
+inline uchar16 code_bytes(__global const uchar *block, int place, int first) {
+  __global const uchar *from = block + byte_at(CODES + first, place);
+#if STEP == 1
+  return vload16(0, from);
+#else
+  uchar bytes[16];
+  for (int i = 0; i < 16; ++i) bytes[i] = from[i * STEP];
+  return vload16(0, (__private const uchar *)bytes);
+#endif
+}
 
 // Elements 0 to 15 and 16 to 31 of a block, as codes.
-inline void block_codes(__global const uchar *block, short16 *low, short16 *high) {
+inline void block_codes(__global const uchar *block, int place, short16 *low, short16 *high) {
 #if defined(Q8_0)
-  *low = convert_short16(vload16(0, (__global const char *)block + CODES));
-  *high = convert_short16(vload16(1, (__global const char *)block + CODES));
+  *low = convert_short16(as_char16(code_bytes(block, place, 0)));
+  *high = convert_short16(as_char16(code_bytes(block, place, 16)));
 #else
-  const uchar16 packed = vload16(0, block + CODES);
+  const uchar16 packed = code_bytes(block, place, 0);
   *low = convert_short16(packed & (uchar16)15);
   *high = convert_short16(packed >> (uchar16)4);
 #if defined(Q4_0)
@@ -46,12 +74,12 @@ inline void block_codes(__global const uchar *block, short16 *low, short16 *high
 }
 
 // Elements of a block as floats, eight by eight.
-inline void block_floats(__global const uchar *block, float8 *w) {
+inline void block_floats(__global const uchar *block, int place, float8 *w) {
   short16 low, high;
-  block_codes(block, &low, &high);
-  const float scale = block_scale(block);
+  block_codes(block, place, &low, &high);
+  const float scale = block_scale(block, place);
 #if defined(Q4_1)
-  const float minimum = block_minimum(block);
+  const float minimum = block_minimum(block, place);
 #define SCALED_CODES(c) fma(convert_float8(c), (float8)(scale), (float8)(minimum))
 #else
 #define SCALED_CODES(c) (convert_float8(c) * (float8)(scale))
@@ -101,6 +129,7 @@ __kernel void round_rows(IN(float, x), OUT(float, rounded), const long count) {
   }
 }
 
+#if STEP == 1
 // One column a work-item, for ROWS rows of activations; rows that are missing are there to be read.
 __kernel GROUP_OF(COLUMNS, 1, 1) void multiply_blocks(IN(float, x), IN(uchar, weight),
                                                       IN(float, bias), const int has_bias,
@@ -117,7 +146,7 @@ __kernel GROUP_OF(COLUMNS, 1, 1) void multiply_blocks(IN(float, x), IN(uchar, we
   for (int r = 0; r < ROWS; ++r) first[r] = second[r] = 0.0f;
   for (long b = 0; b < blocks; ++b, block += BYTES, x += BLOCK) {
     float8 w[4];
-    block_floats(block, w);
+    block_floats(block, 0, w);
 #pragma unroll
     for (int r = 0; r < ROWS; ++r) {
       __global const float *from = x + r * width;
@@ -131,19 +160,109 @@ __kernel GROUP_OF(COLUMNS, 1, 1) void multiply_blocks(IN(float, x), IN(uchar, we
     if (row + r < m) y[r * n] = sum_of(first[r] + second[r]) + shift;
   }
 }
+#elif defined(__OPENCL_VERSION__)
+inline float16 halves_at(__global const uchar *p) {
+  const uint16 bits = convert_uint16(vload16(0, (__global const ushort *)p)), size = bits & 0x7fff;
+  const float16 normal = as_float16((size << 13) + (112u << 23));
+  const float16 low = convert_float16(as_int16(size)) * 5.9604644775390625e-8f;
+  return as_float16(as_uint16(select(normal, low, size < 0x400)) | (bits & 0x8000) << 16);
+}
 
-inline void put_block(__global const uchar *block, __global float *y) {
+#if defined(Q8_0)
+#define CODES_LOW(j) convert_float16(vload16(j, (__global const char *)codes))
+#define CODES_HIGH(j) convert_float16(vload16(16 + (j), (__global const char *)codes))
+#elif defined(Q4_0)
+#define CODES_LOW(j) convert_float16(as_char16(vload16(j, codes) & (uchar16)15) - (char16)8)
+#define CODES_HIGH(j) convert_float16(as_char16(vload16(j, codes) >> (uchar16)4) - (char16)8)
+#else
+#define CODES_LOW(j) convert_float16(as_char16(vload16(j, codes) & (uchar16)15))
+#define CODES_HIGH(j) convert_float16(as_char16(vload16(j, codes) >> (uchar16)4))
+#endif
+
+// One panel a work-item, whose columns are a vector's lanes: for each block two chains over its codes,
+// which are scaled and added to one over the blocks.
+__kernel void multiply_panels(IN(float, x), IN(uchar, weight), IN(float, bias), const int has_bias,
+                              OUT(float, y), const long m, const long n, const long blocks) {
+  const long column = get_global_id(0) * STEP, row = get_global_id(1) * ROWS;
+  const long width = blocks * BLOCK;
+  AT(weight);
+  __global const uchar *block = block_at(weight, column, 0, blocks);
+  x += x_at + row * width;
+  y += y_at + row * n + column;
+  float16 sums[ROWS];
+#pragma unroll
+  for (int r = 0; r < ROWS; ++r) sums[r] = 0.0f;
+  for (long b = 0; b < blocks; ++b, block += STEP * BYTES, x += BLOCK) {
+    __global const uchar *codes = block + STEP * CODES;
+    float16 low[ROWS], high[ROWS];
+#pragma unroll
+    for (int r = 0; r < ROWS; ++r) low[r] = high[r] = 0.0f;
+#pragma unroll
+    for (int j = 0; j < 16; ++j) {
+      const float16 first = CODES_LOW(j), second = CODES_HIGH(j);
+#pragma unroll
+      for (int r = 0; r < ROWS; ++r) {
+        low[r] = fma(first, (float16)(x[r * width + j]), low[r]);
+        high[r] = fma(second, (float16)(x[r * width + 16 + j]), high[r]);
+      }
+    }
+    const float16 scale = halves_at(block);
+#pragma unroll
+    for (int r = 0; r < ROWS; ++r) {
+      sums[r] = fma(scale, low[r] + high[r], sums[r]);
+#if defined(Q4_1)
+      __global const float *from = x + r * width;
+      const float of_x = sum_of((vload8(0, from) + vload8(1, from)) + (vload8(2, from) + vload8(3, from)));
+      sums[r] = fma(halves_at(block + 2 * STEP), (float16)(of_x), sums[r]);
+#endif
+    }
+  }
+#pragma unroll
+  for (int r = 0; r < ROWS; ++r) {
+    if (row + r >= m) continue;
+    float lanes[STEP];
+    vstore16(sums[r], 0, (__private float *)lanes);
+    for (int i = 0; i < STEP && column + i < n; ++i) {
+      y[r * n + i] = has_bias ? lanes[i] + bias[bias_at + column + i] : lanes[i];
+    }
+  }
+}
+#endif
+
+inline void put_block(__global const uchar *block, int place, __global float *y) {
   float8 w[4];
-  block_floats(block, w);
+  block_floats(block, place, w);
   for (int part = 0; part < 4; ++part) vstore8(w[part], part, y);
 }
 
 // One block of a matrix a work-item.
-__kernel void dequantise(IN(uchar, weight), OUT(float, y), const long count) {
-  const long i = get_global_id(0);
+__kernel void dequantise(IN(uchar, weight), OUT(float, y), const long blocks, const long count) {
+  const long i = get_global_id(0), row = i / blocks;
   AT(weight);
   AT(y);
-  if (i < count) put_block(weight + i * BYTES, y + i * BLOCK);
+  if (i >= count) return;
+  put_block(block_at(weight, row, i % blocks, blocks), row % STEP, y + i * BLOCK);
+}
+
+// Between GGUF's layout and panels, one block of a row a work-item; rows that fill a panel up are zeros.
+__kernel void pack(IN(uchar, rows), OUT(uchar, packed), const long n, const long blocks,
+                   const long count) {
+  const long i = get_global_id(0), row = i / blocks;
+  AT(rows);
+  AT(packed);
+  if (i >= count) return;
+  packed += (row / STEP * blocks + i % blocks) * (STEP * BYTES);
+  for (int byte = 0; byte < BYTES; ++byte) {
+    packed[byte_at(byte, row % STEP)] = row < n ? rows[i * BYTES + byte] : 0;
+  }
+}
+__kernel void unpack(IN(uchar, packed), OUT(uchar, rows), const long blocks, const long count) {
+  const long i = get_global_id(0), row = i / blocks;
+  AT(packed);
+  AT(rows);
+  if (i >= count) return;
+  __global const uchar *block = block_at(packed, row, i % blocks, blocks);
+  for (int byte = 0; byte < BYTES; ++byte) rows[i * BYTES + byte] = block[byte_at(byte, row % STEP)];
 }
 
 // One block of a row of `rows` that an id names; NaN where there is no such row.
@@ -160,5 +279,5 @@ __kernel void embed(IN(INDEX, ids), IN(uchar, weight), OUT(float, y), const long
     for (int k = 0; k < BLOCK; ++k) y[i * BLOCK + k] = NAN;
     return;
   }
-  put_block(weight + ((long)id * blocks + i % blocks) * BYTES, y + i * BLOCK);
+  put_block(block_at(weight, id, i % blocks, blocks), id % STEP, y + i * BLOCK);
 }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "devices/common/ops.h"
+#include "devices/common/products.h"
 #include "devices/opencl/device.h"
 
 namespace yiti::devices::opencl {
@@ -217,6 +218,42 @@ yiti_status run(yiti_device* device, yiti_stream* stream, const yiti_op_call* ca
   });
 }
 
+// Panels of 16 rows are vectors of a CPU; other devices read rows.
+yiti_status packed_bytes(yiti_device* device, const yiti_tensor* rows, uint64_t* bytes,
+                         yiti_message* message) {
+  return guarded(message, [&] { *bytes = device->is_cpu() ? bytes_in_panels(Operand(rows)) : 0; });
+}
+
+// Calls move(launcher, from, to).
+yiti_status move_weight(yiti_device* device, yiti_stream* stream, const yiti_tensor* from,
+                        const yiti_tensor* to, yiti_message* message,
+                        void (*move)(Launcher&, const Operand&, const Operand&)) {
+  return guarded(message, [&] {
+    const std::lock_guard lock(device->mutex());
+    QueueBackend backend(*device, device->queue(stream));
+    Launcher run(backend, Launcher::Mode::kRuns, {}, 0);
+    move(run, Operand(from), Operand(to));
+  });
+}
+
+yiti_status pack(yiti_device* device, yiti_stream* stream, const yiti_tensor* rows,
+                 const yiti_tensor* packed, yiti_message* message) {
+  return move_weight(device, stream, rows, packed, message, pack_weight);
+}
+
+yiti_status unpack(yiti_device* device, yiti_stream* stream, const yiti_tensor* packed,
+                   const yiti_tensor* rows, yiti_message* message) {
+  return move_weight(device, stream, packed, rows, message, unpack_weight);
+}
+
+constexpr yiti_weights kWeights = {
+    .struct_size = sizeof(yiti_weights),
+    .reserved = 0,
+    .packed_bytes = packed_bytes,
+    .pack = pack,
+    .unpack = unpack,
+};
+
 constexpr yiti_device_plugin kPlugin = {
     .abi_version = YITI_DEVICE_ABI_VERSION,
     .struct_size = sizeof(yiti_device_plugin),
@@ -243,6 +280,7 @@ constexpr yiti_device_plugin kPlugin = {
     .run_op = run,
     .graphs = nullptr,
     .collectives = nullptr,
+    .weights = &kWeights,
 };
 
 }  // namespace

@@ -315,6 +315,7 @@ static yiti_status run_op(yiti_device* device, yiti_stream* stream, const yiti_o
   return YITI_STATUS_OK;
 }
 
+/* Left out are the optional tables: graphs, collectives, and weights in a layout of its own. */
 static const yiti_device_plugin kPlugin = {
     .abi_version = YITI_DEVICE_ABI_VERSION,
     .struct_size = sizeof(yiti_device_plugin),

@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "core/plugin/composition.h"
+#include "core/plugin/device_plugin.h"
 #include "ops/derived/cases.h"
 #include "ops/derived/comparison.h"
 #include "ops/linear/panels.h"
@@ -18,10 +19,9 @@ Case on_device(const Case& c, const DevicePtr& device) {
   Case moved = c;
   for (Tensor& tensor : moved.in) {
     if (!tensor.defined()) continue;
-    if (tensor.layout() == Layout::kPanels && !device->host_accessible()) {
-      tensor = unpack_panels(tensor);
-    }
-    tensor = tensor.on(device);
+    // What is in panels on the host is in the device's own layout there, where it has one.
+    const bool packs = tensor.layout() == Layout::kPanels && !device->host_accessible();
+    tensor = packs ? packed_weight(unpack_panels(tensor).on(device)) : tensor.on(device);
   }
   return moved;
 }
@@ -40,9 +40,13 @@ std::string shapes_of(std::span<const Tensor> in) {
   return text;
 }
 
+// A weight that the device has packed is read only, and a copy of it has rows.
 std::vector<Tensor> copies(std::span<const Tensor> tensors) {
   std::vector<Tensor> out;
-  for (const Tensor& tensor : tensors) out.push_back(copy_of(tensor));
+  for (const Tensor& tensor : tensors) {
+    const bool packed = tensor.defined() && tensor.layout() == Layout::kPanels;
+    out.push_back(packed ? tensor : copy_of(tensor));
+  }
   return out;
 }
 

@@ -14,6 +14,9 @@
 #define FAILING_OP 8
 #define FAILING_LATER 9
 #define NO_TABLE 10
+#define SMALL_WEIGHTS 11
+#define EMPTY_WEIGHTS 12
+#define OLDER_TABLE 13
 
 #if BREAK == NO_DEVICE || BREAK == NO_DRIVER
 static yiti_status count_none(int32_t* devices, yiti_message* message) {
@@ -76,6 +79,14 @@ YITI_DEVICE_EXPORT const yiti_device_plugin* yiti_device_plugin_entry(void) {
   table.copy_to_host = copy_fails;
 #elif BREAK == NO_TABLE
   return NULL;
+#elif BREAK == SMALL_WEIGHTS || BREAK == EMPTY_WEIGHTS
+  static const yiti_weights weights = {BREAK == SMALL_WEIGHTS ? 8 : sizeof(yiti_weights), 0, NULL,
+                                       NULL, NULL};
+  table.weights = &weights;
+#elif BREAK == OLDER_TABLE
+  /* What lies behind it is no part of it. */
+  table.struct_size = offsetof(yiti_device_plugin, weights);
+  table.weights = (const yiti_weights*)1;
 #endif
   return &table;
 }

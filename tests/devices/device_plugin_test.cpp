@@ -11,6 +11,8 @@
 #include "ops/elementwise/unary.h"
 #include "ops/fused/add_rms_norm.h"
 #include "ops/linear/linear.h"
+#include "ops/linear/linear_reference.h"
+#include "ops/linear/panels.h"
 #include "ops/optim/adamw.h"
 #include "tests/message_of.h"
 
@@ -67,11 +69,26 @@ TEST(DevicePlugin, RefusesTablesThatDoNotFit) {
            {"small_table", "its table has 24 bytes; wants "},
            {"missing_function", "its function copy_on_device is missing"},
            {"no_entry", "it exports no yiti_device_plugin_entry"},
-           {"no_table", "its entry returned no table"}}) {
+           {"no_table", "its entry returned no table"},
+           {"small_weights", "its table of weights has 8 bytes; wants "},
+           {"empty_weights", "a function of its table of weights is missing"}}) {
     EXPECT_THAT(message_of([&] { broken(name); }, Code::kFailedPrecondition), HasSubstr(why));
   }
   EXPECT_THAT(message_of([] { open_device("/proc/self/exe"); }, Code::kFailedPrecondition),
               HasSubstr("is no plug-in that works"));
+}
+
+TEST(DevicePlugin, TakesATableThatEndsBeforeWhatWasAddedLater) {
+  const DevicePtr device = broken("older_table");
+  EXPECT_EQ((three(device) + three(device)).to_vector<float>(), (std::vector<float>{2, 4, 6}));
+  const Tensor weight = random_quantised(DType::kQ8_0, 3, 32, 1, make_cpu_device()).on(device);
+  EXPECT_TRUE(packed_weight(weight).same_memory(weight));
+}
+
+TEST(DevicePlugin, PanelsOfTheHostGoToNoOtherDevice) {
+  const Tensor panels = pack_panels(random_quantised(DType::kQ8_0, 3, 32, 1, make_cpu_device()));
+  EXPECT_THAT(message_of([&] { (void)panels.on(working()); }, Code::kUnimplemented),
+              HasSubstr("wants rows"));
 }
 
 TEST(DevicePlugin, SaysWhenThereIsNoDevice) {

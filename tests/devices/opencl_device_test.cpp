@@ -2,7 +2,9 @@
 #include <gtest/gtest.h>
 
 #include "core/plugin/device_plugin.h"
+#include "ops/derived/comparison.h"
 #include "ops/linear/embedding.h"
+#include "ops/linear/linear_reference.h"
 #include "tests/message_of.h"
 
 namespace yiti {
@@ -40,6 +42,21 @@ TEST_F(OpenClDevice, SaysWhichCallFailedWhereMemoryIsShort) {
   const std::string message = message_of(
       [&] { Tensor::empty({int64_t{1} << 46}, DType::kF32, device_); }, Code::kResourceExhausted);
   EXPECT_NE(message.find("clCreateBuffer"), std::string::npos) << message;
+}
+
+// A CPU's layout; other devices keep rows, which is no less right.
+TEST_F(OpenClDevice, PacksAWeightIntoOneCopyThatGivesItsRowsBack) {
+  for (const DType dtype : {DType::kQ4_0, DType::kQ4_1, DType::kQ8_0}) {
+    const Tensor rows = random_quantised(dtype, 37, 96, 3, device_->host());
+    const size_t before = device_->live_bytes();
+    const Tensor packed = packed_weight(rows.on(device_));
+    if (packed.layout() == Layout::kRows) GTEST_SKIP() << "the device is no CPU";
+    const size_t padded = static_cast<size_t>(48 * 3 * info(dtype).block_bytes);
+    EXPECT_LE(device_->live_bytes() - before, padded + padded / 8);
+    EXPECT_TRUE(derived::same_bits(packed.on(device_->host()), rows));
+    EXPECT_TRUE(derived::same_bits(packed_weight(packed).copy(), rows));
+    EXPECT_TRUE(packed_weight(packed).same_memory(packed));
+  }
 }
 
 }  // namespace

@@ -15,7 +15,7 @@ void embedding(Launcher& run, const Call& call) {
   const int64_t rows = weight.dim(0), width = weight.dim(1);
   if (is_quantised(weight.dtype())) {
     const int64_t blocks = width / 32;
-    run.each({"quantised", "embed", quantised_options(weight.dtype(), 1, index_type(ids))},
+    run.each({"quantised", "embed", quantised_options(weight, 1, index_type(ids))},
              ids.numel() * blocks, pointer(ids), pointer(weight), pointer(y), rows, blocks,
              Launcher::kFault);
     return;

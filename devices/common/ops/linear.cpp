@@ -52,10 +52,18 @@ void linear3(Launcher& run, const Call& call) {
 void linear_swiglu(Launcher& run, const Call& call) {
   require_floats(call);
   const Operand x = call.in(0), gate = call.in(1), up = call.in(2);
+  const bool exact = call.flag("exact_activations");
+  if (gate.dtype() == up.dtype() && run.backend().gates(gate, exact)) {
+    const Place y = pointer(call.out(0)).place;
+    if (!is_quantised(gate.dtype())) {
+      return multiply(run, as_rows(x), as_rows(gate).transposed(), y, {.up = up});
+    }
+    return QuantisedRows(run, pointer(x).place, x.rows(), x.width())
+        .multiply(run, gate, Operand(nullptr), y, up);
+  }
   const int64_t count = x.rows() * gate.dim(0);
   const Place gated = run.take_floats(count), raised = run.take_floats(count);
-  multiply_each(run, x, call.flag("exact_activations"),
-                std::array{WeightedRows{gate, gated}, WeightedRows{up, raised}});
+  multiply_each(run, x, exact, std::array{WeightedRows{gate, gated}, WeightedRows{up, raised}});
   run.each({"elementwise", "swiglu", ""}, count, floats(gated), floats(raised),
            pointer(call.out(0)));
 }
@@ -75,8 +83,8 @@ void dequantise(Launcher& run, const Call& call) {
   const Operand weight = call.in(0);
   require(is_quantised(weight.dtype()), "takes quantised types; got {}",
           dtype_name(weight.dtype()));
-  run.each({"quantised", "dequantise", quantised_options(weight.dtype())}, weight.numel() / 32,
-           pointer(weight), pointer(call.out(0)));
+  run.each({"quantised", "dequantise", quantised_options(weight)}, weight.numel() / 32,
+           pointer(weight), pointer(call.out(0)), weight.dim(1) / 32);
 }
 
 // A matrix of x [..., rows, columns] with any strides, of batch `index` of `out`.
