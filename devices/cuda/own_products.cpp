@@ -18,12 +18,15 @@ const float* bias_of(const Operand& bias) {
 
 void check_launch(int error, const char* kernel) { check(static_cast<cudaError_t>(error), kernel); }
 
+bool splits_depth(uint32_t dtype, int64_t depth) {
+  return dtype == YITI_DTYPE_BF16 && depth % 8 == 0;
+}
+
 bool splits(const FloatProductCall& call) {
   const FloatMatrix &a = call.a, &b = call.b;
   const int64_t depth = a.columns;
-  return b.dtype == YITI_DTYPE_BF16 && depth % 8 == 0 && b.row_step == 1 &&
-         b.column_step == depth && a.row_step == depth && a.column_step == 1 &&
-         !call.options.accumulates;
+  return splits_depth(b.dtype, depth) && b.row_step == 1 && b.column_step == depth &&
+         a.row_step == depth && a.column_step == 1 && !call.options.accumulates;
 }
 
 // Whether a product is worth a call of cuBLASLt.
@@ -67,6 +70,11 @@ FloatFormat format_of(uint32_t dtype) {
 
 }  // namespace
 
+bool StreamBackend::gates(const Operand& weight, bool exact_activations) const {
+  if (is_quantised(weight.dtype())) return !exact_activations;
+  return device_.keeps_rows() && splits_depth(weight.dtype(), weight.dim(1));
+}
+
 bool StreamBackend::multiply(Launcher& run, const FloatProductCall& call) {
   const FloatMatrix &a = call.a, &b = call.b;
   const bool together = call.options.rows_together || !device_.keeps_rows();
@@ -90,7 +98,8 @@ bool StreamBackend::multiply(Launcher& run, const FloatProductCall& call) {
                                a.rows,
                                b.columns,
                                a.columns,
-                               call.leaf};
+                               call.leaf,
+                               elements<const uint16_t>(pointer(call.options.up).place)};
     check_launch(cuda::launch(product, stream_), "multiply split floats");
     return true;
   }
@@ -122,7 +131,8 @@ bool StreamBackend::multiply(Launcher& run, const CodeProductCall& call) {
                             call.rows,
                             call.weight.dim(0),
                             call.blocks,
-                            call.leaf};
+                            call.leaf,
+                            elements<const uint8_t>(pointer(call.up).place)};
   const uint32_t dtype = call.weight.dtype();
   const BlockFormat format = dtype == YITI_DTYPE_Q4_0   ? BlockFormat::kQ4_0
                              : dtype == YITI_DTYPE_Q4_1 ? BlockFormat::kQ4_1

@@ -3,7 +3,6 @@
 // These files are OpenCL C that is CUDA C++, too, after devices/cuda/prelude.cuh: memory that a group
 // shares is declared SHARED, a kernel's group GROUP_OF, and a pair of floats made by PAIR.
 #ifdef __OPENCL_VERSION__
-#pragma OPENCL FP_CONTRACT OFF
 #ifdef cl_khr_fp64
 #pragma OPENCL EXTENSION cl_khr_fp64 : enable
 #endif
@@ -88,34 +87,9 @@ inline float row_top(__global const float *x, long width, __local float *room) {
   return group_max(top, room);
 }
 
-// e^x within 2 ulp by plain IEEE operations, so that every compiler gives the same bits: 0 below
-// -87.3, infinity above 88.72. Cody-Waite reduction to |r| <= ln(2)/2, then a polynomial. Adding and
-// taking off 1.5 * 2^23 rounds to the nearest integer.
-#define EXPONENTIAL(name, T, I, convert_I, as_T)                        \
-  inline T name(T x) {                                                  \
-    const T low = x < (T)(-87.3f) ? (T)(-87.3f) : x;                    \
-    const T kept = low > (T)(88.72f) ? (T)(88.72f) : low;               \
-    const T n = fma(kept, (T)(1.44269504088896341f), (T)(12582912.0f)) - (T)(12582912.0f); \
-    T r = fma(-n, (T)(0.693359375f), kept);                             \
-    r = fma(-n, (T)(-2.12194440e-4f), r);                               \
-    T p = fma((T)(1.9875691500e-4f), r, (T)(1.3981999507e-3f));         \
-    p = fma(p, r, (T)(8.3334519073e-3f));                               \
-    p = fma(p, r, (T)(4.1665795894e-2f));                               \
-    p = fma(p, r, (T)(1.6666665459e-1f));                               \
-    p = fma(p, r, (T)(5.0000001201e-1f));                               \
-    p = fma(p * r, r, r + (T)(1.0f));                                   \
-    /* 2^n in two steps, since n may be 128. */                         \
-    const I whole = convert_I(n), part = whole >> 1;                    \
-    const T y = p * as_T((part + 127) << 23) * as_T((whole - part + 127) << 23); \
-    return x != x ? x : x < (T)(-87.3f) ? (T)(0.0f) : x > (T)(88.72f) ? (T)(INFINITY) : y; \
-  }
-
-EXPONENTIAL(exp_of, float, int, (int), as_float)
 #ifdef __OPENCL_VERSION__
 EXPONENTIAL(exp_of_16, float16, int16, convert_int16, as_float16)
 #endif
-
-inline float sigmoid_of(float x) { return 1.0f / (1.0f + exp_of(-x)); }
 
 // bfloat16 as bits, rounded to nearest even; NaN stays one.
 inline float from_bf16(ushort bits) { return as_float((uint)bits << 16); }

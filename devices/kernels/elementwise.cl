@@ -37,7 +37,7 @@ __kernel void swiglu(IN(float, gate), IN(float, up), OUT(float, y), const long c
   AT(up);
   AT(y);
   if (i >= count) return;
-  y[i] = gate[i] * sigmoid_of(gate[i]) * up[i];
+  y[i] = swiglu_of(gate[i], up[i]);
 }
 
 // silu'(g) = s (1 + g (1 - s)) with s = sigmoid(g).

@@ -17,21 +17,22 @@ __kernel void rope_table(IN(INDEX, positions), IN(float, frequencies), OUT(float
 }
 #endif
 
-// Pairs (i, i + pairs) of heads of `width` elements; the rest passes through.
+// Pairs (i, i + pairs) of heads of `width` elements, one a work-item; the rest passes through.
 __kernel void rope(IN(float, x), IN(float, cosines), IN(float, sines), OUT(float, y),
                    const float sign, const long heads, const long width, const long pairs,
                    const long count) {
-  const long i = get_global_id(0), d = i % width;
-  AT(x);
-  AT(cosines);
-  AT(sines);
-  AT(y);
+  const long i = get_global_id(0), items = width - pairs;  // of a head
   if (i >= count) return;
-  if (d >= 2 * pairs) {
-    y[i] = x[i];
+  const long head = i / items, d = i - head * items;
+  x += x_at + head * width;
+  y += y_at + head * width;
+  if (d >= pairs) {
+    y[d + pairs] = x[d + pairs];
     return;
   }
-  const long at = i / (width * heads) * pairs + d % pairs;
-  const float c = cosines[at], s = sines[at] * sign;
-  y[i] = d < pairs ? fma(-x[i + pairs], s, x[i] * c) : fma(x[i - pairs], s, x[i] * c);
+  const long angle = head / heads * pairs + d;
+  const float c = cosines[cosines_at + angle], s = sines[sines_at + angle] * sign;
+  const float first = x[d], second = x[d + pairs];
+  y[d] = fma(-second, s, first * c);
+  y[d + pairs] = fma(first, s, second * c);
 }

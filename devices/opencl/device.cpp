@@ -40,11 +40,12 @@ yiti::devices::opencl::Queue yiti_device::make_queue() const {
 cl_program yiti_device::program(const char* file, const std::string& options) {
   yiti::devices::opencl::Program& found = programs_[fmt::format("{} {}", file, options)];
   if (found) return found.get();
-  std::array<const char*, 2> sources = {yiti::devices::kernel_source("common"),
+  std::array<const char*, 3> sources = {yiti::devices::kernel_source("gates"),
+                                        yiti::devices::kernel_source("common"),
                                         yiti::devices::kernel_source(file)};
   cl_int error = CL_SUCCESS;
   yiti::devices::opencl::Program made(
-      clCreateProgramWithSource(context(), 2, sources.data(), nullptr, &error));
+      clCreateProgramWithSource(context(), 3, sources.data(), nullptr, &error));
   check(error, "clCreateProgramWithSource");
   const std::string all = common_options_ + " " + options;
   error = clBuildProgram(made.get(), 1, &id_, all.c_str(), nullptr, nullptr);

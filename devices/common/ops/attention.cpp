@@ -32,9 +32,10 @@ void rope_table(Launcher& run, const Call& call) {
 void rope(Launcher& run, const Call& call) {
   require_f32(call, 3);
   const Operand x = call.in(0), cosines = call.in(1);
-  run.each({"rope", "rope", "-DINDEX=int"}, x.numel(), pointer(x), pointer(cosines),
-           pointer(call.in(2)), pointer(call.out(0)), call.flag("inverse") ? -1.0f : 1.0f, x.dim(1),
-           x.dim(2), cosines.dim(1));
+  const int64_t heads = x.dim(1), width = x.dim(2), pairs = cosines.dim(1);
+  run.each({"rope", "rope", "-DINDEX=int"}, x.dim(0) * heads * (width - pairs), pointer(x),
+           pointer(cosines), pointer(call.in(2)), pointer(call.out(0)),
+           call.flag("inverse") ? -1.0f : 1.0f, heads, width, pairs);
 }
 
 // Build options that read, write and round elements of a cache.

@@ -21,7 +21,7 @@ struct CodeScale {
   float scale, scaled_sum;
 };
 
-/// Y [rows, columns] = codes · weightᵀ + bias.
+/// Y [rows, columns] = codes · weightᵀ + bias; with `up`, swiglu(codes · weightᵀ, codes · upᵀ).
 struct CodeProduct {
   const int8_t* codes;      ///< [rows, depth, 32]
   const CodeScale* scales;  ///< [rows, depth]
@@ -29,6 +29,7 @@ struct CodeProduct {
   const float* bias;        ///< [columns] or null
   float* y;
   int64_t rows, columns, depth, leaf;  ///< depth and leaf in blocks
+  const uint8_t* up = nullptr;
 };
 
 /// C [rows, columns] = A [rows, depth] · B [depth, columns] + bias, or C + A · B.
@@ -44,7 +45,8 @@ struct FloatProduct {
   int64_t leaf;  ///< elements of depth, a multiple of 32
 };
 
-/// Y [rows, columns] = X · weightᵀ + bias with X as three bfloat16 whose sum it is.
+/// Y [rows, columns] = X · weightᵀ + bias with X as three bfloat16 whose sum it is; with `up`,
+/// swiglu(X · weightᵀ, X · upᵀ).
 struct SplitProduct {
   const float* x;  ///< [rows, depth]; read where there are at most kFewRows
   const uint16_t*
@@ -54,6 +56,7 @@ struct SplitProduct {
   float* y;
   int64_t rows, columns, depth;  ///< depth is a multiple of 8
   int64_t leaf;                  ///< elements of depth, a multiple of 32
+  const uint16_t* up = nullptr;
 };
 
 enum class BlockFormat { kQ4_0, kQ4_1, kQ8_0 };

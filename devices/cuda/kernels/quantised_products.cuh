@@ -48,44 +48,52 @@ struct Q4_1 {
   }
 };
 
-template <class Format, int kTiles>
+template <class Format, int kWide, int kTiles>
 struct CodeTile {
   const CodeProduct& p;
   const TilePlace& place;
 
   // Columns and rows that are missing read the last one.
-  __device__ const uint8_t* block(int64_t column, int64_t b) const {
-    return p.weight + (least(column, p.columns - 1) * p.depth + b) * Format::kBytes;
+  __device__ const uint8_t* block(int i, int wide, int64_t b) const {
+    const int64_t column = least(place.column(i, wide), p.columns - 1);
+    return weight_of(p, place, wide) + (column * p.depth + b) * Format::kBytes;
   }
   __device__ int64_t unit(int64_t row, int64_t b) const {
     return least(row, p.rows - 1) * p.depth + b;
   }
 
-  __device__ void add_leaf(int64_t leaf, float (&chains)[kTiles][4]) const {
+  __device__ void add_leaf(int64_t leaf, float (&chains)[kWide * kTiles][4]) const {
     const int64_t begin = least(p.depth, leaf * p.leaf), end = least(p.depth, begin + p.leaf);
     clear(chains);
     for (int64_t b = begin; b < end; ++b) add_block(b, chains);
   }
 
-  __device__ void add_block(int64_t b, float (&chains)[kTiles][4]) const {
-    const uint8_t* blocks[2] = {block(place.column(0), b), block(place.column(2), b)};
-    uint32_t weights[4];
-    Format::codes(blocks[0], place.q, weights[0], weights[2]);
-    Format::codes(blocks[1], place.q, weights[1], weights[3]);
+  __device__ void add_block(int64_t b, float (&chains)[kWide * kTiles][4]) const {
+    const uint8_t* blocks[kWide][2];
+    uint32_t weights[kWide][4];
+#pragma unroll
+    for (int wide = 0; wide < kWide; ++wide) {
+      blocks[wide][0] = block(0, wide, b);
+      blocks[wide][1] = block(2, wide, b);
+      Format::codes(blocks[wide][0], place.q, weights[wide][0], weights[wide][2]);
+      Format::codes(blocks[wide][1], place.q, weights[wide][1], weights[wide][3]);
+    }
 #pragma unroll
     for (int tile = 0; tile < kTiles; ++tile) {
       const auto* x = reinterpret_cast<const uint32_t*>(p.codes) +
                       unit(place.first_row + 8 * tile + place.g, b) * 8;
       const uint32_t codes[2] = {x[place.q], x[place.q + 4]};
-      int sums[4] = {0, 0, 0, 0};
-      add_product(sums, weights, codes);
 #pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        const CodeScale s = p.scales[unit(place.row(tile, i), b)];
-        float& chain = chains[tile][i];
-        chain = fmaf(static_cast<float>(sums[i]), load_half(blocks[i / 2]) * s.scale, chain);
-        if constexpr (Format::kHasMinimum) {
-          chain = fmaf(load_half(blocks[i / 2] + 2), s.scaled_sum, chain);
+      for (int wide = 0; wide < kWide; ++wide) {
+        int sums[4] = {0, 0, 0, 0};
+        add_product(sums, weights[wide], codes);
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+          const uint8_t* own = blocks[wide][i / 2];
+          const CodeScale s = p.scales[unit(place.row(tile, i), b)];
+          float& chain = chains[wide * kTiles + tile][i];
+          chain = fmaf(static_cast<float>(sums[i]), load_half(own) * s.scale, chain);
+          if constexpr (Format::kHasMinimum) chain = fmaf(load_half(own + 2), s.scaled_sum, chain);
         }
       }
     }
@@ -97,7 +105,7 @@ struct Codes {
   using Product = CodeProduct;
   static constexpr int kWide = 1;
   template <int kWideTiles, int kTiles>
-  using Tile = CodeTile<Format, kWideTiles * kTiles>;
+  using Tile = CodeTile<Format, kWideTiles, kTiles>;
 };
 
 }  // namespace yiti::devices::cuda

@@ -91,7 +91,7 @@ struct SplitTile {
 
   __device__ void add_leaf(int64_t leaf, float (&sums)[kWide * kTiles][4]) const {
     const Rows rows{p};
-    const bool whole = lies_on_words(p.weight);
+    const bool whole = lies_on_words(p.weight) && lies_on_words(p.up);
     const int64_t begin = least(p.depth, leaf * p.leaf), end = least(p.depth, begin + p.leaf);
     clear(sums);
     for (int64_t first = begin; first < end; first += 32) {
@@ -103,7 +103,8 @@ struct SplitTile {
         // Columns and rows that are missing read the last one.
         const int64_t column = least(place.column(i % 2 * 2, i / 2), p.columns - 1);
         weights[i / 2][i % 2] = Words{};
-        if (is_there) weights[i / 2][i % 2] = load_words(p.weight + column * p.depth + k, whole);
+        const uint16_t* weight = weight_of(p, place, i / 2);
+        if (is_there) weights[i / 2][i % 2] = load_words(weight + column * p.depth + k, whole);
       }
 #pragma unroll
       for (int tile = 0; tile < kTiles; ++tile) {

@@ -10,6 +10,9 @@
 
 #include "core/dtype.h"
 
+// Kernels are C.
+#pragma GCC diagnostic ignored "-Wold-style-cast"
+
 namespace yiti::emulated {
 
 struct Dim {

@@ -10,6 +10,7 @@
 namespace yiti::emulated {
 #define GROUP 256
 #include "devices/kernels/common.cl"
+#include "devices/kernels/gates.cl"
 #define LABEL int
 #include "devices/kernels/losses.cl"
 }  // namespace yiti::emulated

@@ -8,8 +8,6 @@
 
 #include "tests/devices/cuda/emulator.h"
 
-// The kernels are C.
-#pragma GCC diagnostic ignored "-Wold-style-cast"
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 
 #define __kernel inline

@@ -1,6 +1,7 @@
 // Products by the CUDA plug-in's own kernels, on the emulator.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <limits>
 #include <random>
 #include <vector>
@@ -140,6 +141,40 @@ TYPED_TEST(CudaCodeProducts, OfFewRowsHaveTheSameBits) {
   }
 }
 
+// `columns` rows of a weight, the last one first.
+template <class T>
+std::vector<T> turned(const std::vector<T>& weight, int64_t columns) {
+  std::vector<T> out;
+  const auto width = static_cast<std::ptrdiff_t>(weight.size()) / columns;
+  for (auto end = weight.end(); end != weight.begin(); end -= width) {
+    out.insert(out.end(), end - width, end);
+  }
+  return out;
+}
+
+TYPED_TEST(CudaCodeProducts, WithAGateHaveTheBitsOfSwigluOfBoth) {
+  const CodeCase<TypeParam> c(67, 83, 18, 4, false);
+  const std::vector<uint8_t> up = turned(c.weight, c.columns);
+  for (const int64_t rows : {67, 5, 1}) {
+    std::vector<float> y = room_for(rows * c.columns);
+    CodeProduct p = c.product(y.data(), 0, rows);
+    p.up = up.data();
+    if (rows > kFewRows) {
+      emulated::run({2, 2}, {128}, [&] { multiply_many<Codes<TypeParam>, true>(p); });
+    } else {
+      emulated::run({6}, {256}, [&] { multiply_few<Codes<TypeParam>, true>(p); });
+    }
+    for (int64_t row = 0; row < rows; ++row) {
+      for (int64_t column = 0; column < c.columns; ++column) {
+        ASSERT_EQ(y[static_cast<size_t>(row * c.columns + column)],
+                  swiglu_of(c.expected(row, column), c.expected(row, c.columns - 1 - column)))
+            << "row " << row << ", column " << column;
+      }
+    }
+    EXPECT_EQ(y.back(), kUntouched);
+  }
+}
+
 std::vector<float> floats(Random& random, int64_t count) {
   std::vector<float> out;
   for (int64_t i = 0; i < count; ++i) out.push_back(uniform(random, -1, 1));
@@ -275,8 +310,9 @@ struct SplitCase {
     for (const float value : floats(random, n * k)) weight.push_back(to_bfloat16(value).bits);
   }
 
-  // With x and the weight `shift` elements from where memory begins.
-  std::vector<float> run(int64_t first, int64_t count, bool as_many, size_t shift = 0) const {
+  // With x and the weight `shift` elements from where memory begins. With `up`, without a bias.
+  std::vector<float> run(int64_t first, int64_t count, bool as_many, size_t shift = 0,
+                         const uint16_t* up = nullptr) const {
     std::vector<uint16_t> moved(shift);
     moved.insert(moved.end(), weight.begin(), weight.end());
     std::vector<uint16_t> parts(static_cast<size_t>(3 * count * depth));
@@ -289,7 +325,16 @@ struct SplitCase {
     std::vector<float> y = room_for(count * columns);
     const SplitProduct p{own,   parts.data(), &moved[shift], bias.data(), y.data(),
                          count, columns,      depth,         leaf};
-    if (as_many) {
+    if (up != nullptr) {
+      SplitProduct gated = p;
+      gated.bias = nullptr;
+      gated.up = up;
+      if (as_many) {
+        emulated::run({2, 2}, {128}, [&] { multiply_many<Split<SplitRows>, true>(gated); });
+      } else {
+        emulated::run({5}, {256}, [&] { multiply_few<Split<FloatRows>, true>(gated); });
+      }
+    } else if (as_many) {
       emulated::run({1, 2}, {128}, [&] { multiply_many<Split<SplitRows>>(p); });
     } else {
       emulated::run({5}, {256}, [&] { multiply_few<Split<FloatRows>>(p); });
@@ -325,6 +370,26 @@ TEST(CudaSplitProducts, GiveARowTheSameBitsAloneAndAmongMany) {
     const std::vector<float> part = c.run(first, count, false);
     for (size_t i = 0; i < part.size(); ++i) {
       ASSERT_EQ(part[i], whole[static_cast<size_t>(first * c.columns) + i]);
+    }
+  }
+}
+
+TEST(CudaSplitProducts, WithAGateHaveTheBitsOfSwigluOfBoth) {
+  SplitCase c(66, 70, 304, 128);
+  const std::vector<uint16_t> up = turned(c.weight, c.columns);
+  std::ranges::fill(c.bias, 0.0f);
+  const std::vector<float> apart = c.run(0, c.rows, true);
+  for (const auto& [first, count] : {std::pair{0, 66}, {13, 8}, {65, 1}}) {
+    for (const size_t shift : {0, 1}) {
+      const std::vector<float> y = c.run(first, count, count > kFewRows, shift, up.data());
+      for (int64_t row = 0; row < count; ++row) {
+        const float* both = &apart[static_cast<size_t>((first + row) * c.columns)];
+        for (int64_t column = 0; column < c.columns; ++column) {
+          ASSERT_EQ(y[static_cast<size_t>(row * c.columns + column)],
+                    swiglu_of(both[column], both[c.columns - 1 - column]))
+              << "row " << row << ", column " << column;
+        }
+      }
     }
   }
 }
