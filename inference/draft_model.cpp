@@ -106,7 +106,7 @@ std::vector<DraftModel::Drafting> DraftModel::catch_up(std::vector<Drafting> tex
 void DraftModel::guess(std::span<const Drafting> texts, std::span<const Feed> feeds) {
   const StepLogits logits = session_.step(feeds, 1);
   for (size_t i = 0; i < texts.size(); ++i) {
-    texts[i].request->draft.push_back(logits.rows(i, 1).most_likely());
+    texts[i].request->draft.push_back(logits.rows(i, 1).most_likely().token);
   }
 }
 

@@ -14,11 +14,6 @@ namespace {
 constexpr float kMaxBias = 10'000;
 constexpr float kBanned = -std::numeric_limits<float>::infinity();
 
-// Better first; the lower token where logits are equal.
-bool better(float a_logit, int32_t a, float b_logit, int32_t b) {
-  return a_logit != b_logit ? a_logit > b_logit : a < b;
-}
-
 }  // namespace
 
 void check_sampling(const Sampling& s, int64_t vocab_size) {
@@ -51,7 +46,6 @@ Sampler::Sampler(const Sampling& sampling, int64_t vocab_size, std::span<const i
                  sampling.presence_penalty != 0),
       adjusted_(penalised_ || !sampling.logit_bias.empty() || matcher_ != nullptr) {
   check_sampling(sampling, vocab_size);
-  if (sampling.temperature > 0) candidates_.reserve(static_cast<size_t>(vocab_size));
   if (adjusted_) logits_.resize(static_cast<size_t>(vocab_size));
   if (!penalised_) return;
   counts_.assign(static_cast<size_t>(vocab_size), 0);
@@ -70,20 +64,21 @@ int32_t Sampler::next(const StepLogits& given) {
     adjust(row.all);
     row.all = logits_;
   }
-  const int32_t token = sampling_.temperature > 0 ? sampled(row) : greedy(row);
+  const TokenLogit best = row.most_likely();
+  if (best.logit == kBanned) {
+    fail(Code::kFailedPrecondition, "sampling", "all tokens are banned");
+  }
+  int32_t token = best.token;
+  if (sampling_.temperature > 0) {
+    weights_.keep(row, best, sampling_);
+    token = weights_.draw(uniform({.seed = sampling_.seed}, index_));
+  }
   if (penalised_) {
     ++counts_[static_cast<size_t>(token)];
     seen_[static_cast<size_t>(token)] = true;
   }
   if (matcher_ != nullptr) matcher_->accept(token);
   ++index_;
-  return token;
-}
-
-int32_t Sampler::greedy(const StepLogits& row) const {
-  const int32_t token = row.most_likely();
-  const float best = row.all.empty() ? row.best.front().logit : row.all[static_cast<size_t>(token)];
-  if (best == kBanned) fail(Code::kFailedPrecondition, "sampling", "all tokens are banned");
   return token;
 }
 
@@ -110,75 +105,12 @@ void Sampler::apply_penalties() {
   }
 }
 
-// Leaves the candidates that top_k, min_p and top_p keep, best first, with logits that are
-// unnormalised probabilities.
-void Sampler::keep_top() {
-  const auto order = [](const TokenLogit& a, const TokenLogit& b) {
-    return better(a.logit, a.token, b.logit, b.token);
-  };
-  const float best = std::min_element(candidates_.begin(), candidates_.end(), order)->logit;
-  if (sampling_.top_k > 0 && static_cast<size_t>(sampling_.top_k) < candidates_.size()) {
-    const auto kept = candidates_.begin() + sampling_.top_k;
-    std::nth_element(candidates_.begin(), kept, candidates_.end(), order);
-    candidates_.erase(kept, candidates_.end());
-  }
-  for (TokenLogit& candidate : candidates_) {
-    candidate.logit =
-        std::exp((candidate.logit - best) / static_cast<float>(sampling_.temperature));
-  }
-  const auto min_p = static_cast<float>(sampling_.min_p);
-  std::erase_if(candidates_, [&](const TokenLogit& c) { return c.logit < min_p; });
-  std::sort(candidates_.begin(), candidates_.end(), order);
-  if (sampling_.top_p >= 1) return;
-  double total = 0, kept_mass = 0;
-  for (const TokenLogit& candidate : candidates_) total += static_cast<double>(candidate.logit);
-  size_t kept = 0;
-  while (kept < candidates_.size() && kept_mass < sampling_.top_p * total) {
-    kept_mass += static_cast<double>(candidates_[kept++].logit);
-  }
-  candidates_.resize(kept);
-}
-
-int32_t Sampler::sampled(const StepLogits& row) {
-  candidates_.clear();
-  const auto add = [&](const TokenLogit& candidate) {
-    if (candidate.logit != kBanned) candidates_.push_back(candidate);
-  };
-  for (size_t token = 0; token < row.all.size(); ++token) {
-    add({row.all[token], static_cast<int32_t>(token)});
-  }
-  for (const TokenLogit& candidate : row.best) add(candidate);
-  if (candidates_.empty()) {
-    fail(Code::kFailedPrecondition, "sampling", "all tokens are banned");
-  }
-  keep_top();
-  double total = 0;
-  for (const TokenLogit& candidate : candidates_) total += static_cast<double>(candidate.logit);
-  double left = uniform({.seed = sampling_.seed}, index_) * total;
-  for (const TokenLogit& candidate : candidates_) {
-    left -= static_cast<double>(candidate.logit);
-    if (left < 0) return candidate.token;
-  }
-  return candidates_.back().token;
-}
-
 float Sampler::sampled_log_probabilities(int32_t token, int count,
                                          std::vector<TokenLogprob>& top) const {
+  if (sampling_.temperature > 0) return weights_.log_probabilities(token, count, top);
   top.clear();
-  if (sampling_.temperature == 0) {
-    if (count > 0) top.push_back({token, 0});
-    return 0;
-  }
-  double total = 0;
-  for (const TokenLogit& candidate : candidates_) total += static_cast<double>(candidate.logit);
-  const auto log_probability = [total](const TokenLogit& candidate) {
-    return static_cast<float>(std::log(static_cast<double>(candidate.logit) / total));
-  };
-  const size_t kept = std::min(candidates_.size(), static_cast<size_t>(std::max(count, 0)));
-  for (const TokenLogit& candidate : std::span(candidates_).first(kept)) {
-    if (candidate.logit > 0) top.push_back({candidate.token, log_probability(candidate)});
-  }
-  return log_probability(*std::ranges::find(candidates_, token, &TokenLogit::token));
+  if (count > 0) top.push_back({token, 0});
+  return 0;
 }
 
 float log_probabilities(std::span<const float> logits, int32_t token, int count,
@@ -188,11 +120,11 @@ float log_probabilities(std::span<const float> logits, int32_t token, int count,
   std::vector<int32_t> order;
   for (size_t t = 0; count > 0 && t < logits.size(); ++t) order.push_back(static_cast<int32_t>(t));
   const size_t kept = std::min(order.size(), static_cast<size_t>(std::max(count, 0)));
-  std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(kept), order.end(),
-                    [&](int32_t a, int32_t b) {
-                      return better(logits[static_cast<size_t>(a)], a,
-                                    logits[static_cast<size_t>(b)], b);
-                    });
+  std::partial_sort(
+      order.begin(), order.begin() + static_cast<std::ptrdiff_t>(kept), order.end(),
+      [&](int32_t a, int32_t b) {
+        return better({logits[static_cast<size_t>(a)], a}, {logits[static_cast<size_t>(b)], b});
+      });
   for (size_t i = 0; i < kept; ++i) {
     top.push_back({order[i], logits[static_cast<size_t>(order[i])] - normaliser});
   }

@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "inference/step_logits.h"
+#include "inference/token_weights.h"
 #include "models/generator.h"
 
 namespace yiti {
@@ -32,11 +32,8 @@ class Sampler {
   bool complete() const { return matcher_ != nullptr && matcher_->complete(); }
 
  private:
-  int32_t greedy(const StepLogits& row) const;
-  int32_t sampled(const StepLogits& row);
   void adjust(std::span<const float> logits);
   void apply_penalties();
-  void keep_top();
 
   Sampling sampling_;
   std::unique_ptr<TokenMatcher> matcher_;
@@ -44,7 +41,7 @@ class Sampler {
   bool adjusted_;  // the logits are changed before a token is chosen
   uint64_t index_ = 0;
   std::vector<float> logits_;
-  std::vector<TokenLogit> candidates_;
+  TokenWeights weights_;
   std::vector<int32_t> counts_;  // how often each token was generated
   std::vector<bool> seen_;       // in the prompt or generated
 };

@@ -12,6 +12,11 @@ struct TokenLogit {
   int32_t token;
 };
 
+/// Whether `a` comes before `b`: the larger first, and of equal ones the lower token.
+inline bool better(const TokenLogit& a, const TokenLogit& b) {
+  return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
+}
+
 /// Logits of rows of a step: of all tokens, or only of the best ones of each row.
 struct StepLogits {
   std::span<const float> all;        ///< [rows, width], or empty
@@ -24,10 +29,11 @@ struct StepLogits {
     if (all.empty()) return {{}, best.subspan(begin * width, count * width), width};
     return {all.subspan(begin * width, count * width), {}, width};
   }
-  /// The token with the largest logit of a row.
-  int32_t most_likely() const {
-    if (all.empty()) return best.front().token;
-    return static_cast<int32_t>(std::max_element(all.begin(), all.end()) - all.begin());
+  /// The first token of a row.
+  TokenLogit most_likely() const {
+    if (all.empty()) return best.front();
+    const auto found = std::max_element(all.begin(), all.end());
+    return {*found, static_cast<int32_t>(found - all.begin())};
   }
 };
 

@@ -22,6 +22,11 @@ float log_sum_exp(std::span<const float> logits) {
       .log_sum_exp(logits.data(), static_cast<int64_t>(logits.size()));
 }
 
+void exponentiate(std::span<float> x) {
+  cpu::softmax_table_for(fastest_isa())
+      .scaled_exp(x.data(), 0, 1, x.data(), static_cast<int64_t>(x.size()));
+}
+
 float log_probability(std::span<const float> logits, int64_t token) {
   if (token < 0 || token >= static_cast<int64_t>(logits.size())) {
     fail(Code::kOutOfRange, "log_probability", "token {} of {}", token, logits.size());

@@ -3,11 +3,14 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <map>
 #include <memory>
 #include <numeric>
 
 #include "core/error.h"
+#include "core/random.h"
 
 namespace yiti {
 namespace {
@@ -96,6 +99,72 @@ TEST(Sampler, MinPKeepsWhatIsLikelyEnoughBesideTheBest) {
       frequencies({.temperature = 1, .min_p = 0.2, .seed = 1}, kLogits);
   EXPECT_GT(share[0], 0);
   EXPECT_EQ(share[2] + share[4], 0);
+}
+
+// What a sort of all tokens keeps: the tokens with their probabilities, best first.
+std::vector<std::pair<int32_t, double>> kept_of_all(const std::vector<float>& logits,
+                                                    const Sampling& sampling) {
+  const std::vector<double> p = softmax(logits, sampling.temperature);
+  std::vector<int32_t> order(logits.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::ranges::stable_sort(order, std::greater<>(),
+                           [&](int32_t t) { return logits[static_cast<size_t>(t)]; });
+  if (sampling.top_k > 0) order.resize(static_cast<size_t>(sampling.top_k));
+  std::erase_if(order, [&](int32_t t) {
+    return p[static_cast<size_t>(t)] < sampling.min_p * p[static_cast<size_t>(order[0])];
+  });
+  double total = 0, mass = 0, kept_mass = 0;
+  for (int32_t t : order) total += p[static_cast<size_t>(t)];
+  std::vector<std::pair<int32_t, double>> kept;
+  for (int32_t t : order) {
+    if (mass >= sampling.top_p * total) break;
+    kept.emplace_back(t, p[static_cast<size_t>(t)]);
+    mass += p[static_cast<size_t>(t)];
+  }
+  for (const auto& [token, probability] : kept) kept_mass += probability;
+  for (auto& [token, probability] : kept) probability /= kept_mass;
+  return kept;
+}
+
+TEST(Sampler, KeepsOfManyTokensWhatASortWouldKeep) {
+  constexpr int32_t kVocab = 5000;
+  std::vector<float> logits(kVocab);
+  for (size_t i = 0; i < logits.size(); ++i) {
+    logits[i] = static_cast<float>(normal({.seed = 8}, i)) * 3;
+  }
+  logits[4] = -INFINITY;
+  for (const Sampling& sampling :
+       {Sampling{.temperature = 1}, Sampling{.temperature = 1, .top_p = 0.9},
+        Sampling{.temperature = 0.6, .top_p = 0.99, .min_p = 0.001},
+        Sampling{.temperature = 1.4, .min_p = 0.02}, Sampling{.temperature = 1, .top_k = 300},
+        Sampling{.temperature = 2, .top_k = 300, .top_p = 0.7, .min_p = 0.01}}) {
+    auto wanted = kept_of_all(logits, sampling);
+    std::erase_if(wanted, [](const auto& one) { return one.second == 0; });
+    Sampler sampler(sampling, kVocab, {});
+    const int32_t token = sampler.next(logits);
+    std::vector<TokenLogprob> kept;
+    const float own = sampler.sampled_log_probabilities(token, kVocab, kept);
+    ASSERT_EQ(kept.size(), wanted.size());
+    EXPECT_EQ(std::ranges::find(kept, token, &TokenLogprob::token)->logprob, own);
+    // Not in their order: float32 has ties where the sort has none.
+    std::map<int32_t, double> found;
+    for (const TokenLogprob& one : kept) found[one.token] = static_cast<double>(one.logprob);
+    for (const auto& [id, probability] : wanted) {
+      ASSERT_TRUE(found.contains(id)) << id;
+      ASSERT_NEAR(found[id], std::log(probability), 2e-5) << id;
+    }
+  }
+}
+
+// No logit is a number, as where weights are broken: some token, and no crash.
+TEST(Sampler, DrawsSomeTokenWhereLogitsAreNotNumbers) {
+  const std::vector<float> logits(64, NAN);
+  for (const Sampling& sampling :
+       {Sampling{}, Sampling{.temperature = 1}, Sampling{.temperature = 1, .top_p = 0.5},
+        Sampling{.temperature = 1, .top_k = 5}, Sampling{.temperature = 1, .min_p = 0.1}}) {
+    const int32_t token = Sampler(sampling, 64, {}).next(logits);
+    EXPECT_TRUE(token >= 0 && token < 64) << token;
+  }
 }
 
 // The `count` best of some logits as a device finds them.
