@@ -25,7 +25,7 @@ enum class DType : uint8_t {
 /// How a quantised matrix lies in memory.
 enum class Layout : uint8_t {
   kRows,    ///< as the file has it: row after row, each a run of blocks
-  kPanels,  ///< 16 rows interleaved, as the matrix kernels read it (see ops/kernels/cpu/panels.h)
+  kPanels,  ///< as the device's kernels read it; on CPUs 16 rows interleaved (kernels/cpu/panels.h)
 };
 
 struct DTypeInfo {

@@ -43,7 +43,7 @@ struct Kernel {
   /// Bytes of workspace for these inputs; null means none. `device` tells threads and ISA.
   std::function<size_t(std::span<const Tensor> in, const Attrs&, Device& device)> workspace =
       nullptr;
-  /// Runs on the host, with copies of its operands, for a device that lacks the op.
+  /// Stands in for an op that the device lacks: on the host with copies, or as ops that it has.
   bool on_host = false;
 };
 

@@ -73,8 +73,9 @@ BuildOptions quantised_options(const Operand& weight, int64_t rows, const char* 
 
 uint64_t bytes_in_panels(const Operand& rows) {
   const uint32_t dtype = rows.dtype();
-  const size_t block = dtype == YITI_DTYPE_Q4_0 ? 18 : dtype == YITI_DTYPE_Q4_1 ? 20 : 34;
-  return ceil_div(rows.dim(0), kPanelRows) * kPanelRows * ceil_div(rows.dim(1), kBlock) * block;
+  const int64_t block = dtype == YITI_DTYPE_Q4_0 ? 18 : dtype == YITI_DTYPE_Q4_1 ? 20 : 34;
+  const int64_t panels = static_cast<int64_t>(ceil_div(rows.dim(0), kPanelRows));
+  return static_cast<uint64_t>(panels * kPanelRows * (rows.dim(1) / kBlock) * block);
 }
 
 void pack_weight(Launcher& run, const Operand& rows, const Operand& packed) {
