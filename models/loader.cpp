@@ -139,6 +139,7 @@ class GgufGroup {
   void add(const GgufTensorInfo& info, std::string name, const ModelConfig& config) {
     Tensor tensor = file_.get().tensor(info.name);
     mapped_.push_back(tensor.storage());
+    part_ = info.part;
     begin_ = std::min(begin_, info.offset);
     end_ = std::max(end_, info.offset + info.bytes);
     if (const int64_t heads = permuted_heads(name, config); heads > 0) {
@@ -151,13 +152,14 @@ class GgufGroup {
     bytes_ += info.bytes;
   }
   bool is_full() const { return bytes_ >= kBytes; }
+  bool is_in(size_t part) const { return tensors_.empty() || part_ == part; }
 
   void move_to(std::vector<Named>& out, const LoadOptions& options) {
     prepare(tensors_, *target_, options);
     for (size_t i = 0; i < tensors_.size(); ++i) {
       out.push_back({std::move(names_[i]), off_the_file(tensors_[i], mapped_[i], target_)});
     }
-    if (begin_ < end_) file_.get().release_pages(begin_, end_);
+    if (begin_ < end_) file_.get().release_pages(part_, begin_, end_);
     *this = GgufGroup(file_, target_);
   }
 
@@ -170,7 +172,7 @@ class GgufGroup {
   std::vector<std::string> names_;
   std::vector<Tensor> tensors_;
   size_t bytes_ = 0;
-  size_t begin_ = SIZE_MAX, end_ = 0;  // where in the file they lie
+  size_t part_ = 0, begin_ = SIZE_MAX, end_ = 0;  // where in the files they lie
 };
 
 LoadedModel load_gguf(const GgufFile& file, const std::string& path, const DevicePtr& device,
@@ -181,6 +183,7 @@ LoadedModel load_gguf(const GgufFile& file, const std::string& path, const Devic
   for (const GgufTensorInfo& info : file.tensors()) {
     std::string name = hugging_face_name(info.name);
     if (name.empty()) continue;
+    if (!group.is_in(info.part)) group.move_to(tensors, options);
     group.add(info, std::move(name), config);
     if (group.is_full()) group.move_to(tensors, options);
   }

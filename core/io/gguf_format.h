@@ -11,6 +11,10 @@ namespace yiti::gguf_format {
 inline constexpr std::string_view kMagic = "GGUF";
 inline constexpr uint32_t kVersion = 3;
 inline constexpr std::string_view kAlignmentKey = "general.alignment";
+inline constexpr std::string_view kPartKey = "split.no";
+inline constexpr std::string_view kPartsKey = "split.count";
+inline constexpr std::string_view kPartsTensorsKey = "split.tensors.count";
+inline constexpr int64_t kMaxParts = 65535;
 inline constexpr uint32_t kDefaultAlignment = 32;
 inline constexpr uint32_t kMaxAlignment = 1u << 20;
 inline constexpr size_t kMaxDims = 4;

@@ -12,6 +12,15 @@ namespace yiti {
 
 using namespace gguf_format;
 
+namespace {
+
+// As llama.cpp's gguf-split names a model's files.
+std::string part_ending(int64_t part, int64_t count) {
+  return fmt::format("-{:05}-of-{:05}.gguf", part + 1, count);
+}
+
+}  // namespace
+
 // Reads a file from its start to its tensors' contents. A count is believed only as far as the rest
 // of the file could hold so many things.
 class GgufParser {
@@ -21,7 +30,7 @@ class GgufParser {
     file_->device_ = std::move(device);
   }
 
-  std::shared_ptr<const GgufFile> run() {
+  std::shared_ptr<GgufFile> run() {
     read_version();
     const uint64_t tensors = read_count("tensors", kMinTensorBytes);
     const uint64_t keys = read_count("keys", kMinKeyBytes);
@@ -252,7 +261,45 @@ class GgufParser {
 };
 
 std::shared_ptr<const GgufFile> GgufFile::open(const std::string& path, DevicePtr device) {
-  return parse(FileBytes::map(path), std::move(device));
+  const std::shared_ptr<GgufFile> file = GgufParser(FileBytes::map(path), device).run();
+  const auto count = file->metadata_.get_or<int64_t>(kPartsKey, 1);
+  if (count == 1) return file;
+  const std::string& name = file->source_.name;
+  if (count < 1 || count > kMaxParts) {
+    fail(Code::kDataLoss, name, "has {} parts; wants 1 to {}", count, kMaxParts);
+  }
+  const std::string ending = part_ending(0, count);
+  check(file->metadata_.get<int64_t>(kPartKey) == 0 && path.ends_with(ending), name,
+        "is one of {} parts; wants the first, whose name ends with {}", count, ending);
+  const std::string stem = path.substr(0, path.size() - ending.size());
+  for (int64_t i = 1; i < count; ++i) {
+    std::shared_ptr<const GgufFile> part =
+        parse(FileBytes::map(stem + part_ending(i, count)), device);
+    const auto number = part->metadata_.get_or<int64_t>(kPartKey, -1);
+    if (number != i || part->metadata_.get_or<int64_t>(kPartsKey, -1) != count) {
+      fail(Code::kDataLoss, part->source_.name, "says that it is part {}; wants {} of {}", number,
+           i, count);
+    }
+    file->add_part(std::move(part));
+  }
+  const auto tensors = file->metadata_.get_or<uint64_t>(kPartsTensorsKey, file->tensors_.size());
+  if (tensors != file->tensors_.size()) {
+    fail(Code::kDataLoss, name, "has {} tensors in its parts; wants {}", file->tensors_.size(),
+         tensors);
+  }
+  return file;
+}
+
+void GgufFile::add_part(std::shared_ptr<const GgufFile> part) {
+  parts_.push_back(std::move(part));
+  for (GgufTensorInfo info : parts_.back()->tensors_) {
+    info.part = parts_.size();
+    if (!index_.emplace(info.name, tensors_.size()).second) {
+      fail(Code::kDataLoss, parts_.back()->source_.name, "has the tensor {} of an earlier part",
+           printable(info.name));
+    }
+    tensors_.push_back(std::move(info));
+  }
 }
 
 std::shared_ptr<const GgufFile> GgufFile::parse(FileBytes source, DevicePtr device) {
@@ -272,6 +319,7 @@ const GgufTensorInfo& GgufFile::at(std::string_view name) const {
 
 Tensor GgufFile::tensor(std::string_view name) const {
   const GgufTensorInfo& info = at(name);
+  if (info.part > 0) return parts_[info.part - 1]->tensor(name);
   const std::optional<DType> dtype = info.type->dtype;
   if (dtype && (!is_quantised(*dtype) || info.shape.rank() == 2)) {
     return tensor_in(source_, info.offset, info.shape, *dtype, device_);
@@ -292,7 +340,8 @@ Tensor GgufFile::tensor(std::string_view name) const {
   return Tensor::from(values, info.shape, device_);
 }
 
-void GgufFile::release_pages(size_t begin, size_t end) const {
+void GgufFile::release_pages(size_t part, size_t begin, size_t end) const {
+  if (part > 0) return parts_.at(part - 1)->release_pages(0, begin, end);
   if (source_.file) source_.file->advise_dontneed(begin, end - begin);
 }
 

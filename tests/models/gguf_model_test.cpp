@@ -100,10 +100,10 @@ class GgufModel : public testing::TestWithParam<const char*> {
   GgufModel()
       : folder_(std::string(YITI_TEST_DATA "/tiny/") + GetParam()),
         device_(make_cpu_device({.threads = 2})),
+        path_(testing::TempDir() + "yiti_" + GetParam() + ".gguf"),
         from_folder_(load_model(folder_, device_).value().model) {
-    const std::string path = testing::TempDir() + "yiti_" + GetParam() + ".gguf";
-    write_model(path, *from_folder_);
-    from_gguf_ = load_model(path, device_).value().model;
+    write_model(path_, *from_folder_);
+    from_gguf_ = load_model(path_, device_).value().model;
     std::vector<int32_t> ids;
     for (int i = 0; i < 100; ++i) ids.push_back((i * 37 + 11) % 160);
     batch_ = batch_of(Tensor::from(ids, {2, 50}, device_));
@@ -118,11 +118,30 @@ class GgufModel : public testing::TestWithParam<const char*> {
 
   std::string folder_;
   DevicePtr device_;
+  std::string path_;
   ModelPtr from_folder_, from_gguf_;
   Batch batch_;
 };
 
 TEST_P(GgufModel, HasTheLogitsOfItsFolder) { expect_same_logits(*from_folder_, *from_gguf_); }
+
+TEST_P(GgufModel, IsReadFromTwoFiles) {
+  const auto file = GgufFile::open(path_, device_);
+  std::vector<std::pair<std::string, Tensor>> tensors[2];
+  for (const GgufTensorInfo& info : file->tensors()) {
+    auto& part = tensors[tensors[0].size() > 5];
+    part.emplace_back(info.name, file->tensor(info.name));
+  }
+  GgufMetadata metadata = file->metadata(), second;
+  metadata.set("split.no", uint16_t{0});
+  second.set("split.no", uint16_t{1});
+  for (GgufMetadata* one : {&metadata, &second}) one->set("split.count", uint16_t{2});
+  const std::string stem = testing::TempDir() + "yiti_" + GetParam();
+  write_gguf(stem + "-00001-of-00002.gguf", metadata, tensors[0]);
+  write_gguf(stem + "-00002-of-00002.gguf", second, tensors[1]);
+  const LoadedModel loaded = load_model(stem + "-00001-of-00002.gguf", device_).value();
+  expect_same_logits(*from_folder_, *loaded.model);
+}
 
 TEST_P(GgufModel, AnAdapterHasTheSameLogitsOnBoth) {
   const ModelPtr adapted = load_peft(*from_folder_, folder_ + "/adapter");

@@ -119,7 +119,7 @@ TEST(Gguf, ReadsTheTensorsThatItWrote) {
       EXPECT_EQ(std::memcmp(back.raw(), tensor.raw(), tensor.bytes()), 0) << name;
       const GgufTensorInfo& info = *file->find(name);
       EXPECT_EQ(info.offset % alignment, 0u);
-      file->release_pages(info.offset, info.offset + info.bytes);
+      file->release_pages(0, info.offset, info.offset + info.bytes);
       EXPECT_EQ(std::memcmp(back.raw(), tensor.raw(), tensor.bytes()), 0) << name;
     }
     EXPECT_EQ(device->live_bytes(), before) << "mapped tensors take no memory of the device";
@@ -185,6 +185,74 @@ TEST(Gguf, RefusesToWriteWhatTheFormatLacks) {
   deep.set("deep", array);
   refuses(deep, "x", x);
   EXPECT_FALSE(std::filesystem::exists(path));
+}
+
+class GgufParts : public ::testing::Test {
+ protected:
+  // A part with a tensor of its own number in each of its elements.
+  void write(const std::string& name, uint16_t number, uint16_t count, const std::string& tensor,
+             int32_t tensors) {
+    GgufMetadata metadata;
+    metadata.set("split.no", number);
+    metadata.set("split.count", count);
+    metadata.set("split.tensors.count", tensors);
+    if (number == 0) metadata.set("general.name", std::string("whole"));
+    write_gguf(folder_ / name, metadata,
+               {{tensor, Tensor::full({number + 1}, number, DType::kF32, device_)}});
+  }
+  void write_all() {
+    write("m-00001-of-00003.gguf", 0, 3, "a", 3);
+    write("m-00002-of-00003.gguf", 1, 3, "b", 3);
+    write("m-00003-of-00003.gguf", 2, 3, "c", 3);
+  }
+  std::string error(Code code, const std::string& name = "m-00001-of-00003.gguf") {
+    return message_of([&] { GgufFile::open(folder_ / name, device_); }, code);
+  }
+
+  TemporaryFolder folder_;
+  DevicePtr device_ = cpu();
+};
+
+TEST_F(GgufParts, AreReadAsOneFile) {
+  write_all();
+  const auto file = GgufFile::open(folder_ / "m-00001-of-00003.gguf", device_);
+  EXPECT_EQ(file->metadata().get<std::string>("general.name"), "whole");
+  ASSERT_EQ(file->tensors().size(), 3u);
+  for (size_t i = 0; i < 3; ++i) {
+    const GgufTensorInfo& info = file->tensors()[i];
+    EXPECT_EQ(info.part, i);
+    EXPECT_EQ(file->find(info.name), &info);
+    const Tensor tensor = file->tensor(info.name);
+    file->release_pages(info.part, info.offset, info.offset + info.bytes);
+    EXPECT_EQ(tensor.to_vector<float>(), std::vector<float>(i + 1, static_cast<float>(i)));
+  }
+}
+
+TEST_F(GgufParts, AreOpenedByTheFirst) {
+  write_all();
+  EXPECT_THAT(error(Code::kInvalidArgument, "m-00002-of-00003.gguf"),
+              HasSubstr("wants the first, whose name ends with -00001-of-00003.gguf"));
+  std::filesystem::rename(folder_ / "m-00001-of-00003.gguf", folder_ / "m.gguf");
+  EXPECT_THAT(error(Code::kInvalidArgument, "m.gguf"), HasSubstr("-00001-of-00003.gguf"));
+}
+
+TEST_F(GgufParts, AreAllThere) {
+  write_all();
+  std::filesystem::remove(folder_ / "m-00003-of-00003.gguf");
+  EXPECT_THAT(error(Code::kNotFound), HasSubstr("m-00003-of-00003.gguf"));
+}
+
+TEST_F(GgufParts, BelongTogether) {
+  write_all();
+  write("m-00002-of-00003.gguf", 2, 3, "b", 3);
+  EXPECT_THAT(error(Code::kDataLoss), HasSubstr("says that it is part 2; wants 1 of 3"));
+  write("m-00002-of-00003.gguf", 1, 3, "a", 3);
+  EXPECT_THAT(error(Code::kDataLoss), HasSubstr("of an earlier part"));
+  write_all();
+  write("m-00001-of-00003.gguf", 0, 3, "a", 4);
+  EXPECT_THAT(error(Code::kDataLoss), HasSubstr("3 tensors in its parts; wants 4"));
+  write("m-00001-of-00003.gguf", 0, 0, "a", 1);
+  EXPECT_THAT(error(Code::kDataLoss), HasSubstr("0 parts"));
 }
 
 }  // namespace
