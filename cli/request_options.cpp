@@ -38,6 +38,9 @@ void RequestOptions::add(CLI::App& command) {
       .add_option("--cors-origin", origins,
                   "Let pages of this origin ask; '*': of any, 'localhost': of this machine")
       ->allow_extra_args(false);
+  command.add_flag("--cors-proxy", cors_proxy,
+                   "A risk: whoever may ask here reaches, through /cors-proxy, all that this "
+                   "machine reaches");
   CLI::Option* certificate =
       command.add_option("--tls-cert", tls_certificate, "Serve HTTPS: a PEM file with the chain")
           ->check(CLI::ExistingFile);
@@ -106,6 +109,7 @@ void RequestOptions::apply(ServerOptions& server) const {
   server.stall = std::chrono::seconds(stall_s);
   server.any_model_name = any_model_name;
   server.isolate_clients = isolate_keys;
+  server.cors_proxy = cors_proxy;
   server.serve_slots = !no_slots;
   server.verbose_replies = verbose_replies;
   server.max_tokens = max_tokens;

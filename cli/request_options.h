@@ -18,6 +18,7 @@ struct RequestOptions {
   std::string pooling = "mean";
   int64_t stall_s = 60;
   bool any_model_name = false;
+  bool cors_proxy = false;
   bool no_slots = false;
   bool isolate_keys = false;
   bool verbose_replies = false;

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -16,6 +17,7 @@
 #include "cli/request_options.h"
 #include "cli/terminal.h"
 #include "cli/training_options.h"
+#include "core/io/hash.h"
 #include "inference/scheduler.h"
 #include "models/lora.h"
 #include "serving/server.h"
@@ -41,6 +43,7 @@ struct ServeOptions {
   int64_t cache_gb = 8;
   double train_share = GateOptions().train_share;
   bool quiet = false;
+  bool on_demand = false;
 };
 
 // A model, its adapters and its jobs, which one server offers.
@@ -65,7 +68,7 @@ class Service {
     if (trains() || folder_) jobs_.emplace(*models_, files_ ? &*files_ : nullptr, job_options());
   }
 
-  const std::string& name() const { return served_base_.name; }
+  const ServedModel& base() const { return served_base_; }
 
   void offer(ServerOptions& server) {
     if (jobs_) server.jobs = &*jobs_;
@@ -126,8 +129,16 @@ class Service {
     served.text = &text_of(base_);
     served.created_unix_s = now_unix_s();
     served.path = options_.model.path;
+    served.numerics = numerics(*base_.model);
     options_.requests.apply(served);
     return served;
+  }
+
+  static std::string numerics(const LanguageModel& model) {
+    Hasher hasher;
+    hasher.add(model.profile().str());
+    hasher.add(model.config().str());
+    return hasher.digits().substr(0, 8) + "-";
   }
 
   void open_data() {
@@ -186,21 +197,47 @@ ServerOptions server_options(const ServeOptions& options) {
   return wanted;
 }
 
+// The model has a name before its file is read.
+ModelOnDemand on_demand(ServeOptions& options) {
+  if (options.name.empty()) {
+    options.name = std::filesystem::weakly_canonical(options.model.path).stem().string();
+  }
+  ServedModel promise;
+  promise.name = options.name;
+  promise.created_unix_s = now_unix_s();
+  promise.path = options.model.path;
+  promise.aliases = options.requests.aliases;
+  promise.tags = options.requests.tags;
+  return {.promise = std::move(promise), .load = [&options] {
+            const EndsAtOnce ends_at_once;
+            const auto service =
+                std::make_shared<Service>(options, std::make_shared<ModelRegistry>());
+            ServedModel loaded = service->base();
+            loaded.owner = service;
+            return loaded;
+          }};
+}
+
 int serve(ServeOptions& options) {
   options.training.finish();
   ServerOptions wanted = server_options(options);
   std::optional<Service> service;
-  wanted.load = [&](ServerOptions& server) {
-    service.emplace(options, server.registry).offer(server);
-  };
+  if (options.on_demand) {
+    wanted.on_demand = on_demand(options);
+  } else {
+    wanted.load = [&](ServerOptions& server) {
+      service.emplace(options, server.registry).offer(server);
+    };
+  }
   Server server(wanted);
   server.start().value();
-  note(fmt::format("Serving {} at {}://{}:{} (Ctrl-C stops)", service->name(),
+  note(fmt::format("Serving {} at {}://{}:{} (Ctrl-C stops)",
+                   service ? service->base().name : options.name,
                    wanted.tls_key.empty() ? "http" : "https", wanted.host, server.port()));
-  service->start_training();
+  if (service) service->start_training();
   while (!interrupt_flag()) std::this_thread::sleep_for(std::chrono::milliseconds(100));
   note("Stopping");
-  service->stop();
+  if (service) service->stop();
   server.stop();
   return 0;
 }
@@ -274,6 +311,12 @@ void add_serve(CLI::App& app, Action& action) {
       ->capture_default_str()
       ->group("Training");
   options->training.add(*command->add_option_group("Training"), "--train-seed");
+  command
+      ->add_flag("--on-demand", options->on_demand,
+                 "Load the model when a request first wants it, which waits until it is there")
+      ->excludes("--data-dir")
+      ->excludes("--adapter-dir")
+      ->excludes("--train");
   command->callback([&action, options] { action = [options] { return serve(*options); }; });
 }
 

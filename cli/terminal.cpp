@@ -46,6 +46,14 @@ int terminal_columns() {
   return 80;
 }
 
+EndsAtOnce::EndsAtOnce()
+    : on_interrupt_(std::signal(SIGINT, SIG_DFL)), on_terminate_(std::signal(SIGTERM, SIG_DFL)) {}
+
+EndsAtOnce::~EndsAtOnce() {
+  std::signal(SIGINT, on_interrupt_);
+  std::signal(SIGTERM, on_terminate_);
+}
+
 const std::atomic<bool>& interrupt_flag() {
   static const bool installed = [] {
     std::signal(SIGINT, on_signal);

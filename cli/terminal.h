@@ -14,6 +14,20 @@ bool out_is_terminal();
 bool err_is_terminal();
 int terminal_columns();
 
+/// Lets Ctrl-C and SIGTERM end the process at once as long as it lives, for work that cannot be
+/// interrupted.
+class EndsAtOnce {
+ public:
+  EndsAtOnce();
+  ~EndsAtOnce();
+  EndsAtOnce(const EndsAtOnce&) = delete;
+  EndsAtOnce& operator=(const EndsAtOnce&) = delete;
+
+ private:
+  void (*on_interrupt_)(int);
+  void (*on_terminate_)(int);
+};
+
 /// Becomes true at the first Ctrl-C (or SIGTERM) after this is called; the second one ends the
 /// process as usual.
 const std::atomic<bool>& interrupt_flag();

@@ -20,6 +20,7 @@ using std::chrono::milliseconds;
 
 // What a client may send ahead of its answer; reading pauses there.
 constexpr size_t kMaxAhead = 64 << 10;
+constexpr std::string_view kProxyHeader = "X-Llama-Server-Proxy-Header-";
 constexpr milliseconds kLingerTime{2'000};
 constexpr milliseconds kLingerTimeStopping{200};
 constexpr milliseconds kShutDownTime{1'000};
@@ -201,6 +202,12 @@ bool Connection::accept_head() {
   request_.request_id = view(message["X-Request-Id"]);
   request_.conversation = view(message["X-Conversation-Id"]);
   request_.asks_to_ask = !message["Access-Control-Request-Method"].empty();
+  request_.proxied.clear();
+  for (const auto& field : message) {
+    const std::string_view name = view(field.name_string());
+    if (!boost::beast::iequals(name.substr(0, kProxyHeader.size()), kProxyHeader)) continue;
+    request_.proxied.emplace_back(name.substr(kProxyHeader.size()), view(field.value()));
+  }
   request_.peer = peer_;
   keep_alive_ = message.keep_alive();
   chunked_ = message.version() >= 11;

@@ -86,7 +86,8 @@ GenerationTask::GenerationTask(ApiRequest request, const PreparedRequest& prepar
       stream_(request.stream),
       tells_progress_(request.stream && request.progress),
       tells_counts_(request.timings || request.continuous_usage),
-      choices_per_prompt_(static_cast<size_t>(request.n)) {
+      choices_per_prompt_(static_cast<size_t>(request.n)),
+      received_(request.received) {
   const std::vector<int32_t> stop_tokens = sorted(model_->text->stop_tokens);
   const size_t count = prepared.generations.size();
   choices_.reserve(count);
@@ -182,9 +183,9 @@ void GenerationTask::on_token(Choice& choice, const GeneratedToken& token) {
 void GenerationTask::measure(Choice& choice) {
   const Clock::time_point now = Clock::now();
   if (choice.last_token == Clock::time_point()) {
-    services_.metrics->first_token(model_->name, seconds(now - submitted_));
+    services_.metrics->first_token(model_->name, seconds(now - received_));
     choice.first_token = now;
-    choice.state.times.prompt_s = seconds(now - submitted_);
+    choice.state.times.prompt_s = seconds(now - received_);
   } else {
     services_.metrics->next_token(model_->name, seconds(now - choice.last_token));
   }
@@ -218,7 +219,8 @@ void GenerationTask::on_done(Choice& choice, Result<Generation> result) {
   if (generation.finish == Finish::kCancelled && !choice.text.hit_stop_string()) {
     return fail_with(Error(Code::kCancelled, "generation", "it was cancelled"));
   }
-  fingerprints_.insert(generation.fingerprint);
+  const std::string fingerprint = model_->numerics + generation.fingerprint;
+  fingerprints_.insert(fingerprint);
   ReplyChoice last = choice.text.finish(generation.finish);
   take_calls(choice, last);
   end_.usage.completion_tokens += choice.text.tokens();
@@ -230,10 +232,10 @@ void GenerationTask::on_done(Choice& choice, Result<Generation> result) {
     end_.times = generation.times;
   }
   services_.metrics->finished(model_->name, generation, last.finish_reason, choice.text.tokens(),
-                              seconds(Clock::now() - submitted_));
+                              seconds(Clock::now() - received_));
   choice.state = {
       .usage = {generation.prompt_tokens, choice.text.tokens(), generation.cached_tokens},
-      .fingerprint = generation.fingerprint,
+      .fingerprint = fingerprint,
       .times = generation.times};
   emit(choice, std::move(last));
   if (++choices_done_ == choices_.size() && exchange_ != nullptr) complete();

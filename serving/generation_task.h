@@ -82,7 +82,7 @@ class GenerationTask : public Activity, public std::enable_shared_from_this<Gene
   size_t choices_done_ = 0;
   bool stream_begun_ = false;
   ReplyState end_;
-  const Clock::time_point submitted_ = Clock::now();
+  const Clock::time_point received_;
   std::set<std::string> fingerprints_;  // more than one if a version came between two choices
 };
 

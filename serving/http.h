@@ -23,6 +23,8 @@ struct HttpRequest {
   std::string conversation;  ///< of X-Conversation-Id; empty: its streams are not kept
   std::string peer;          ///< the client's address
   bool asks_to_ask = false;  ///< has Access-Control-Request-Method
+  /// Of X-Llama-Server-Proxy-Header-NAME: NAME and value.
+  std::vector<std::pair<std::string, std::string>> proxied;
   std::string body;
 };
 

@@ -21,6 +21,10 @@ constexpr std::chrono::minutes kKeepEnded{10};
 
 class Reader;
 
+ApiError cancelled_error() {
+  return {.message = "The stream was cancelled before it began", .code = "cancelled"};
+}
+
 }  // namespace
 
 /// The exchange of what answers. It calls from the worker's thread; readers are on strands of their
@@ -151,7 +155,7 @@ class Reader final : public Activity, public std::enable_shared_from_this<Reader
     if (exchange == nullptr) return;
     const KeptStream::News news = stream_->read(at_);
     if (!news.head) {
-      if (news.ended) shut_down();
+      if (news.ended && take() != nullptr) exchange->respond(error_response(cancelled_error()));
       return;
     }
     if (!news.streams) {
@@ -243,6 +247,11 @@ std::shared_ptr<Activity> KeptStreams::resume(const std::string& key, uint64_t f
   const auto reader = std::make_shared<Reader>(stream, from, exchange);
   stream->attach(reader);
   return reader;
+}
+
+bool KeptStreams::holds(const std::string& key) const {
+  const std::lock_guard lock(mutex_);
+  return streams_.contains(key);
 }
 
 void KeptStreams::stop(const std::string& key) {

@@ -32,6 +32,7 @@ class KeptStreams {
   /// Sends what the stream has said from byte `from` of its body on, and what it will say. Throws
   /// ApiException where there is no such stream (404), or no longer such a byte (400).
   std::shared_ptr<Activity> resume(const std::string& key, uint64_t from, Exchange& exchange);
+  bool holds(const std::string& key) const;
   /// Cancels and forgets it, if it is there.
   void stop(const std::string& key);
 
@@ -40,7 +41,7 @@ class KeptStreams {
   void forget_old();
 
   const size_t max_bytes_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::map<std::string, StreamPtr> streams_;  // with mutex_
   Worker worker_;
 };

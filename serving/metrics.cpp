@@ -111,7 +111,7 @@ void Metrics::failed(const std::string& model) {
   ++of(model).failures;
 }
 
-std::string Metrics::text() {
+std::string Metrics::text(std::optional<int64_t> unloaded) {
   const std::vector<ServedModelPtr> served = served_->list();
   const std::lock_guard lock(mutex_);
   std::vector<std::string> labels;
@@ -125,6 +125,10 @@ std::string Metrics::text() {
   std::string out;
   head(out, "process_resident_memory_bytes", "gauge", "Resident memory size in bytes.");
   out += fmt::format("process_resident_memory_bytes {}\n", resident_bytes());
+  if (unloaded) {
+    head(out, "yiti:requests_waiting_for_load", "gauge", "Requests that wait for their model.");
+    out += fmt::format("yiti:requests_waiting_for_load {}\n", *unloaded);
+  }
   using Get = std::function<std::optional<double>(const Model&, const GeneratorStats&)>;
   const auto value = [&](std::string_view name, std::string_view kind, std::string_view help,
                          const Get& get) {

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -41,8 +42,9 @@ class Metrics {
                 int64_t generated, double since_submit_s);
   void failed(const std::string& model);
 
-  /// Everything, with what the models' generators are doing.
-  std::string text();
+  /// Everything, with what the models' generators are doing. `unloaded`: the requests that wait
+  /// for a model on demand, where there is one.
+  std::string text(std::optional<int64_t> unloaded);
 
  private:
   struct Model {

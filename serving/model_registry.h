@@ -42,7 +42,10 @@ struct ServedModel {
   std::vector<std::string> aliases = {};  ///< other names that requests may use
   std::vector<std::string> tags = {};     ///< told in /v1/models
   std::string path = {};                  ///< told in /props
-  std::string parent = {};                ///< of an adapter: the model that it adapts
+  /// Stands before the version's own in `system_fingerprint`: names what else decides the bits of
+  /// an answer, such as how keys are kept and positions stretched. Empty: nothing.
+  std::string numerics = {};
+  std::string parent = {};  ///< of an adapter: the model that it adapts
   /// Keeps generator and text alive as long as a request uses them. Null: they outlive the server.
   std::shared_ptr<const void> owner = {};
 };

@@ -2,6 +2,7 @@
 // 2025), with the extensions that local servers share. Pure functions of the body.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -33,6 +34,7 @@ struct NativeWishes {
 
 struct ApiRequest {
   Api api = Api::kChat;
+  std::chrono::steady_clock::time_point received = std::chrono::steady_clock::now();
   std::string model;                ///< empty: left out
   nlohmann::ordered_json messages;  ///< a conversation, as read_messages gives it; else null
   std::vector<Prompt> prompts;      ///< without a conversation: at least one

@@ -121,12 +121,12 @@ std::string chunk(const ReplyHead& head, Json choice, const ChunkOptions& option
   return json_text(json);
 }
 
-Json model_object(const ServedModel& model) {
+Json model_object(const ServedModel& model, std::string_view status) {
   Json json = {{"id", model.name},
                {"object", "model"},
                {"created", model.created_unix_s},
                {"owned_by", model.owned_by},
-               {"status", {{"value", "loaded"}}}};  // as llama.cpp's router has it
+               {"status", {{"value", status}}}};  // as llama.cpp's router has it
   if (!model.parent.empty()) json["parent"] = model.parent;
   if (!model.aliases.empty()) {
     json["aliases"] = model.aliases;
@@ -200,11 +200,13 @@ std::string usage_chunk_json(const ReplyHead& head, const Usage& usage,
   return json_text(json);
 }
 
-std::string model_json(const ServedModel& model) { return json_text(model_object(model)); }
+std::string model_json(const ServedModel& model, std::string_view status) {
+  return json_text(model_object(model, status));
+}
 
-std::string model_list_json(const std::vector<ServedModelPtr>& models) {
+std::string model_list_json(const std::vector<ServedModelPtr>& models, std::string_view status) {
   Json json = {{"object", "list"}, {"data", Json::array()}};
-  for (const ServedModelPtr& model : models) json["data"].push_back(model_object(*model));
+  for (const ServedModelPtr& model : models) json["data"].push_back(model_object(*model, status));
   return json_text(json);
 }
 

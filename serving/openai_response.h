@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -83,7 +84,8 @@ nlohmann::ordered_json usage_json(const Usage& usage);
 nlohmann::ordered_json timings_json(const Usage& usage, const GenerationTimes& times);
 nlohmann::ordered_json progress_json(const PromptProgress& progress);
 
-std::string model_json(const ServedModel& model);
-std::string model_list_json(const std::vector<ServedModelPtr>& models);
+/// `status`: unloaded, loading or loaded, as llama.cpp's router has it.
+std::string model_json(const ServedModel& model, std::string_view status);
+std::string model_list_json(const std::vector<ServedModelPtr>& models, std::string_view status);
 
 }  // namespace yiti::serving

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,6 +16,13 @@
 #include "serving/model_registry.h"
 
 namespace yiti {
+
+/// A model that is loaded when a request first wants it. That request and those behind it wait.
+struct ModelOnDemand {
+  ServedModel promise;  ///< told in /v1/models until it is there; wants no generator and no text
+  /// Called by a thread of the server's; again after it threw, when the next request comes.
+  std::function<ServedModel()> load;
+};
 
 struct ServerOptions {
   std::string host = "127.0.0.1";
@@ -31,6 +39,7 @@ struct ServerOptions {
   /// `jobs`, `files` and `adapters` of what it is given, and add models to `registry`. Null:
   /// nothing to wait for.
   std::function<void(ServerOptions&)> load = nullptr;
+  std::optional<ModelOnDemand> on_demand = std::nullopt;
   std::string tls_certificate = {};            ///< a PEM file with its chain; empty: no TLS
   std::string tls_key = {};                    ///< a PEM file
   std::vector<std::string> api_keys = {};      ///< any of them will do; empty: none is asked for
@@ -44,6 +53,8 @@ struct ServerOptions {
   /// Of an answer where a request says nothing (/v1/completions: always 16, as with OpenAI); 0: as
   /// many as it may have.
   int64_t default_max_tokens = 0;
+  /// GET and POST /cors-proxy: whoever may ask here may ask, through this machine, what it reaches.
+  bool cors_proxy = false;
   bool serve_slots = true;           ///< GET /slots
   bool verbose_replies = false;      ///< all as if they asked for `verbose`
   Pooling pooling = Pooling::kMean;  ///< of embeddings, where a request names none
@@ -62,6 +73,7 @@ struct ServerOptions {
   std::chrono::milliseconds idle_timeout{75'000};   ///< between requests of a connection
   std::chrono::milliseconds read_timeout{30'000};   ///< from a request's first byte to its last
   std::chrono::milliseconds write_timeout{30'000};  ///< without the client taking a byte
+  std::chrono::milliseconds proxy_timeout{30'000};  ///< for an answer to /cors-proxy
   std::chrono::milliseconds grace{10'000};          ///< for requests under way when stopping
   std::chrono::milliseconds stall{60'000};          ///< a longer step makes /health fail
 

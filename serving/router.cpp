@@ -10,6 +10,7 @@
 #include "serving/embeddings.h"
 #include "serving/openai_response.h"
 #include "serving/page.h"
+#include "serving/page_proxy.h"
 #include "serving/query.h"
 #include "serving/text_routes.h"
 
@@ -101,6 +102,27 @@ std::string asked_stream(const HttpRequest& request) {
   return stream_key(request, id);
 }
 
+// Routes whose answer is of a model, and which begin apart from those that generate.
+bool answers_of_model(Target target) {
+  switch (target) {
+    case Target::kEmbeddings:
+    case Target::kTokenize:
+    case Target::kDetokenize:
+    case Target::kTemplate:
+    case Target::kCountInput:
+    case Target::kProps:
+    case Target::kSlots: return true;
+    default: return false;
+  }
+}
+
+std::shared_ptr<HttpRequest> taken(HttpRequest& request) {
+  std::string body = std::move(request.body);
+  auto copy = std::make_shared<HttpRequest>(request);
+  copy->body = std::move(body);
+  return copy;
+}
+
 std::shared_ptr<ModelRegistry> registry_of(const ServerOptions& options) {
   auto models = options.registry ? options.registry : std::make_shared<ModelRegistry>();
   for (const ServedModel& model : options.models) models->add(model);
@@ -116,10 +138,14 @@ Router::Router(const ServerOptions& options)
       services_{options, std::make_shared<Limiter>(options.max_generations),
                 std::make_shared<Metrics>(models_)},
       uploads_(std::make_shared<Limiter>(kMaxUploads)),
+      on_demand_(options.on_demand ? std::make_unique<OnDemandModel>(*options.on_demand, models_,
+                                                                     services_.limiter, options.log)
+                                   : nullptr),
+      proxy_(options.cors_proxy ? std::make_unique<Worker>() : nullptr),
       // A client takes a whole stream at once, and may be behind by no more.
       kept_(std::make_unique<KeptStreams>(static_cast<size_t>(options.max_buffered_bytes / 2))) {}
 
-Router::~Router() = default;
+Router::~Router() { ends_ = true; }
 
 std::optional<HttpResponse> Router::precheck(const HttpRequest& head) const {
   if (is_preflight(head)) {
@@ -130,6 +156,8 @@ std::optional<HttpResponse> Router::precheck(const HttpRequest& head) const {
   const bool is_public = match.route != nullptr && match.route->is_public;
   if (!is_public && !has_key(head, options_.api_keys)) return refuse_key();
   if (match.route == nullptr) return refuse_method(match, head);
+  const bool is_proxy = match.route->target == Target::kProxy;
+  if (is_proxy && !options_.cors_proxy) return refuse_method({}, head);
   // What a page from elsewhere can post without the browser asking first is not JSON by name.
   const Body body = match.route->body;
   if (body != Body::kNone && !is_type(head.content_type, type_name(body))) {
@@ -139,9 +167,9 @@ std::optional<HttpResponse> Router::precheck(const HttpRequest& head) const {
                                 type_name(body)),
          .code = "unsupported_media_type"});
   }
-  // What it can post so must come from a page that may ask.
-  const bool posts_freely = match.route->method == "POST" && body != Body::kJson;
-  if (posts_freely && is_foreign_page(head, options_.cors_origins)) {
+  // What it can post so, or fetch from elsewhere, must come from a page that may ask.
+  const bool acts_freely = is_proxy || (match.route->method == "POST" && body != Body::kJson);
+  if (acts_freely && is_foreign_page(head, options_.cors_origins)) {
     return error_response({.status = 403,
                            .message = "The request comes from a page of another site",
                            .code = "cross_site"});
@@ -198,9 +226,25 @@ std::shared_ptr<Activity> Router::handle(HttpRequest& request, Exchange& exchang
   return activity;
 }
 
+BeginActivity Router::answering(BeginActivity start) const {
+  return [this, start = std::move(start)](Exchange& exchange) {
+    std::shared_ptr<Activity> activity;
+    auto refused = errors_as_responses([&]() -> std::optional<HttpResponse> {
+      activity = start(exchange);
+      return std::nullopt;
+    });
+    if (refused) exchange.respond(*std::move(refused));
+    return activity;
+  };
+}
+
 // What answers later; null where the answer is at hand.
 std::shared_ptr<Activity> Router::begin(const RouteMatch& match, HttpRequest& request,
                                         Exchange& exchange) const {
+  if (wants_model() && answers_of_model(match.route->target)) {
+    return on_demand_->begin_when_loaded(
+        [this, held = taken(request)](Exchange& later) { return handle(*held, later); }, exchange);
+  }
   switch (match.route->target) {
     case Target::kChat: return generate(Api::kChat, request, exchange);
     case Target::kCompletions: return generate(Api::kCompletion, request, exchange);
@@ -212,34 +256,28 @@ std::shared_ptr<Activity> Router::begin(const RouteMatch& match, HttpRequest& re
     default: break;
   }
   if (!match.route->is_slow) return nullptr;
-  std::string body = std::move(request.body);
-  const auto taken = std::make_shared<HttpRequest>(request);
-  taken->body = std::move(body);
-  return worker_->answer(exchange, [this, match, taken] {
-    return *errors_as_responses([&] { return answer(match, *taken); });
+  Worker& worker = match.route->target == Target::kProxy ? *proxy_ : *worker_;
+  return worker.answer(exchange, [this, match, slow = taken(request)] {
+    return *errors_as_responses([&] { return answer(match, *slow); });
   });
 }
 
 std::shared_ptr<Activity> Router::generate(Api api, const HttpRequest& request,
                                            Exchange& exchange) const {
   ApiRequest parsed = parse_api_request(api, request.body);
-  ServedModelPtr served = model(parsed.model);
-  std::string client = client_of(request);
-  if (!parsed.stream || request.conversation.empty()) {
-    return GenerationTask::start(std::move(parsed), std::move(served), services_, client, exchange);
-  }
-  const std::string key = stream_key(request, request.conversation);
-  BeginActivity begin = [this, parsed = std::move(parsed), served = std::move(served),
-                         client = std::move(client)](Exchange& kept) {
-    std::shared_ptr<Activity> task;
-    auto refused = errors_as_responses([&]() -> std::optional<HttpResponse> {
-      task = GenerationTask::start(parsed, served, services_, client, kept);
-      return std::nullopt;
+  const bool is_kept = parsed.stream && !request.conversation.empty();
+  BeginActivity begin = answering([this, parsed = std::move(parsed),
+                                   client = client_of(request)](Exchange& later) mutable {
+    ServedModelPtr served = model(parsed.model);
+    return GenerationTask::start(std::move(parsed), std::move(served), services_, client, later);
+  });
+  if (wants_model()) {
+    begin = answering([this, begin = std::move(begin)](Exchange& later) {
+      return on_demand_->begin_when_loaded(begin, later);
     });
-    if (refused) kept.respond(*std::move(refused));
-    return task;
-  };
-  return kept_->start(key, std::move(begin), exchange);
+  }
+  if (!is_kept) return begin(exchange);
+  return kept_->start(stream_key(request, request.conversation), std::move(begin), exchange);
 }
 
 std::shared_ptr<Activity> Router::resume_stream(const HttpRequest& request,
@@ -251,7 +289,9 @@ std::shared_ptr<Activity> Router::resume_stream(const HttpRequest& request,
   if (!from.empty() && (read.ec != std::errc() || read.ptr != end)) {
     reject_field("from", "'from' wants a number of bytes");
   }
-  return kept_->resume(asked_stream(request), byte, exchange);
+  const std::string key = asked_stream(request);
+  if (wants_model() && kept_->holds(key)) throw ApiException(loading_error());
+  return kept_->resume(key, byte, exchange);
 }
 
 HttpResponse Router::stop_stream(const HttpRequest& request) const {
@@ -271,9 +311,11 @@ HttpResponse Router::answer(const RouteMatch& match, const HttpRequest& request)
     case Target::kPage: return page_response(match.id);
     case Target::kHealth: return health();
     case Target::kMetrics:
-      return plain_text("text/plain; version=0.0.4; charset=utf-8", services_.metrics->text());
-    case Target::kModels: return json_response(model_list_json(models_->list()));
-    case Target::kModel: return json_response(model_json(*model(match.id)));
+      return plain_text("text/plain; version=0.0.4; charset=utf-8",
+                        services_.metrics->text(on_demand_ ? std::optional(on_demand_->waiting())
+                                                           : std::nullopt));
+    case Target::kModels: return json_response(model_list_json(listed(), status()));
+    case Target::kModel: return describe_model(match.id);
     case Target::kTokenize: return json_response(tokenize(body, *model_in(body)));
     case Target::kDetokenize: return json_response(detokenize(body, *model_in(body)));
     case Target::kTemplate: return json_response(apply_template(body, *model_in(body)));
@@ -281,6 +323,8 @@ HttpResponse Router::answer(const RouteMatch& match, const HttpRequest& request)
     case Target::kProps: return json_response(props_json(*model_asked_for(request)));
     case Target::kSlots: return slots(*model_asked_for(request));
     case Target::kStopStream: return stop_stream(request);
+    case Target::kProxy:
+      return fetch_for_page(request, {options_.max_body_bytes, options_.proxy_timeout, &ends_});
     case Target::kTraining: return (training_.*match.route->training)(match.id, request);
     case Target::kChat:
     case Target::kCompletions:
@@ -302,6 +346,23 @@ void Router::complete(HttpResponse& response, const HttpRequest& request) const 
     headers.emplace_back("X-Request-Id", request_id_of(request.request_id));
   }
   for (auto& header : cors_headers(request, options_.cors_origins)) headers.push_back(header);
+}
+
+bool Router::wants_model() const {
+  return on_demand_ != nullptr && on_demand_->state() != OnDemandModel::State::kLoaded;
+}
+
+std::vector<ServedModelPtr> Router::listed() const {
+  return wants_model() ? std::vector{on_demand_->promise()} : models_->list();
+}
+
+HttpResponse Router::describe_model(const std::string& name) const {
+  const bool promised = wants_model() && name == on_demand_->promise()->name;
+  return json_response(model_json(promised ? *on_demand_->promise() : *model(name), status()));
+}
+
+const char* Router::status() const {
+  return on_demand_ ? state_name(on_demand_->state()) : "loaded";
 }
 
 HttpResponse Router::health() const {
@@ -332,7 +393,7 @@ HttpResponse Router::index(const HttpRequest& request) const {
     std::string text = kIndexText;
     if (options_.jobs != nullptr) text += kIndexJobs;
     text += "\nModels:\n";
-    for (const ServedModelPtr& one : models_->list()) text += "  " + one->name + "\n";
+    for (const ServedModelPtr& one : listed()) text += "  " + one->name + "\n";
     response = plain_text("text/plain; charset=utf-8", std::move(text));
   }
   response.headers.emplace_back("Vary", "Accept");

@@ -9,6 +9,7 @@
 #include "serving/generation_task.h"
 #include "serving/http.h"
 #include "serving/kept_streams.h"
+#include "serving/on_demand.h"
 #include "serving/options.h"
 #include "serving/routes.h"
 #include "serving/training_routes.h"
@@ -43,13 +44,21 @@ class Router {
   int64_t upload_limit() const;
   template <class F>
   std::optional<HttpResponse> errors_as_responses(F f) const;
+  /// `start` with its errors as answers.
+  BeginActivity answering(BeginActivity start) const;
   std::shared_ptr<Activity> begin(const RouteMatch& match, HttpRequest& request,
                                   Exchange& exchange) const;
+  /// Whether a model on demand is not there yet.
+  bool wants_model() const;
   std::shared_ptr<Activity> generate(Api api, const HttpRequest& request, Exchange& exchange) const;
   std::shared_ptr<Activity> resume_stream(const HttpRequest& request, Exchange& exchange) const;
   HttpResponse stop_stream(const HttpRequest& request) const;
   std::shared_ptr<Activity> embed(const HttpRequest& request, Exchange& exchange) const;
   HttpResponse answer(const RouteMatch& match, const HttpRequest& request) const;
+  /// What /v1/models tells, and in which state it is.
+  std::vector<ServedModelPtr> listed() const;
+  const char* status() const;
+  HttpResponse describe_model(const std::string& name) const;
   HttpResponse health() const;
   HttpResponse slots(const ServedModel& model) const;
   HttpResponse index(const HttpRequest& request) const;
@@ -64,7 +73,10 @@ class Router {
   const TrainingRoutes training_;
   const Services services_;
   const std::shared_ptr<Limiter> uploads_;
+  const std::unique_ptr<OnDemandModel> on_demand_;  // null: all models are there when it opens
   const std::unique_ptr<Worker> worker_ = std::make_unique<Worker>();
+  std::atomic<bool> ends_ = false;
+  const std::unique_ptr<Worker> proxy_;  // null: off
   const std::unique_ptr<KeptStreams> kept_;
 };
 

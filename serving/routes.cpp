@@ -63,6 +63,8 @@ constexpr Route kRoutes[] = {
     post("/chat/completions", Target::kChat),
     post("/responses", Target::kNativeResponses),
     post("/embeddings", Target::kEmbeddings),
+    slow(get("/cors-proxy", Target::kProxy)),
+    slow({.method = "POST", .prefix = "/cors-proxy", .target = Target::kProxy}),
     get("/v1/stream", Target::kStream),
     {.method = "DELETE", .prefix = "/v1/stream", .target = Target::kStopStream},
     post("/completion", Target::kNative),

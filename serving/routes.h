@@ -32,6 +32,7 @@ enum class Target : uint8_t {
   kSlots,
   kStream,
   kStopStream,
+  kProxy,
   kTraining,
 };
 

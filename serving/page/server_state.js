@@ -64,7 +64,8 @@ function tiles(samples) {
   return element("div", { class: "tiles" },
     tile("Throughput", throughput(tokensSoFar(samples)).toFixed(1), "tokens/s, last 10 s"),
     tile("Running", String(highest(samples, "vllm:num_requests_running")), "requests"),
-    tile("Waiting", String(highest(samples, "vllm:num_requests_waiting")), "requests"),
+    tile("Waiting", String(highest(samples, "vllm:num_requests_waiting")
+                           + highest(samples, "yiti:requests_waiting_for_load")), "requests"),
     memoryTile(samples), ...diskTiles(samples));
 }
 

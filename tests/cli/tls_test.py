@@ -3,6 +3,8 @@
 usage: tls_test.py YITI MODEL
 """
 
+import http.client
+import os
 import pathlib
 import shutil
 import socket
@@ -80,6 +82,17 @@ class TlsTest(unittest.TestCase):
     def test_another_certificate_is_not_trusted(self):
         with self.assertRaises(openai.APIConnectionError):
             self.client(self.other_certificate).models.list()
+
+    def test_a_page_gets_what_is_trusted_only(self):
+        for certificate, status in ((self.certificate, 200), (self.other_certificate, 502)):
+            proxy = Server(YITI, MODEL, "--on-demand", "--cors-proxy",
+                           env=os.environ | {"SSL_CERT_FILE": str(certificate)})
+            self.addCleanup(proxy.end)
+            connection = http.client.HTTPConnection(proxy.url.removeprefix("http://"), timeout=60)
+            self.addCleanup(connection.close)
+            connection.request("GET", f"/cors-proxy?url={self.server.url}/health")
+            reply = connection.getresponse()
+            self.assertEqual(reply.status, status, reply.read())
 
     def test_one_connection_serves_several_requests_and_ends_orderly(self):
         with self.connect() as stream:

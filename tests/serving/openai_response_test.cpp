@@ -92,7 +92,7 @@ TEST(ChunkJson, GivesUsageWithoutChoices) {
 TEST(ModelJson, ListsModels) {
   ServedModel model;
   model.name = "m";
-  EXPECT_EQ(model_list_json({std::make_shared<const ServedModel>(model)}),
+  EXPECT_EQ(model_list_json({std::make_shared<const ServedModel>(model)}, "loaded"),
             R"({"object":"list","data":[{"id":"m","object":"model","created":0,)"
             R"("owned_by":"yiti","status":{"value":"loaded"}}]})");
 }
@@ -102,7 +102,7 @@ TEST(ModelJson, TellsAliasesAndTags) {
   model.name = "m";
   model.aliases = {"n"};
   model.tags = {"small"};
-  const Json json = Json::parse(model_json(model));
+  const Json json = Json::parse(model_json(model, "loaded"));
   EXPECT_EQ(json["aliases"], Json::array({"m", "n"}));
   EXPECT_EQ(json["tags"], Json::array({"small"}));
 }
