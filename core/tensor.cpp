@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/error.h"
+#include "core/shape_text.h"
 
 namespace yiti {
 namespace {
@@ -39,19 +40,19 @@ size_t byte_size(const Shape& shape, DType dtype, Layout layout) {
   if (!type.quantised) {
     int64_t bytes = 0;
     if (__builtin_mul_overflow(shape.numel(), type.block_bytes, &bytes)) {
-      fail(Code::kInvalidArgument, "tensor", "{} of {} is too large", shape.str(), type.name);
+      fail(Code::kInvalidArgument, "tensor", "{} of {} is too large", shape, type.name);
     }
     return static_cast<size_t>(bytes);
   }
-  check(shape.rank() == 2, "tensor", "{} is a matrix type; got {}", type.name, shape.str());
+  check(shape.rank() == 2, "tensor", "{} is a matrix type; got {}", type.name, shape);
   check(shape[1] % type.block == 0, "tensor", "rows of {} hold whole blocks of {}; got {}",
-        type.name, type.block, shape.str());
+        type.name, type.block, shape);
   const int64_t rows =
       layout == Layout::kPanels ? (shape[0] + kPanelRows - 1) / kPanelRows * kPanelRows : shape[0];
   int64_t bytes = 0;
   if (__builtin_mul_overflow(rows, shape[1] / type.block, &bytes) ||
       __builtin_mul_overflow(bytes, type.block_bytes, &bytes)) {
-    fail(Code::kInvalidArgument, "tensor", "{} of {} is too large", shape.str(), type.name);
+    fail(Code::kInvalidArgument, "tensor", "{} of {} is too large", shape, type.name);
   }
   return static_cast<size_t>(bytes);
 }
@@ -104,7 +105,7 @@ Tensor Tensor::full(const Shape& shape, double value, DType dtype, DevicePtr dev
 Tensor Tensor::from_bytes(std::span<const std::byte> bytes, const Shape& shape, DType dtype,
                           DevicePtr device) {
   check(bytes.size() == byte_size(shape, dtype), "tensor", "got {} bytes; {} of {} takes {}",
-        bytes.size(), shape.str(), name(dtype), byte_size(shape, dtype));
+        bytes.size(), shape, name(dtype), byte_size(shape, dtype));
   Tensor tensor = empty(shape, dtype, std::move(device));
   tensor.device_->copy_from_host(tensor.raw(), bytes.data(), bytes.size());
   return tensor;
@@ -114,8 +115,8 @@ Tensor Tensor::of_storage(std::shared_ptr<Storage> storage, size_t byte_offset, 
                           DType dtype, Layout layout) {
   const size_t wanted = byte_size(shape, dtype, layout);
   if (byte_offset > storage->bytes() || wanted > storage->bytes() - byte_offset) {
-    fail(Code::kOutOfRange, "tensor", "{} of {} at byte {} leaves a storage of {} bytes",
-         shape.str(), name(dtype), byte_offset, storage->bytes());
+    fail(Code::kOutOfRange, "tensor", "{} of {} at byte {} leaves a storage of {} bytes", shape,
+         name(dtype), byte_offset, storage->bytes());
   }
   Tensor tensor = meta(shape, dtype, storage->device(), layout);
   tensor.storage_ = std::move(storage);
@@ -135,7 +136,7 @@ bool Tensor::is_contiguous() const {
 }
 
 std::byte* Tensor::raw() const {
-  if (!storage_) fail(Code::kFailedPrecondition, "tensor", "{} has no data", shape_.str());
+  if (!storage_) fail(Code::kFailedPrecondition, "tensor", "{} has no data", shape_);
   return storage_->data() + offset_;
 }
 
@@ -144,15 +145,15 @@ void Tensor::require_dtype(DType wanted) const {
 }
 
 void Tensor::copy_to_host(std::span<std::byte> target) const {
-  check(target.size() == bytes(), "tensor", "got {} bytes for {} of {}", target.size(),
-        shape_.str(), name(dtype_));
+  check(target.size() == bytes(), "tensor", "got {} bytes for {} of {}", target.size(), shape_,
+        name(dtype_));
   if (device_->host_accessible()) return device_->copy_elements(target.data(), *this);
   const Tensor packed = contiguous();
   device_->copy_to_host(target.data(), packed.raw(), target.size());
 }
 
 double Tensor::item() const {
-  check(numel() == 1 && !is_quantised(dtype_), "tensor", "item() of {} of {}", shape_.str(),
+  check(numel() == 1 && !is_quantised(dtype_), "tensor", "item() of {} of {}", shape_,
         name(dtype_));
   std::array<std::byte, 8> bytes{};
   device_->copy_to_host(bytes.data(), raw(), static_cast<size_t>(info(dtype_).block_bytes));
@@ -172,8 +173,8 @@ double Tensor::item() const {
 
 Tensor Tensor::as_strided(const Shape& shape, const Shape& strides, int64_t offset) const {
   check(!is_quantised(dtype_), "tensor", "{} has no strided views", name(dtype_));
-  check(shape.rank() == strides.rank() && offset >= 0, "tensor", "shape {} with strides {}",
-        shape.str(), strides.str());
+  check(shape.rank() == strides.rank() && offset >= 0, "tensor", "shape {} with strides {}", shape,
+        strides);
   Tensor view = *this;
   const size_t element = static_cast<size_t>(info(dtype_).block_bytes);
   view.offset_ += static_cast<size_t>(offset) * element;
@@ -183,7 +184,7 @@ Tensor Tensor::as_strided(const Shape& shape, const Shape& strides, int64_t offs
     int64_t last = 0;
     for (int axis = 0; axis < shape.rank(); ++axis) last += (shape[axis] - 1) * strides[axis];
     if (view.offset_ + static_cast<size_t>(last + 1) * element > storage_->bytes()) {
-      fail(Code::kOutOfRange, "tensor", "view {} at {} leaves its storage", shape.str(), offset);
+      fail(Code::kOutOfRange, "tensor", "view {} at {} leaves its storage", shape, offset);
     }
   }
   view.trace_ = nullptr;
@@ -191,8 +192,8 @@ Tensor Tensor::as_strided(const Shape& shape, const Shape& strides, int64_t offs
 }
 
 Tensor Tensor::reshaped(const Shape& shape) const {
-  check(is_contiguous() && shape.numel() == numel(), "tensor", "cannot see {} as {}", shape_.str(),
-        shape.str());
+  check(is_contiguous() && shape.numel() == numel(), "tensor", "cannot see {} as {}", shape_,
+        shape);
   return as_strided(shape, contiguous_strides(shape), 0);
 }
 

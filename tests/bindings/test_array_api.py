@@ -27,6 +27,13 @@ def test_functions():
     assert xp.moveaxis(xp.zeros((2, 3, 4)), 0, -1).shape == (3, 4, 2)
     assert xp.concat([x, xp.asarray([[1, 2]])]).shape == (3, 2)
     assert (xp.asarray([7, 8]) % 4).tolist() == [3, 0] and (9 // xp.asarray([2])).tolist() == [4]
+    assert (-3.0 // xp.asarray([xp.inf, 2.0])).tolist() == [0, -2]
+    assert (xp.asarray([1.0, xp.inf]) // 0.1).tolist() == [9, xp.inf]
+    assert (xp.asarray([2, 3]) ** 2).tolist() == [4, 9] and (2 ** xp.asarray([3])).dtype == xp.int64
+    assert (xp.asarray([2.0]) ** xp.asarray([3])).dtype == xp.float32
+    assert xp.matmul(xp.asarray([[1, 2]]), xp.asarray([[3], [4]])).tolist() == [[11]]
+    assert xp.prod(xp.asarray([200, 2], dtype=xp.uint8)).item() == 400
+    assert xp.expand_dims(x, -1).shape == (2, 2, 1) and complex(x[0, 1]) == -2.5
     assert (xp.asarray([6]) & 3).tolist() == [2] and (~xp.asarray([0])).tolist() == [-1]
     assert xp.result_type(xp.int8, xp.uint8) == xp.int16
     assert xp.finfo(x).bits == 32 and xp.iinfo(xp.int8).max == 127
@@ -42,6 +49,17 @@ def test_gradients_go_through_ops_and_nowhere_else():
         xp.floor(x)
     with yiti.no_grad():
         assert xp.floor(x).tolist() == [1, 2]
+
+
+def test_numpys_warnings_stay_inside(recwarn):
+    assert xp.log10(xp.zeros(1)).tolist() == [-xp.inf] and xp.asarray(1.0) // 0 == xp.inf
+    assert not recwarn.list
+
+
+def test_to_device_moves():
+    x, device = xp.ones(2), yiti.cpu(threads=1)
+    moved = x.to_device(device)
+    assert moved.device == device != x.device and moved.tolist() == x.tolist()
 
 
 def test_memory_is_shared():

@@ -143,17 +143,17 @@ DType common_dtype(DType a, DType b, std::string_view where) {
   return bytes(a) > bytes(b) ? a : b;
 }
 
-std::optional<nb::object> AttrWriter::find(const char* name) const {
+const nb::object* AttrWriter::find(const char* name) const {
   for (const auto& [key, value] : values_) {
-    if (key == name) return value;
+    if (key == name) return &value;
   }
-  return std::nullopt;
+  return nullptr;
 }
 
 template <class T>
 void AttrWriter::read(const char* name, T& value, const char* wanted) const {
-  const std::optional<nb::object> given = find(name);
-  if (given && !nb::try_cast(*given, value)) {
+  const nb::object* given = find(name);
+  if (given != nullptr && !nb::try_cast(*given, value)) {
     fail_value(*given, fmt::format("{}: {}", op_, name), wanted);
   }
 }
@@ -164,11 +164,11 @@ void AttrWriter::field(const char* name, bool& value) { read(name, value, "a boo
 
 void AttrWriter::field(const char* name, std::string& value) {
   // The strings that ops take name dtypes.
-  if (const std::optional<nb::object> given = find(name)) value = yiti::name(dtype_from(*given));
+  if (const nb::object* given = find(name)) value = yiti::name(dtype_from(*given));
 }
 
 void AttrWriter::field(const char* name, std::vector<int64_t>& value) {
-  if (const std::optional<nb::object> given = find(name)) value = ints_from(*given);
+  if (const nb::object* given = find(name)) value = ints_from(*given);
 }
 
 }  // namespace yiti::python

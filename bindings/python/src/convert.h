@@ -56,11 +56,11 @@ Tensor operand_from(nb::handle value, const Tensor& like, std::string_view where
 /// kInvalidArgument where there is none.
 DType common_dtype(DType a, DType b, std::string_view where);
 
-/// Writes keyword arguments into an op's attributes. Throws TypeError for one that has no field or
-/// is of another type.
+/// Writes keyword arguments into an op's attributes; the names outlive it. Throws TypeError for one
+/// that has no field or is of another type.
 class AttrWriter final : public AttrVisitor {
  public:
-  AttrWriter(std::string_view op, std::vector<std::pair<std::string, nb::object>> values)
+  AttrWriter(std::string_view op, std::vector<std::pair<std::string_view, nb::object>> values)
       : op_(op), values_(std::move(values)) {}
 
   void field(const char* name, int64_t& value) override;
@@ -70,12 +70,12 @@ class AttrWriter final : public AttrVisitor {
   void field(const char* name, std::vector<int64_t>& value) override;
 
  private:
-  std::optional<nb::object> find(const char* name) const;
+  const nb::object* find(const char* name) const;
   template <class T>
   void read(const char* name, T& value, const char* wanted) const;
 
   std::string_view op_;
-  std::vector<std::pair<std::string, nb::object>> values_;
+  std::vector<std::pair<std::string_view, nb::object>> values_;
 };
 
 }  // namespace yiti::python

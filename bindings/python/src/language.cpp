@@ -246,6 +246,7 @@ Tensor logprobs(const Model& model, nb::handle prompt) {
       scores.push_back(row[i * vocab + static_cast<size_t>(all[at + i + 1])]);
     }
     at += size;
+    check_signals();
   }
   return Tensor::from(scores, {count - 1}, device);
 }

@@ -4,6 +4,7 @@
 
 NB_MODULE(_yiti, module) {
   using namespace yiti::python;
+  nanobind::set_leak_warnings(false);  // of objects that live until the interpreter ends
   module.doc() = "yiti's C++ side; import yiti instead.";
   module.attr("__version__") = YITI_VERSION;
   add_errors(module);

@@ -2,6 +2,7 @@
 // the op's declaration.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/string_view.h>
 
 #include <algorithm>
 #include <memory>
@@ -51,6 +52,10 @@ class Positional {
   nb::object operator[](size_t i) const {
     return i < offset() ? nb::borrow(self_) : nb::borrow(args_[i - offset()]);
   }
+  nb::object slice(size_t begin, size_t end) const {
+    return nb::steal(PyTuple_GetSlice(args_.ptr(), static_cast<Py_ssize_t>(begin - offset()),
+                                      static_cast<Py_ssize_t>(end - offset())));
+  }
 
  private:
   size_t offset() const { return self_.is_valid() ? 1 : 0; }
@@ -71,7 +76,7 @@ class OpFunction {
   nb::object operator()(const Positional& args, const nb::kwargs& kwargs) const {
     size_t taken = 0;
     std::vector<nb::object> values = input_values(args, kwargs, taken);
-    std::vector<std::pair<std::string, nb::object>> given = attr_values(args, kwargs, taken);
+    std::vector<std::pair<std::string_view, nb::object>> given = attr_values(args, kwargs, taken);
     std::vector<Tensor> inputs = tensors(values);
     Attrs attrs = op_.default_attrs;
     if (!given.empty()) {
@@ -163,25 +168,25 @@ class OpFunction {
     return values;
   }
 
-  std::vector<std::pair<std::string, nb::object>> attr_values(const Positional& args,
-                                                              const nb::kwargs& kwargs,
-                                                              size_t taken) const {
-    std::vector<std::pair<std::string, nb::object>> given;
+  std::vector<std::pair<std::string_view, nb::object>> attr_values(const Positional& args,
+                                                                   const nb::kwargs& kwargs,
+                                                                   size_t taken) const {
+    std::vector<std::pair<std::string_view, nb::object>> given;
     for (size_t i = 0; taken < args.size(); ++i) {
       if (i >= fields_.size()) {
         fail_type(fmt::format("{}() got too many arguments; it is {}", op_.name, signature()));
       }
       // x.reshape(2, -1): the ints that follow one another make up a list.
       if (fields_[i].list && PyLong_Check(args[taken].ptr())) {
-        nb::list list;
-        while (taken < args.size() && PyLong_Check(args[taken].ptr())) list.append(args[taken++]);
-        given.emplace_back(fields_[i].name, list);
+        const size_t first = taken;
+        while (taken < args.size() && PyLong_Check(args[taken].ptr())) ++taken;
+        given.emplace_back(fields_[i].name, args.slice(first, taken));
       } else {
         given.emplace_back(fields_[i].name, args[taken++]);
       }
     }
     for (const auto& [key, value] : kwargs) {
-      const std::string name = nb::cast<std::string>(key);
+      const auto name = nb::cast<std::string_view>(key);
       const auto same = [&](const auto& entry) { return entry.name == name; };
       if (std::any_of(op_.inputs.begin(), op_.inputs.end(), same)) continue;
       if (std::none_of(fields_.begin(), fields_.end(), same)) {

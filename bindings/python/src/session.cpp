@@ -11,6 +11,7 @@
 #include "bindings/python/src/convert.h"
 #include "bindings/python/src/devices.h"
 #include "bindings/python/src/engine.h"
+#include "core/shape_text.h"
 #include "ops/shape/contiguous.h"
 
 namespace yiti::python {
@@ -92,8 +93,8 @@ class CompiledModule {
       const auto& [name, tensor] = parameters[i];
       check(name == own_[i].name && tensor.shape() == own_[i].own.shape() &&
                 tensor.dtype() == own_[i].own.dtype(),
-            "session", "parameter {} is {} {}; wants {} {}", i, name, tensor.shape().str(),
-            own_[i].name, own_[i].own.shape().str());
+            "session", "parameter {} is {} {}; wants {} {}", i, name, tensor.shape(), own_[i].name,
+            own_[i].own.shape());
     }
     for (size_t i = 0; i < own_.size(); ++i)
       write_elements(parameters[i].second.detached(), own_[i].own);
@@ -123,8 +124,8 @@ class CompiledModule {
       Shape wanted = memory.shape();
       if (symbol_) wanted.set(0, sizes[0]);
       check(inputs[i].shape() == wanted && inputs[i].dtype() == dtypes_[i], "session",
-            "input {} is {} of {}; wants {} of {}", i, inputs[i].shape().str(),
-            name(inputs[i].dtype()), wanted.str(), name(dtypes_[i]));
+            "input {} is {} of {}; wants {} of {}", i, inputs[i].shape(), name(inputs[i].dtype()),
+            wanted, name(dtypes_[i]));
       write_elements(inputs[i].detached(),
                      Tensor::of_storage(memory.storage(), 0, wanted, dtypes_[i]));
     }

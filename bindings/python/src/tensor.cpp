@@ -14,6 +14,7 @@
 #include "bindings/python/src/indexing.h"
 #include "bindings/python/src/operators.h"
 #include "bindings/python/src/tensor_text.h"
+#include "core/shape_text.h"
 #include "ops/op_list.h"
 
 namespace yiti::python {
@@ -47,12 +48,12 @@ Tensor cast_to(const Tensor& tensor, nb::handle dtype) {
 
 bool as_bool(const Tensor& tensor) {
   check(tensor.numel() == 1, "tensor", "the truth of {} is not one value: use == and all elements",
-        tensor.shape().str());
+        tensor.shape());
   return tensor.item() != 0;
 }
 
 nb::object item(const Tensor& tensor) {
-  check(tensor.numel() == 1, "tensor", "item() of {}; wants one element", tensor.shape().str());
+  check(tensor.numel() == 1, "tensor", "item() of {}; wants one element", tensor.shape());
   return to_list(tensor.as_strided({}, {}, 0));
 }
 
@@ -87,7 +88,7 @@ void add_properties(nb::class_<Tensor>& tensor) {
       .def_prop_ro(
           "T",
           [](const Tensor& x) {
-            check(x.rank() == 2, "tensor", "T of {}; wants a matrix", x.shape().str());
+            check(x.rank() == 2, "tensor", "T of {}; wants a matrix", x.shape());
             static const Op& permute = *find_op("permute");
             AttrWriter writer("permute", {{"order", nb::make_tuple(1, 0)}});
             return call1(permute, {x}, permute.default_attrs.rewritten(writer));

@@ -7,6 +7,7 @@
 #include "bindings/python/src/convert.h"
 #include "bindings/python/src/devices.h"
 #include "bindings/python/src/engine.h"
+#include "core/shape_text.h"
 #include "ops/elementwise/scale.h"
 #include "training/optimizer.h"
 #include "training/schedule.h"
@@ -20,9 +21,9 @@ class OptimizerState {
   OptimizerState(const OptimizerOptions& options, const std::vector<Tensor>& parameters) {
     for (const Tensor& parameter : parameters) {
       check(parameter.is_contiguous(), "optimizer", "a parameter of {} is not contiguous",
-            parameter.shape().str());
+            parameter.shape());
       check(tape().follows(parameter), "optimizer", "a parameter of {} does not require a gradient",
-            parameter.shape().str());
+            parameter.shape());
       parameters_.push_back(parameter);
     }
     optimizer_ = make_optimizer(options, parameters_);
@@ -66,8 +67,8 @@ class OptimizerState {
         }
         const Tensor source = tensor_from(state[key.c_str()], key);
         check(source.shape() == tensors[i].shape() && source.dtype() == tensors[i].dtype(),
-              "optimizer", "{} is {} of {}; wants {} of {}", key, source.shape().str(),
-              name_of(source), tensors[i].shape().str(), name_of(tensors[i]));
+              "optimizer", "{} is {} of {}; wants {} of {}", key, source.shape(), name_of(source),
+              tensors[i].shape(), name_of(tensors[i]));
         write_elements(source.detached(), tensors[i]);
       }
     }

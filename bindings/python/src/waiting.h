@@ -11,6 +11,13 @@
 
 namespace yiti::python {
 
+/// For work that lasts, between its parts: without the GIL. Throws what a signal's handler raised
+/// (KeyboardInterrupt).
+inline void check_signals() {
+  nanobind::gil_scoped_acquire acquire;
+  if (PyErr_CheckSignals() != 0) throw nanobind::python_error();
+}
+
 /// What another thread hands to a Python thread. Thread-safe.
 template <class T>
 class Mailbox {
@@ -23,12 +30,12 @@ class Mailbox {
     changed_.notify_one();
   }
 
-  /// The next one, without the GIL. Throws what a signal's handler raised (KeyboardInterrupt),
+  /// The next one; releases the GIL. Throws what a signal's handler raised (KeyboardInterrupt),
   /// within a tenth of a second.
   T take() {
+    nanobind::gil_scoped_release release;
     while (true) {
       {
-        nanobind::gil_scoped_release release;
         std::unique_lock lock(mutex_);
         changed_.wait_for(lock, std::chrono::milliseconds(50), [&] { return !waiting_.empty(); });
         if (!waiting_.empty()) {
@@ -37,7 +44,7 @@ class Mailbox {
           return value;
         }
       }
-      if (PyErr_CheckSignals() != 0) throw nanobind::python_error();
+      check_signals();
     }
   }
 

@@ -24,23 +24,8 @@ def _binary(operator, name):
 
 add, subtract, multiply = (_binary(*names) for names in (
     ("add", "add"), ("sub", "subtract"), ("mul", "multiply")))
-divide = _binary("truediv", "divide")
-
-
-def _of_floats(operator, name):
-    """The operator for floats; NumPy's function for integers, of which it makes integers."""
-    of_floats, of_integers = _binary(operator, name), getattr(np, name)
-
-    def f(x1, x2, /):
-        if all(dtypes.isdtype(x.dtype, "integral") if isinstance(x, Tensor) else isinstance(x, int)
-               for x in (x1, x2)):
-            return tensor_of(of_integers(array_of(x1), array_of(x2)))
-        return of_floats(x1, x2)
-    f.__name__ = f.__qualname__ = name
-    return f
-
-
-pow, matmul = _of_floats("pow", "pow"), _of_floats("matmul", "matmul")
+divide, pow, matmul = (_binary(*names) for names in (
+    ("truediv", "divide"), ("pow", "pow"), ("matmul", "matmul")))
 
 
 def equal(x1, x2, /):
@@ -191,7 +176,7 @@ def moveaxis(x, source, destination, /):
     return permute_dims(x, order)
 
 
-def expand_dims(x, /, *, axis=0):
+def expand_dims(x, /, axis):
     if not -x.ndim - 1 <= axis <= x.ndim:
         raise _yiti.OutOfRangeError(f"expand_dims: axis is {axis}; x has {x.ndim} axes")
     return ops.unsqueeze(x, axis)

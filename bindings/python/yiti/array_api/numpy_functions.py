@@ -11,7 +11,7 @@ from .dtypes import to_numpy
 UNARY = """acos acosh asin asinh atan atanh bitwise_invert ceil conj cosh expm1 floor imag isfinite isinf isnan
 log10 log1p log2 real round sign signbit sinh tan trunc""".split()
 BINARY = """atan2 bitwise_and bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor copysign
-floor_divide hypot logaddexp nextafter remainder""".split()
+hypot logaddexp nextafter remainder""".split()
 OTHERS = {
     "cumulative_prod": "(x, /, *, axis=None, dtype=None, include_initial=False)",
     "cumulative_sum": "(x, /, *, axis=None, dtype=None, include_initial=False)",
@@ -38,7 +38,7 @@ OTHERS = {
     "argmin": "(x, /, *, axis=None, keepdims=False)",
     "searchsorted": "(x1, x2, /, *, side='left', sorter=None)",
 }
-__all__ = [*UNARY, *BINARY, *OTHERS, "argsort", "sort"]
+__all__ = [*UNARY, *BINARY, *OTHERS, "argsort", "floor_divide", "sort"]
 
 
 def array_of(value):
@@ -58,35 +58,40 @@ def tensor_of(result):
     if isinstance(result, tuple):
         parts = [tensor_of(part) for part in result]
         return type(result)(*parts) if hasattr(result, "_fields") else tuple(parts)
-    return _yiti.asarray(np.asarray(result))
+    array = np.asarray(result)
+    # NumPy's sums of uint8 are of uint64, which yiti has not.
+    return _yiti.asarray(array.astype(np.int64) if array.dtype == np.uint64 else array)
 
 
-def _by_numpy(name, signature):
-    function = getattr(np, name)
+def by_numpy(name, signature="(x1, x2, /)"):
+    """NumPy's function of this name on tensors, without its warnings of overflow and the like."""
+    function, names = getattr(np, name), {}
+    exec(f"def f{signature}: pass", names)
 
     @functools.wraps(function, assigned=("__name__", "__doc__"), updated=())
     def call(*args, **kwargs):
         given = {key: array_of(value) for key, value in kwargs.items() if key != "device"}
-        return tensor_of(function(*map(array_of, args), **given))
+        with np.errstate(all="ignore"):
+            return tensor_of(function(*map(array_of, args), **given))
 
     del call.__wrapped__
     call.__module__ = __name__
-    call.__signature__ = signature
+    call.__signature__ = inspect.signature(names["f"])
     return call
 
 
-def _signature(text):
-    names = {}
-    exec(f"def f{text}: pass", names)
-    return inspect.signature(names["f"])
+SIGNATURES = {**dict.fromkeys(UNARY, "(x, /)"), **dict.fromkeys(BINARY, "(x1, x2, /)"), **OTHERS}
+globals().update((name, by_numpy(name, text)) for name, text in SIGNATURES.items())
 
 
-for _name in UNARY:
-    globals()[_name] = _by_numpy(_name, _signature("(x, /)"))
-for _name in BINARY:
-    globals()[_name] = _by_numpy(_name, _signature("(x1, x2, /)"))
-for _name, _text in OTHERS.items():
-    globals()[_name] = _by_numpy(_name, _signature(_text))
+def floor_divide(x1, x2, /):
+    """The quotient, rounded down; with infinities as the standard wants it, where NumPy has NaN or -1."""
+    a, b = array_of(x1), array_of(x2)
+    with np.errstate(all="ignore"):
+        whole = np.floor_divide(a, b)
+        if whole.dtype.kind == "f":
+            whole = np.where(np.isinf(a) | np.isinf(b), np.floor(np.divide(a, b)), whole)
+    return tensor_of(whole)
 
 
 def argsort(x, /, *, axis=-1, descending=False, stable=True):

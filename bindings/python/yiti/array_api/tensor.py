@@ -2,6 +2,7 @@
 from .. import _yiti
 from .._yiti import ops
 from . import numpy_functions as numpy
+from .dtypes import KINDS
 
 OPERATORS = {"mod": numpy.remainder, "floordiv": numpy.floor_divide,
              "lshift": numpy.bitwise_left_shift, "rshift": numpy.bitwise_right_shift}
@@ -42,6 +43,19 @@ def _bitwise(of_bools, of_integers):
     return operator
 
 
+def _integers_apart(of_floats, of_integers, swapped=False):
+    """An operator of floats that makes integers of integers."""
+    def operator(x, other):
+        if not (_is_integer(x) and _is_integer(other)):
+            return of_floats(x, other)
+        return of_integers(other, x) if swapped else of_integers(x, other)
+    return operator
+
+
+def _is_integer(value):
+    return value.dtype in KINDS["integral"] if isinstance(value, _yiti.Tensor) else isinstance(value, int)
+
+
 def add_methods(cls, namespace):
     """Adds them to the class; `namespace` is what __array_namespace__ gives."""
     cls.__array_namespace__ = lambda self, /, *, api_version=None: namespace
@@ -55,5 +69,10 @@ def add_methods(cls, namespace):
         operator = _bitwise(getattr(cls, f"__{name}__"), getattr(numpy, f"bitwise_{name}"))
         setattr(cls, f"__{name}__", operator)
         setattr(cls, f"__r{name}__", operator)
+    power = numpy.by_numpy("pow")
+    cls.__pow__ = _integers_apart(cls.__pow__, power)
+    cls.__rpow__ = _integers_apart(cls.__rpow__, power, swapped=True)
+    cls.__matmul__ = _integers_apart(cls.__matmul__, numpy.by_numpy("matmul"))
+    cls.__complex__ = lambda self: complex(float(self))
     of_bools = cls.__invert__
     cls.__invert__ = lambda x: of_bools(x) if x.dtype == _yiti.bool else numpy.bitwise_invert(x)
