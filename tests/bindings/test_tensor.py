@@ -102,7 +102,9 @@ def test_bfloat16_becomes_float32():
 @pytest.mark.parametrize("key", [
     0, -1, slice(1, 3), slice(None, None, 2), slice(None, None, -1), slice(5, 1, -2), slice(3, 1),
     (0, 1), (slice(None), 2), (Ellipsis, 0), (None, 1), (slice(None), None, slice(1, 2)),
-    (0, Ellipsis, 1), [2, 0], (slice(None), [3, -1]), Ellipsis, (1, 2, 3)])
+    (0, Ellipsis, 1), [2, 0], (slice(None), [3, -1]), Ellipsis, (1, 2, 3), ([0, 2], [1, -1]),
+    (slice(None), [0, 2], [1, -1]), ([0, 2], slice(None), [1, -1]), ([3, 1], [0, 1], [5, 2]),
+    ([[0], [2]], [1, 3, 4]), ([0, 2], Ellipsis, [1]), ([1], None, [2]), ([], []), ([1, 2], 3)])
 def test_indexing(key):
     source = array(4, 5, 6)
     same(yiti.asarray(source)[key], source[key])
@@ -114,11 +116,22 @@ def test_indexing_by_tensors():
     mask = source > 0
     same(yiti.asarray(source)[yiti.asarray(mask)], source[mask])
     same(yiti.asarray(source)[yiti.asarray(source) > 0], source[mask])
+    same(yiti.asarray(source)[[True, False, True, False]], source[[0, 2]])
+    alone = yiti.tensor(3.0)
+    assert alone[alone > 0].tolist() == [3] and alone[alone < 0].shape == (0,)
+
+
+def test_gradients_go_through_several_indices():
+    x = yiti.zeros(3, 4, requires_grad=True)
+    (x[[0, 2, 0], [1, 3, 1]] * yiti.tensor([1.0, 2.0, 4.0])).sum().backward()
+    wanted = np.zeros((3, 4), np.float32)
+    wanted[0, 1], wanted[2, 3] = 5, 2
+    same(x.grad, wanted)
 
 
 @pytest.mark.parametrize("key, error", [(4, IndexError), (-5, IndexError), ((0, 0, 0), IndexError),
                                         ("a", TypeError), (1.5, TypeError), ([9], IndexError),
-                                        (([0], [1]), ValueError)])
+                                        (([0], [5]), IndexError), (([0, 1], [1, 2, 3]), ValueError)])
 def test_indexing_rejects(key, error):
     with pytest.raises(error):
         yiti.zeros(4, 5)[key]

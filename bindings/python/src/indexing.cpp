@@ -1,6 +1,7 @@
 #include "bindings/python/src/indexing.h"
 
 #include <algorithm>
+#include <span>
 
 #include "bindings/python/src/arrays.h"
 #include "bindings/python/src/convert.h"
@@ -32,6 +33,11 @@ std::vector<nb::object> parts_of(nb::handle key) {
 
 bool is_ellipsis(nb::handle part) { return part.ptr() == Py_Ellipsis; }
 
+bool is_mask(nb::handle key) {
+  const Tensor* tensor = nullptr;
+  return nb::try_cast(key, tensor) && tensor != nullptr && tensor->dtype() == DType::kBool;
+}
+
 bool takes_an_axis(nb::handle part) { return !part.is_none() && !is_ellipsis(part); }
 
 // Rows of any axis by number.
@@ -43,14 +49,25 @@ Tensor pick(const Tensor& x, int axis, const Tensor& index) {
 Tensor whole_index(nb::handle part, const DevicePtr& device) {
   if (nb::isinstance<Tensor>(part)) return nb::cast<Tensor>(part);
   if (const auto array = import_array(part, device)) return *array;
-  return Tensor::from(ints_from(part), {static_cast<int64_t>(nb::len(part))}, device);
+  if (!PyList_Check(part.ptr()) || nb::len(part) == 0) {
+    const std::vector<int64_t> numbers = ints_from(part);
+    return Tensor::from(numbers, {static_cast<int64_t>(numbers.size())}, device);
+  }
+  return *import_array(nb::module_::import_("numpy").attr("asarray")(part), device);
 }
 
 // Counts from the end made to count from the start.
-Tensor from_start(const Tensor& index, int64_t size) {
+std::vector<int64_t> from_start(const Tensor& index, int64_t size) {
+  check(is_integer(index.dtype()), "index", "an index tensor is {}; wants integers or bool",
+        name(index.dtype()));
   std::vector<int64_t> numbers = ops::cast(index.detached(), DType::kI64).to_vector<int64_t>();
-  for (int64_t& number : numbers) number += number < 0 ? size : 0;
-  return Tensor::from(numbers, index.shape(), index.device());
+  for (int64_t& number : numbers) {
+    if (number < -size || number >= size) {
+      fail(Code::kOutOfRange, "index", "index {} of an axis of {}", number, size);
+    }
+    number += number < 0 ? size : 0;
+  }
+  return numbers;
 }
 
 Tensor by_slice(const Tensor& x, int axis, nb::handle part) {
@@ -73,16 +90,55 @@ Tensor by_number(const Tensor& x, int axis, int64_t number) {
   return ops::squeeze(ops::slice(x, axis, at, at + 1), axis);
 }
 
-Tensor by_numbers(const Tensor& x, int axis, const Tensor& index) {
-  check(is_integer(index.dtype()), "index", "an index tensor is {}; wants integers or bool",
-        name(index.dtype()));
-  const Tensor flat = ops::reshape(from_start(index, x.dim(axis)), {-1});
-  const Tensor picked = pick(x, axis, flat);
-  if (index.rank() == 1) return picked;
+// x with `count` axes from `axis` on replaced by others of as many elements.
+Tensor with_axes(const Tensor& x, int axis, int count, std::span<const int64_t> others) {
   std::vector<int64_t> sizes(x.shape().begin(), x.shape().begin() + axis);
-  sizes.insert(sizes.end(), index.shape().begin(), index.shape().end());
-  sizes.insert(sizes.end(), x.shape().begin() + axis + 1, x.shape().end());
-  return ops::reshape(picked, sizes);
+  sizes.insert(sizes.end(), others.begin(), others.end());
+  sizes.insert(sizes.end(), x.shape().begin() + axis + count, x.shape().end());
+  return ops::reshape(x, sizes);
+}
+
+Tensor by_numbers(const Tensor& x, int axis, const std::vector<int64_t>& numbers,
+                  const Shape& shape) {
+  const auto count = static_cast<int64_t>(numbers.size());
+  const Tensor picked = pick(x, axis, Tensor::from(numbers, {count}, x.device()));
+  return shape.rank() == 1 ? picked : with_axes(picked, axis, 1, {shape.begin(), shape.end()});
+}
+
+// An index tensor and the axis whose places it numbers.
+struct AxisIndex {
+  int axis;
+  Tensor index;
+};
+
+// By one index tensor or by several, which are broadcast. Their axes become one, where they were
+// if they are neighbours, else in front.
+Tensor by_indices(const Tensor& x, const std::vector<AxisIndex>& picks) {
+  Shape shape = picks[0].index.shape();
+  for (const AxisIndex& pick : picks) shape = broadcast_shapes(shape, pick.index.shape(), "index");
+  std::vector<int64_t> numbers(static_cast<size_t>(shape.numel()));
+  std::vector<int64_t> order;
+  int64_t size = 1;
+  bool neighbours = true;
+  for (const AxisIndex& pick : picks) {
+    const std::vector<int64_t> own =
+        from_start(ops::expand(pick.index.detached(), shape), x.dim(pick.axis));
+    for (size_t i = 0; i < own.size(); ++i) numbers[i] = numbers[i] * x.dim(pick.axis) + own[i];
+    size *= x.dim(pick.axis);
+    neighbours = neighbours && pick.axis == picks[0].axis + static_cast<int>(order.size());
+    order.push_back(pick.axis);
+  }
+  const int first = neighbours ? picks[0].axis : 0;
+  const auto count = static_cast<int>(picks.size());
+  if (count == 1) return by_numbers(x, first, numbers, shape);
+  Tensor y = x;
+  if (!neighbours) {
+    for (int axis = 0; axis < x.rank(); ++axis) {
+      if (std::find(order.begin(), order.end(), axis) == order.end()) order.push_back(axis);
+    }
+    y = ops::permute(x, order);
+  }
+  return by_numbers(with_axes(y, first, count, std::span(&size, 1)), first, numbers, shape);
 }
 
 void check_mask(const Tensor& x, const Tensor& mask) {
@@ -108,6 +164,9 @@ Tensor by_mask(const Tensor& x, const Tensor& mask) {
 }
 
 Tensor select(const Tensor& x, const std::vector<nb::object>& parts, bool only_views) {
+  if (parts.size() == 1 && is_mask(parts[0]) && !only_views) {
+    return by_mask(x, nb::cast<Tensor>(parts[0]));
+  }
   const auto named = std::count_if(parts.begin(), parts.end(), takes_an_axis);
   if (named > x.rank()) {
     throw nb::index_error(
@@ -115,7 +174,7 @@ Tensor select(const Tensor& x, const std::vector<nb::object>& parts, bool only_v
   }
   Tensor y = x;
   int axis = 0;
-  bool picked = false;
+  std::vector<AxisIndex> picks;
   for (const nb::object& part : parts) {
     int64_t number = 0;
     if (part.is_none()) {
@@ -131,18 +190,15 @@ Tensor select(const Tensor& x, const std::vector<nb::object>& parts, bool only_v
       y = by_number(y, axis, number);
     } else {
       check(!only_views, "index", "assignment takes ints, slices, None and ...; use yiti.where");
-      check(!picked, "index", "more than one index tensor or list");
-      picked = true;
       const Tensor index = whole_index(part, x.device());
       if (index.dtype() == DType::kBool) {
         check(parts.size() == 1, "index", "a mask stands alone");
         return by_mask(y, index);
       }
-      y = by_numbers(y, axis, index);
-      axis += index.rank();
+      picks.push_back({axis++, index});
     }
   }
-  return y;
+  return picks.empty() ? y : by_indices(y, picks);
 }
 
 // Writes `source` where a mask over the first axes holds.
@@ -156,11 +212,6 @@ void set_where(const Tensor& target, const Tensor& mask, const Tensor& source) {
   const Tensor wide = ops::expand(source, target.shape());
   const Tensor chosen = ops::where(ops::reshape(mask, sizes), wide, target);
   write_elements(chosen, target);
-}
-
-bool is_mask(nb::handle key) {
-  const Tensor* tensor = nullptr;
-  return nb::try_cast(key, tensor) && tensor != nullptr && tensor->dtype() == DType::kBool;
 }
 
 }  // namespace

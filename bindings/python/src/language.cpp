@@ -216,15 +216,9 @@ Tensor embed(const Model& model, nb::handle prompt, const std::string& pooling) 
   }
 }
 
-// log P(token | those before it) of each token but the first.
-Tensor logprobs(const Model& model, nb::handle prompt) {
-  const std::vector<int32_t> tokens = prompt_from(model, prompt);
-  check(tokens.size() >= 2, "logprobs", "got {} tokens; wants 2 or more", tokens.size());
-  const int64_t known = model.definition()->config().vocab_size;
-  for (const int32_t token : tokens) {
-    check(token >= 0 && token < known, "logprobs", "token {} of a vocabulary of {}", token, known);
-  }
-  nb::gil_scoped_release release;
+// log P(token | those before it) of each token but the first; of the first of them when stopped.
+Tensor scores_of(const Model& model, const std::vector<int32_t>& tokens,
+                 const std::stop_token& stop) {
   const auto count = static_cast<int64_t>(tokens.size());
   LanguageSession session(model.definition(), {.max_tokens = count + 64,
                                                .max_sequences = 1,
@@ -235,7 +229,7 @@ Tensor logprobs(const Model& model, nb::handle prompt) {
   const auto vocab = static_cast<size_t>(session.vocab_size());
   std::vector<float> scores;
   const std::span<const int32_t> all(tokens);
-  for (size_t at = 0; at + 1 < all.size();) {
+  for (size_t at = 0; at + 1 < all.size() && !stop.stop_requested();) {
     const size_t size = std::min<size_t>(128, all.size() - 1 - at);
     const Feed feed{.sequence = sequence, .tokens = all.subspan(at, size), .all_logits = true};
     const std::span<const float> logits = session.step(std::span(&feed, 1));
@@ -246,9 +240,19 @@ Tensor logprobs(const Model& model, nb::handle prompt) {
       scores.push_back(row[i * vocab + static_cast<size_t>(all[at + i + 1])]);
     }
     at += size;
-    check_signals();
   }
-  return Tensor::from(scores, {count - 1}, device);
+  return Tensor::from(scores, {static_cast<int64_t>(scores.size())}, device);
+}
+
+Tensor logprobs(const Model& model, nb::handle prompt) {
+  const std::vector<int32_t> tokens = prompt_from(model, prompt);
+  check(tokens.size() >= 2, "logprobs", "got {} tokens; wants 2 or more", tokens.size());
+  const int64_t known = model.definition()->config().vocab_size;
+  for (const int32_t token : tokens) {
+    check(token >= 0 && token < known, "logprobs", "token {} of a vocabulary of {}", token, known);
+  }
+  return interruptible(
+      [model, tokens](const std::stop_token& stop) { return scores_of(model, tokens, stop); });
 }
 
 Model load(nb::handle path, nb::handle device, nb::handle kv, bool exact_activations,
@@ -257,11 +261,11 @@ Model load(nb::handle path, nb::handle device, nb::handle kv, bool exact_activat
   LoadOptions options{.dequantise = dequantise, .exact_activations = exact_activations, .kv = {}};
   if (!kv.is_none()) options.kv = dtype_from(kv);
   const DevicePtr where = device_from(device);
-  nb::gil_scoped_release release;
   LanguageSessionOptions session;
   session.max_tokens = max_tokens;
   session.max_sequences = sequences;
-  return Model::load(name, where, options, session);
+  return interruptible(
+      [=](const std::stop_token&) { return Model::load(name, where, options, session); });
 }
 
 Model add_adapter(const Model& model, nb::handle folder, int64_t rank, double alpha,

@@ -1,12 +1,14 @@
 #include <nanobind/nanobind.h>
 
 #include "bindings/python/src/bindings.h"
+#include "bindings/python/src/waiting.h"
 
 NB_MODULE(_yiti, module) {
   using namespace yiti::python;
   nanobind::set_leak_warnings(false);  // of objects that live until the interpreter ends
   module.doc() = "yiti's C++ side; import yiti instead.";
   module.attr("__version__") = YITI_VERSION;
+  add_waiting();
   add_errors(module);
   add_devices(module);
   add_tensor(module);

@@ -6,17 +6,15 @@
 #include <chrono>
 #include <condition_variable>
 #include <deque>
+#include <memory>
 #include <mutex>
-#include <optional>
+#include <stop_token>
+#include <thread>
+#include <utility>
+
+#include "core/error.h"
 
 namespace yiti::python {
-
-/// For work that lasts, between its parts: without the GIL. Throws what a signal's handler raised
-/// (KeyboardInterrupt).
-inline void check_signals() {
-  nanobind::gil_scoped_acquire acquire;
-  if (PyErr_CheckSignals() != 0) throw nanobind::python_error();
-}
 
 /// What another thread hands to a Python thread. Thread-safe.
 template <class T>
@@ -44,7 +42,8 @@ class Mailbox {
           return value;
         }
       }
-      check_signals();
+      nanobind::gil_scoped_acquire acquire;
+      if (PyErr_CheckSignals() != 0) throw nanobind::python_error();
     }
   }
 
@@ -53,5 +52,28 @@ class Mailbox {
   std::condition_variable changed_;
   std::deque<T> waiting_;  // with mutex_
 };
+
+/// Lets left threads end before the interpreter does.
+void add_waiting();
+
+/// Asks a thread to stop and lets it run on; it is joined before the interpreter ends.
+void leave(std::jthread thread);
+
+/// f(std::stop_token) in a thread of its own, without the GIL. Gives and throws what `f` does, or
+/// throws what a signal's handler raised as Mailbox::take does; `f` is asked to stop then and not
+/// waited for, so it must own what it uses.
+template <class F>
+auto interruptible(F f) {
+  const auto box = std::make_shared<Mailbox<Result<std::invoke_result_t<F&, std::stop_token>>>>();
+  std::jthread thread([box, f = std::move(f)](std::stop_token stop) mutable {
+    box->put(capture_errors("python", [&] { return f(stop); }));
+  });
+  try {
+    return box->take().value();
+  } catch (const nanobind::python_error&) {
+    leave(std::move(thread));
+    throw;
+  }
+}
 
 }  // namespace yiti::python
