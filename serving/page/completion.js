@@ -13,7 +13,8 @@ function summary({ tokens, first, last, begun, version, finish }) {
     parts.push(`first after ${((first - begun) / 1000).toFixed(2)} s`);
   }
   if (finish === "length") parts.push("cut at the length limit");
-  if (version) parts.push(`version ${version.slice(0, 12)}`);
+  // Behind the digits that name the numerics.
+  if (version) parts.push(`version ${version.split("-").at(-1).slice(0, 12)}`);
   return parts.join(" · ");
 }
 

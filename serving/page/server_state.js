@@ -42,12 +42,17 @@ function bytes(count) {
   return `${(count / 1000 ** power).toFixed(power > 0 ? 1 : 0)} ${UNITS[power]}`;
 }
 
-function memoryTile(samples) {
+function cacheTile(samples) {
   const [all, used, kept] = ["bytes", "used_bytes", "kept_bytes"].map(
     (what) => highest(samples, `yiti:kv_cache_${what}`));
   const card = tile("KV cache in memory", bytes(used), `in use, ${bytes(kept)} kept, of ${bytes(all)}`);
   card.append(element("meter", { min: 0, max: all, value: used, "aria-label": "KV cache in use" }));
   return card;
+}
+
+function processTile(samples) {
+  return tile("Memory", bytes(total(samples, "process_resident_memory_bytes")),
+              `of the process; all tensors ${bytes(highest(samples, "yiti:tensor_bytes"))}`);
 }
 
 // Nothing where the server keeps no blocks on disk.
@@ -56,7 +61,7 @@ function diskTiles(samples) {
   const [size, blocks, loaded, saved] = ["bytes", "blocks", "loaded_total", "saved_total"].map(
     (what) => highest(samples, `yiti:kv_store_${what}`));
   return [tile("KV cache on disk", bytes(size),
-               `${blocks.toLocaleString()} blocks; since the start ${loaded.toLocaleString()} read, `
+               `${blocks.toLocaleString()} ${blocks === 1 ? "block" : "blocks"}; since the start ${loaded.toLocaleString()} read, `
                + `${saved.toLocaleString()} written`)];
 }
 
@@ -66,7 +71,7 @@ function tiles(samples) {
     tile("Running", String(highest(samples, "vllm:num_requests_running")), "requests"),
     tile("Waiting", String(highest(samples, "vllm:num_requests_waiting")
                            + highest(samples, "yiti:requests_waiting_for_load")), "requests"),
-    memoryTile(samples), ...diskTiles(samples));
+    processTile(samples), cacheTile(samples), ...diskTiles(samples));
 }
 
 function modelRow(samples, name) {

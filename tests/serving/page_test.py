@@ -139,6 +139,8 @@ class PageTest(unittest.TestCase):
         self.wait_for(".tile", "Throughput")
         memory = self.wait_for(".tile", "KV cache in memory").text
         self.assertIn("2.0 MB\nin use, 3.0 MB kept, of 10.0 MB", memory)
+        self.assertRegex(self.wait_for(".tile", "Memory").text,
+                         r"^Memory\n\d+\.\d MB\nof the process; all tensors ")
         disk = self.wait_for(".tile", "KV cache on disk").text
         self.assertIn("2.5 GB\n1,234 blocks; since the start 5 read, 6 written", disk)
         self.wait_for("tbody th", "fake")
