@@ -194,11 +194,5 @@ TEST_F(PageProxyTest, KeepsNoServerFromItsEnd) {
   EXPECT_EQ(client.read_response().status, 503);
 }
 
-TEST_F(PageProxyTest, SpeaksTlsWhereTheAddressWantsIt) {
-  start();
-  Target target(kOk);  // speaks no TLS
-  EXPECT_EQ(get("/cors-proxy?url=https://" + target.authority()).status, 502);
-}
-
 }  // namespace
 }  // namespace yiti::testing
