@@ -218,9 +218,10 @@ std::shared_ptr<Activity> Router::handle(HttpRequest& request, Exchange& exchang
   auto response = errors_as_responses([&]() -> std::optional<HttpResponse> {
     if (auto refused = precheck(request)) return refused;
     const RouteMatch match = find_route(request.method, request.path);
-    activity = begin(match, request, exchange);
-    if (activity != nullptr) return std::nullopt;
-    return answer(match, request);
+    auto begun = begin(match, request, exchange);
+    if (!begun) return answer(match, request);
+    activity = *std::move(begun);
+    return std::nullopt;
   });
   if (response) exchange.respond(*std::move(response));
   return activity;
@@ -238,9 +239,9 @@ BeginActivity Router::answering(BeginActivity start) const {
   };
 }
 
-// What answers later; null where the answer is at hand.
-std::shared_ptr<Activity> Router::begin(const RouteMatch& match, HttpRequest& request,
-                                        Exchange& exchange) const {
+std::optional<std::shared_ptr<Activity>> Router::begin(const RouteMatch& match,
+                                                       HttpRequest& request,
+                                                       Exchange& exchange) const {
   if (wants_model() && answers_of_model(match.route->target)) {
     return on_demand_->begin_when_loaded(
         [this, held = taken(request)](Exchange& later) { return handle(*held, later); }, exchange);
@@ -255,7 +256,7 @@ std::shared_ptr<Activity> Router::begin(const RouteMatch& match, HttpRequest& re
     case Target::kStream: return resume_stream(request, exchange);
     default: break;
   }
-  if (!match.route->is_slow) return nullptr;
+  if (!match.route->is_slow) return std::nullopt;
   Worker& worker = match.route->target == Target::kProxy ? *proxy_ : *worker_;
   return worker.answer(exchange, [this, match, slow = taken(request)] {
     return *errors_as_responses([&] { return answer(match, *slow); });

@@ -46,8 +46,9 @@ class Router {
   std::optional<HttpResponse> errors_as_responses(F f) const;
   /// `start` with its errors as answers.
   BeginActivity answering(BeginActivity start) const;
-  std::shared_ptr<Activity> begin(const RouteMatch& match, HttpRequest& request,
-                                  Exchange& exchange) const;
+  /// What answers (null: it has already); nothing where answer() is to.
+  std::optional<std::shared_ptr<Activity>> begin(const RouteMatch& match, HttpRequest& request,
+                                                 Exchange& exchange) const;
   /// Whether a model on demand is not there yet.
   bool wants_model() const;
   std::shared_ptr<Activity> generate(Api api, const HttpRequest& request, Exchange& exchange) const;
