@@ -30,6 +30,10 @@ def test_generation(tiny_chat):
         "hi", max_tokens=4, temperature=0)
 
 
+def test_a_model_says_what_it_is(tiny_chat):
+    assert repr(tiny_chat) == "Model('tiny_chat', version=0)"
+
+
 def test_sampling_follows_the_seed(tiny_chat):
     def draw(seed):
         return tiny_chat.generate("a", max_tokens=16, temperature=1.5, seed=seed).tokens

@@ -67,6 +67,7 @@ def test_optimisers_go_on_from_their_state(make):
     once = nn.Parameter(yiti.tensor([1.0, -2.0]))
     whole = make([once])
     steps(once, whole, 5)
+    assert repr(whole).endswith("(1 parameters, lr=%g, steps=5)" % whole.lr)
     kept = {name: tensor.copy() for name, tensor in whole.state_dict().items()}
     again = nn.Parameter(once.copy())
     steps(once, whole, 5)

@@ -86,6 +86,11 @@ def _as_module(self, names=None):
     return LanguageModule(self, names)
 
 
+def _model_text(self):
+    return f"Model({self.name!r}, version={self.version})"
+
+
+Model.__repr__ = _model_text
 Model.generate, Model.chat, Model.astream, Model.agenerate = _generate, _chat, _astream, _agenerate
 Model.as_module = _as_module
 

@@ -33,6 +33,10 @@ class Optimizer:
     def load_state_dict(self, state):
         self._state.restore(state)
 
+    def __repr__(self):
+        return (f"{type(self).__name__}({len(self.parameters)} parameters, lr={self.lr:g}, "
+                f"steps={self.steps})")
+
 
 class AdamW(Optimizer):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
