@@ -107,15 +107,10 @@ std::vector<Tensor> reference(std::span<const Tensor> in, const Attrs& attrs) {
 }
 
 std::vector<Tensor> shape_rule(std::span<const Tensor> in, const Attrs& attrs, const Op& op) {
-  const auto& a = attrs.as<AttentionAttrs>();
-  const int64_t heads = in[0].dim(1), kv_heads = in[1].dim(1);
-  check(kv_heads > 0 ? heads % kv_heads == 0 : heads == 0, op.name,
-        "q has {} heads; wants a multiple of the {} of k", heads, kv_heads);
-  check(a.window >= 0, op.name, "window is negative");
-  kv_type(a.kv_dtype, op.name);
+  check_attention(in, attrs, op);
   const DType dtype = in[0].dtype();
   return {Tensor::meta(in[0].shape(), dtype, in[0].device()),
-          Tensor::meta({in[0].dim(0), heads}, dtype, in[0].device())};
+          Tensor::meta({in[0].dim(0), in[0].dim(1)}, dtype, in[0].device())};
 }
 
 std::vector<Tensor> gradient(const GradArgs& g) {

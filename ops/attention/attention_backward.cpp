@@ -153,6 +153,13 @@ std::vector<Tensor> reference(std::span<const Tensor> in, const Attrs& attrs) {
           of_doubles(dv, in[2].shape(), dtype, in[0].device())};
 }
 
+std::vector<Tensor> shape_rule(std::span<const Tensor> in, const Attrs& attrs, const Op& op) {
+  check_attention(in, attrs, op);
+  std::vector<Tensor> gradients;
+  for (const Tensor& x : in.first(3)) gradients.push_back(x.as_meta());
+  return gradients;
+}
+
 }  // namespace
 
 const Op& attention_backward_op() {
@@ -173,6 +180,7 @@ const Op& attention_backward_op() {
         .output("dq", "[N, H, D]", 0)
         .output("dk", "[N, Hkv, D]", 1)
         .output("dv", "[N, Hkv, D]", 2)
+        .shape_rule(shape_rule)
         .kernel(std::move(kernel))
         .reference(reference)
         .not_differentiable()

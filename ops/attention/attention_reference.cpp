@@ -6,7 +6,9 @@
 #include <limits>
 
 #include "core/error.h"
+#include "ops/attention/attention.h"
 #include "ops/attention/key_block.h"
+#include "ops/attention/kv_types.h"
 #include "ops/host_values.h"
 
 namespace yiti {
@@ -124,6 +126,15 @@ std::vector<int64_t> document_positions(const Tensor& positions) {
     out.push_back(position);
   }
   return out;
+}
+
+void check_attention(std::span<const Tensor> in, const Attrs& attrs, const Op& op) {
+  const auto& a = attrs.as<AttentionAttrs>();
+  const int64_t heads = in[0].dim(1), kv_heads = in[1].dim(1);
+  check(kv_heads > 0 ? heads % kv_heads == 0 : heads == 0, op.name,
+        "q has {} heads; wants a multiple of the {} of k", heads, kv_heads);
+  check(a.window >= 0, op.name, "window is negative");
+  kv_type(a.kv_dtype, op.name);
 }
 
 }  // namespace yiti

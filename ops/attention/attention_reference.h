@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "core/tensor.h"
+#include "core/op.h"
 
 namespace yiti {
 
@@ -32,6 +32,10 @@ KeyCodes key_codes(std::span<const double> head);
 /// Keys or values of a pool for heads of `head_dim`, as rows [B, Hkv, 64, D] of doubles.
 std::vector<double> pool_keys(const Tensor& k_pool, int64_t head_dim);
 std::vector<double> pool_values(const Tensor& v_pool, int64_t head_dim);
+
+/// What attention and its gradient ask of q [N, H, D], k [N, Hkv, D] and their AttentionAttrs.
+/// Throws kInvalidArgument where H is no multiple of Hkv, or an attribute is out of its range.
+void check_attention(std::span<const Tensor> in, const Attrs& attrs, const Op& op);
 
 /// The positions of packed documents. Throws kInvalidArgument unless each is 0 or follows the one
 /// before it.

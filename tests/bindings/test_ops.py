@@ -48,6 +48,7 @@ def test_arguments():
     (lambda x: yiti.embedding_backward(yiti.ones(1, 8, dtype="f64"), yiti.zeros(1, dtype="i32"),
                                        rows=2**62), ValueError, "more elements than fit"),
     (lambda x: yiti.Tensor.__new__(yiti.Tensor).requires_grad_(), TypeError, "was not made"),
+    (lambda x: x[yiti.Tensor.__new__(yiti.Tensor)], TypeError, "was not made"),
     (lambda x: memoryview(yiti.Tensor.__new__(yiti.Tensor)), BufferError, "was not made"),
     (lambda x: yiti.checkpoint(lambda y: 3, x), TypeError, "gave is a int; wants a Tensor"),
     (lambda x: yiti.vjp(lambda y: 3, x), TypeError, "gave is a int; wants a Tensor"),

@@ -1,4 +1,7 @@
+#include <gmock/gmock.h>
+
 #include "ops/attention/attention.h"
+#include "tests/message_of.h"
 #include "tests/ops/op_checks.h"
 
 namespace yiti {
@@ -70,6 +73,21 @@ TEST(AttentionBackward, AllInstructionSetsAndThreadCountsGiveTheSameBits) {
       const std::vector<Tensor> got = run(device);
       for (size_t i = 0; i < 3; ++i)
         EXPECT_TRUE(same_bits(got[i], wanted[i])) << name(device->isa());
+    }
+  }
+}
+
+TEST(AttentionBackward, RejectsHeadsThatAreNoMultiple) {
+  const auto run = [](int64_t heads, DType dtype) {
+    const std::vector<Tensor> in = packed({3}, heads, 2, 8, dtype, make_cpu_device());
+    const Tensor lse = Tensor::zeros({3, heads}, dtype, in[0].device());
+    attention_backward_op()({in[0], in[1], in[2], in[3], in[0], lse, in[0]}, AttentionAttrs{});
+  };
+  for (const DType dtype : {DType::kF32, DType::kF64}) {
+    run(4, dtype);
+    for (const int64_t heads : {1, 3}) {
+      EXPECT_THAT(message_of([&] { run(heads, dtype); }, Code::kInvalidArgument),
+                  ::testing::HasSubstr("wants a multiple of the 2"));
     }
   }
 }

@@ -40,7 +40,7 @@ Made made(nb::handle dtype, nb::handle device, bool requires_grad, DType otherwi
 void collect(nb::handle value, Shape& shape, int depth, std::vector<double>& numbers,
              std::vector<int64_t>& integers, DType& dtype) {
   if (nb::isinstance<Tensor>(value)) {
-    const nb::object elements = to_list(nb::cast<Tensor>(value));
+    const nb::object elements = to_list(self_from(value));
     return collect(elements, shape, depth, numbers, integers, dtype);
   }
   if (nb::isinstance<nb::list>(value) || nb::isinstance<nb::tuple>(value)) {
@@ -87,7 +87,7 @@ Tensor convert(nb::handle data, nb::handle dtype, nb::handle device, std::option
   Tensor tensor;
   bool fresh = false;
   if (nb::isinstance<Tensor>(data)) {
-    tensor = nb::cast<Tensor>(data);
+    tensor = self_from(data);
   } else if (const auto array = import_array(data, where)) {
     tensor = *array;
   } else {

@@ -47,7 +47,7 @@ Tensor pick(const Tensor& x, int axis, const Tensor& index) {
 }
 
 Tensor whole_index(nb::handle part, const DevicePtr& device) {
-  if (nb::isinstance<Tensor>(part)) return nb::cast<Tensor>(part);
+  if (nb::isinstance<Tensor>(part)) return self_from(part);
   if (const auto array = import_array(part, device)) return *array;
   if (!PyList_Check(part.ptr()) || nb::len(part) == 0) {
     const std::vector<int64_t> numbers = ints_from(part);
@@ -165,7 +165,7 @@ Tensor by_mask(const Tensor& x, const Tensor& mask) {
 
 Tensor select(const Tensor& x, const std::vector<nb::object>& parts, bool only_views) {
   if (parts.size() == 1 && is_mask(parts[0]) && !only_views) {
-    return by_mask(x, nb::cast<Tensor>(parts[0]));
+    return by_mask(x, self_from(parts[0]));
   }
   const auto named = std::count_if(parts.begin(), parts.end(), takes_an_axis);
   if (named > x.rank()) {
