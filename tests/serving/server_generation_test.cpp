@@ -235,6 +235,14 @@ TEST_F(ServerGenerationTest, GivesCompletionLogprobs) {
                             "top_logprobs":[{"a":-0.5},{"b":-0.5}],"text_offset":[0,1]})"));
 }
 
+TEST_F(ServerGenerationTest, ARefusalIsOneAnswer) {
+  start();
+  HttpClient client(server->port());
+  const std::string body = chat("hi", {{"temperature", 5}}).dump();
+  EXPECT_EQ(client.request("POST", "/v1/chat/completions", body).status, 400);
+  EXPECT_EQ(client.request("GET", "/health").status, 200);
+}
+
 TEST_F(ServerGenerationTest, RefusesUnknownModels) {
   start();
   Json body = chat("hi");
