@@ -179,16 +179,16 @@ def test_fine_tuning_beside_serving(tiny_chat, tmp_path):
     model = tiny_chat.add_adapter(rank=4, seed=1)
     base = tiny_chat.generate("hello", max_tokens=8, temperature=0)
     assert model.generate("hello", max_tokens=8, temperature=0) == base
-    steps = []
+    untrained, steps = model.fingerprint, []
     trainer = yiti.Trainer(model, data, output=tmp_path / "out", epochs=4, lr=0.05,
                            callbacks=[steps.append])
     with yiti.serve({"base": tiny_chat, "tuned": model}, trainer=trainer) as server:
-        before = complete(server, "tuned")
+        before = complete(server, "base")
         result = trainer.wait()
         after = complete(server, "tuned")
-        assert complete(server, "base")["text"] == before["text"]
+        assert complete(server, "base")["text"] == before["text"] != after["text"]
     assert steps[-1]["step"] == result["steps"] and result["last_loss"] < result["first_loss"]
-    assert after["system_fingerprint"] == model.fingerprint != before["system_fingerprint"]
+    assert after["system_fingerprint"] == model.fingerprint != untrained
     assert tiny_chat.generate("hello", max_tokens=8, temperature=0) == base
     again = yiti.load(ROOT / "tests/data/tiny_chat", adapter=result["adapter"], max_tokens=512)
     text = model.generate("hello", max_tokens=8, temperature=0)
@@ -307,6 +307,8 @@ def check_ctrl_c(call):
             time.sleep(0.01)
             naps.append(1)
 
+    # A shell's job in the background begins with SIGINT ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     thread = threading.Thread(target=interrupt)
     thread.start()
     try:
@@ -317,6 +319,7 @@ def check_ctrl_c(call):
     finally:
         ended.set()
         thread.join()
+        signal.signal(signal.SIGINT, before)
     assert len(naps) < 100
 
 

@@ -42,7 +42,7 @@ def arguments():
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--most-growth-mb", type=float, default=64)
+    parser.add_argument("--most-growth-mb", type=float, default=32)
     return parser.parse_args()
 
 
