@@ -1,6 +1,7 @@
 # The Debian package of the program, with its service: `cpack -G DEB` in the build folder.
 set(packaging ${PROJECT_SOURCE_DIR}/packaging)
-install(FILES ${packaging}/yiti.service DESTINATION /lib/systemd/system
+configure_file(${packaging}/yiti.service.in yiti.service @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/yiti.service DESTINATION /lib/systemd/system
   COMPONENT service EXCLUDE_FROM_ALL)
 install(FILES ${packaging}/yiti.env DESTINATION /etc/yiti
   PERMISSIONS OWNER_READ OWNER_WRITE COMPONENT service EXCLUDE_FROM_ALL)
@@ -11,7 +12,6 @@ install(FILES ${PROJECT_SOURCE_DIR}/LICENSE RENAME copyright
 
 set(CPACK_PACKAGE_NAME yiti)
 set(CPACK_PACKAGE_CONTACT "the authors of yiti <yiti@localhost>")
-set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_SET_DESTDIR ON)
 set(CPACK_STRIP_FILES ON)
 set(CPACK_COMPONENTS_ALL program service)
