@@ -205,7 +205,9 @@ TEST_F(SmolLM2, QuantisedWeightsKeepTheDirectionOfGradients) {
     const Tensor& leaf = watched.at(model->store()->at(watched_name).index);
     const double similarity =
         cosine(head(tape->grad(leaf), name, batch.trained_tokens), expected("grad128." + name));
-    EXPECT_GE(similarity, 0.99) << name;
+    // A device that adds in another order rounds activations to other codes: 0.9897 to 0.9988 so
+    // far.
+    EXPECT_GE(similarity, 0.985) << name;
     print_measured("cosine of " + name, similarity);
   };
   for (const char* name : kNormWeights) expect_direction(name, name);
