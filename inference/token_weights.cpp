@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
-#include <ranges>
 
 #include "ops/loss/log_probability.h"
 
@@ -22,14 +21,11 @@ double mass_of(std::span<const float> weights) {
   return (sums[0] + sums[1]) + (sums[2] + sums[3]);
 }
 
-// The weights of logits, of which `best` is the largest.
-template <class Logits>
-void weigh(const Logits& logits, float best, double temperature, std::vector<float>& weights) {
+// Logits, of which `best` is the largest, become weights.
+void weigh(std::vector<float>& logits, float best, double temperature) {
   const auto inverse = static_cast<float>(1 / temperature);
-  weights.resize(logits.size());
-  std::ranges::transform(logits, weights.begin(),
-                         [=](float logit) { return (logit - best) * inverse; });
-  exponentiate(weights);
+  for (float& logit : logits) logit = (logit - best) * inverse;
+  exponentiate(logits);
 }
 
 }  // namespace
@@ -43,7 +39,7 @@ void TokenWeights::keep(const StepLogits& row, const TokenLogit& best, const Sam
   } else if (sampling.top_p < 1 || sampling.min_p > 0) {
     total = keep_likely(row, best, sampling);
   } else {
-    return weigh(row.all, best.logit, sampling.temperature, weights_);
+    return keep_all(row, best, sampling);
   }
   if (sampling.top_p >= 1) return;
   size_t kept = 0;
@@ -55,18 +51,23 @@ void TokenWeights::keep(const StepLogits& row, const TokenLogit& best, const Sam
   weights_.resize(kept);
 }
 
+void TokenWeights::keep_all(const StepLogits& row, const TokenLogit& best,
+                            const Sampling& sampling) {
+  weights_.assign(row.all.begin(), row.all.end());
+  weigh(weights_, best.logit, sampling.temperature);
+}
+
 // The top_k best tokens, but for those that min_p leaves out. Returns their mass.
 double TokenWeights::keep_best(const StepLogits& row, const Sampling& sampling) {
-  const auto top_k = static_cast<size_t>(sampling.top_k);
   if (row.all.empty()) {
     candidates_.assign(row.best.begin(), row.best.begin() + sampling.top_k);
   } else {
-    candidates_.resize(top_k);
-    const auto logit_of = [&](int32_t token) {
-      return TokenLogit{row.all[static_cast<size_t>(token)], token};
-    };
-    const auto tokens = std::views::iota(0, static_cast<int32_t>(row.all.size()));
-    std::ranges::partial_sort_copy(tokens | std::views::transform(logit_of), candidates_, better);
+    for (const float logit : row.all) {
+      candidates_.push_back({logit, static_cast<int32_t>(candidates_.size())});
+    }
+    std::partial_sort(candidates_.begin(), candidates_.begin() + sampling.top_k, candidates_.end(),
+                      better);
+    candidates_.resize(static_cast<size_t>(sampling.top_k));
   }
   weigh_candidates(sampling.temperature);
   const auto min_p = static_cast<float>(sampling.min_p);
@@ -80,7 +81,7 @@ double TokenWeights::keep_best(const StepLogits& row, const Sampling& sampling) 
 // leaves out. Returns the mass of what min_p keeps.
 double TokenWeights::keep_likely(const StepLogits& row, const TokenLogit& best,
                                  const Sampling& sampling) {
-  weigh(row.all, best.logit, sampling.temperature, weights_);
+  keep_all(row, best, sampling);
   const auto min_p = static_cast<float>(sampling.min_p);
   for (float& weight : weights_) weight = weight < min_p ? 0 : weight;
   const double total = mass_of(weights_);
@@ -97,8 +98,9 @@ double TokenWeights::keep_likely(const StepLogits& row, const TokenLogit& best,
 }
 
 void TokenWeights::weigh_candidates(double temperature) {
-  weigh(candidates_ | std::views::transform(&TokenLogit::logit), candidates_.front().logit,
-        temperature, weights_);
+  weights_.clear();
+  for (const TokenLogit& candidate : candidates_) weights_.push_back(candidate.logit);
+  weigh(weights_, candidates_.front().logit, temperature);
 }
 
 // Finds the block of tokens where their mass exceeds the share, then the token. Where rounding

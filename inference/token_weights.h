@@ -23,6 +23,7 @@ class TokenWeights {
   float log_probabilities(int32_t kept, int count, std::vector<TokenLogprob>& top) const;
 
  private:
+  void keep_all(const StepLogits& row, const TokenLogit& best, const Sampling& sampling);
   double keep_best(const StepLogits& row, const Sampling& sampling);
   double keep_likely(const StepLogits& row, const TokenLogit& best, const Sampling& sampling);
   void weigh_candidates(double temperature);

@@ -82,7 +82,9 @@ http::request<http::string_body> request_for(const HttpRequest& request, const A
   http::request<http::string_body> sent(
       request.method == "POST" ? http::verb::post : http::verb::get, address.target, 11);
   for (const auto& [name, value] : request.proxied) {
-    const auto is_name = [&](std::string_view one) { return boost::beast::iequals(one, name); };
+    const auto is_name = [sent = std::string_view(name)](std::string_view one) {
+      return boost::beast::iequals(one, sent);
+    };
     if (name.empty() || std::ranges::any_of(kNotForwarded, is_name)) {
       throw ApiException({.message = fmt::format("the header '{}' is not forwarded", name)});
     }
