@@ -117,16 +117,8 @@ float log_probabilities(std::span<const float> logits, int32_t token, int count,
                         std::vector<TokenLogprob>& top) {
   const float normaliser = log_sum_exp(logits);
   top.clear();
-  std::vector<int32_t> order;
-  for (size_t t = 0; count > 0 && t < logits.size(); ++t) order.push_back(static_cast<int32_t>(t));
-  const size_t kept = std::min(order.size(), static_cast<size_t>(std::max(count, 0)));
-  std::partial_sort(
-      order.begin(), order.begin() + static_cast<std::ptrdiff_t>(kept), order.end(),
-      [&](int32_t a, int32_t b) {
-        return better({logits[static_cast<size_t>(a)], a}, {logits[static_cast<size_t>(b)], b});
-      });
-  for (size_t i = 0; i < kept; ++i) {
-    top.push_back({order[i], logits[static_cast<size_t>(order[i])] - normaliser});
+  for (const int32_t best : best_places(logits, count)) {
+    top.push_back({best, logits[static_cast<size_t>(best)] - normaliser});
   }
   return logits[static_cast<size_t>(token)] - normaliser;
 }

@@ -62,12 +62,9 @@ double TokenWeights::keep_best(const StepLogits& row, const Sampling& sampling) 
   if (row.all.empty()) {
     candidates_.assign(row.best.begin(), row.best.begin() + sampling.top_k);
   } else {
-    for (const float logit : row.all) {
-      candidates_.push_back({logit, static_cast<int32_t>(candidates_.size())});
+    for (const int32_t place : best_places(row.all, sampling.top_k)) {
+      candidates_.push_back({row.all[static_cast<size_t>(place)], place});
     }
-    std::partial_sort(candidates_.begin(), candidates_.begin() + sampling.top_k, candidates_.end(),
-                      better);
-    candidates_.resize(static_cast<size_t>(sampling.top_k));
   }
   weigh_candidates(sampling.temperature);
   const auto min_p = static_cast<float>(sampling.min_p);
@@ -133,18 +130,25 @@ float TokenWeights::log_probabilities(int32_t kept, int count,
     return static_cast<float>(std::log(static_cast<double>(weights_[i]) / total));
   };
   top.clear();
-  std::vector<size_t> order(count > 0 ? weights_.size() : 0);
-  std::iota(order.begin(), order.end(), size_t{0});
-  const auto end = order.begin() + std::min<std::ptrdiff_t>(count, std::ssize(order));
-  std::partial_sort(order.begin(), end, order.end(), [&](size_t a, size_t b) {
-    return weights_[a] != weights_[b] ? weights_[a] > weights_[b] : a < b;
-  });
-  for (const size_t i : std::span(order.begin(), end)) {
+  for (const int32_t place : best_places(weights_, count)) {
+    const auto i = static_cast<size_t>(place);
     if (weights_[i] > 0) top.push_back({token(i), log_probability(i)});
   }
   if (candidates_.empty()) return log_probability(static_cast<size_t>(kept));
   const auto found = std::ranges::find(candidates_, kept, &TokenLogit::token);
   return log_probability(static_cast<size_t>(found - candidates_.begin()));
+}
+
+std::vector<int32_t> best_places(std::span<const float> values, int64_t count) {
+  if (count < 1) return {};
+  std::vector<int32_t> places(values.size());
+  std::iota(places.begin(), places.end(), 0);
+  const auto end = places.begin() + std::min<std::ptrdiff_t>(count, std::ssize(places));
+  std::partial_sort(places.begin(), end, places.end(), [&](int32_t a, int32_t b) {
+    return better({values[static_cast<size_t>(a)], a}, {values[static_cast<size_t>(b)], b});
+  });
+  places.erase(end, places.end());
+  return places;
 }
 
 }  // namespace yiti

@@ -35,4 +35,8 @@ class TokenWeights {
   std::vector<float> weights_;          // of each, relative to the best one's
 };
 
+/// The places of the `count` largest of `values`, the largest first, and of equal ones the lowest
+/// place; all of them where there are no more, none where `count` is below 1.
+std::vector<int32_t> best_places(std::span<const float> values, int64_t count);
+
 }  // namespace yiti
