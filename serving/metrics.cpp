@@ -123,11 +123,13 @@ std::string Metrics::text(std::optional<int64_t> unloaded) {
     stats.push_back(one->generator->stats());
   }
   std::string out;
-  head(out, "process_resident_memory_bytes", "gauge", "Resident memory size in bytes.");
-  out += fmt::format("process_resident_memory_bytes {}\n", resident_bytes());
+  const auto of_process = [&](std::string_view name, std::string_view help, int64_t number) {
+    head(out, name, "gauge", help);
+    out += fmt::format("{} {}\n", name, number);
+  };
+  of_process("process_resident_memory_bytes", "Resident memory size in bytes.", resident_bytes());
   if (unloaded) {
-    head(out, "yiti:requests_waiting_for_load", "gauge", "Requests that wait for their model.");
-    out += fmt::format("yiti:requests_waiting_for_load {}\n", *unloaded);
+    of_process("yiti:requests_waiting_for_load", "Requests that wait for their model.", *unloaded);
   }
   using Get = std::function<std::optional<double>(const Model&, const GeneratorStats&)>;
   const auto value = [&](std::string_view name, std::string_view kind, std::string_view help,
