@@ -95,19 +95,19 @@ void run_kernel(const Op& op, const Kernel& kernel, std::span<const Tensor> in, 
                 std::span<const Tensor> out) {
   const DevicePtr& device = device_of(in);
   std::shared_ptr<Storage> workspace;
+  size_t bytes = 0;
   if (kernel.workspace) {
-    const size_t bytes = kernel.workspace(in, attrs, *device);
+    bytes = kernel.workspace(in, attrs, *device);
     if (bytes > 0) workspace = Storage::allocate(device, bytes);
   }
   for (size_t i = 0; i < out.size(); ++i) {
-    const int alias = op.outputs[i].alias;
-    if (alias < 0 || !in[static_cast<size_t>(alias)].defined()) continue;
-    if (in[static_cast<size_t>(alias)].storage()->read_only()) {
+    const int alias = op.outputs[i % op.outputs.size()].alias;
+    if (alias >= 0 && out[i].defined() && out[i].storage()->read_only()) {
       fail(Code::kFailedPrecondition, op.name, "{} is read-only memory",
            spec_of(op, static_cast<size_t>(alias)).name);
     }
   }
-  kernel.run({in, out, attrs, workspace ? workspace->data() : nullptr, *device});
+  kernel.run({in, out, attrs, workspace ? workspace->data() : nullptr, bytes, *device});
 }
 
 // The outputs of `op` from untraced inputs; saved ones only where `save`.
@@ -242,6 +242,30 @@ void Op::run_into(std::span<const Tensor> in, const Attrs& attrs,
   const Kernel* kernel = choose_kernel(in, attrs, *device_of(in), &why);
   if (kernel == nullptr) fail(Code::kUnimplemented, name, "no kernel for these inputs: {}", why);
   run_kernel(*this, *kernel, in, attrs, out);
+}
+
+void Op::update_each(std::span<const std::vector<Tensor>> lists, const Attrs& attrs) const {
+  check(std::ranges::all_of(outputs, [](const Output& output) { return output.alias >= 0; }), name,
+        "makes tensors; wants an op that only updates");
+  const Kernel* kernel = nullptr;
+  std::vector<Tensor> in, out;  // of the lists that it takes at once
+  for (const std::vector<Tensor>& list : lists) {
+    if (recorder_of(*this, list) != nullptr) {
+      fail(Code::kFailedPrecondition, name, "an in-place run would lose the gradient");
+    }
+    infer(list, attrs);
+    const Kernel* own = choose_kernel(list, attrs, *device_of(list));
+    const bool joins = own != nullptr && own->takes_lists && (kernel == nullptr || own == kernel) &&
+                       std::ranges::all_of(list, &Tensor::is_contiguous);
+    if (!joins) {
+      (*this)(list, attrs);
+      continue;
+    }
+    kernel = own;
+    in.insert(in.end(), list.begin(), list.end());
+    for (const Output& output : outputs) out.push_back(list[static_cast<size_t>(output.alias)]);
+  }
+  if (kernel != nullptr) run_kernel(*this, *kernel, in, attrs, out);
 }
 
 OpBuilder& OpBuilder::input(std::string name, std::string dims, Kind kind) {

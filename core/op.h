@@ -25,12 +25,14 @@ enum class Kind : uint8_t {
 };
 
 /// What a kernel gets. `in` and `out` have storage unless optional; a `saved` output is undefined
-/// when nobody wants it. `workspace` is 64-byte aligned, as long as the kernel asked for.
+/// when nobody wants it. `workspace` is 64-byte aligned and has at least the bytes that the kernel
+/// asked for; null where it asked for none.
 struct KernelArgs {
   std::span<const Tensor> in;
   std::span<const Tensor> out;
   const Attrs& attrs;
   std::byte* workspace;
+  size_t workspace_bytes;
   Device& device;
 };
 
@@ -44,7 +46,10 @@ struct Kernel {
   std::function<size_t(std::span<const Tensor> in, const Attrs&, Device& device)> workspace =
       nullptr;
   /// Stands in for an op that the device lacks: on the host with copies, or as ops that it has.
-  bool on_host = false;
+  bool stands_in = false;
+  /// `run` also takes several updates at once: inputs and outputs of one behind those of another,
+  /// contiguous and without workspace.
+  bool takes_lists = false;
 };
 
 /// What a gradient gets. Inputs and outputs that the op does not save are meta tensors.
@@ -123,6 +128,9 @@ class Op {
   /// The same, written into `out` (of the inferred shapes), which may alias inputs where the
   /// kernel allows. Records nothing; throws kFailedPrecondition when an input is traced.
   void run_into(std::span<const Tensor> in, const Attrs& attrs, std::span<const Tensor> out) const;
+  /// Runs an op whose outputs are all updates in place on each of `lists` of inputs, at once where
+  /// the device has a kernel for that. Throws kFailedPrecondition when an input is traced.
+  void update_each(std::span<const std::vector<Tensor>> lists, const Attrs& attrs) const;
 
   /// The outputs of untraced inputs, the saved ones among them where `save`; recorders are not
   /// told.

@@ -301,7 +301,7 @@ bool LanguageSession::copy_best(int64_t count) {
     return false;
   }
   const Kernel* own = top_k_op().choose_kernel({&logits, 1}, TopKAttrs{count}, device);
-  if (own == nullptr || own->on_host) return false;
+  if (own == nullptr || own->stands_in) return false;
   const auto [values, tokens] = ops::top_k(logits, count);
   const std::vector<float> found = values.to_vector<float>();
   const std::vector<int64_t> places = tokens.to_vector<int64_t>();

@@ -36,6 +36,7 @@ struct Session::Bound {
     const Attrs* attrs;
     size_t in, in_count, out, out_count;  // places in `operands`
     std::byte* workspace;
+    size_t workspace_bytes;
   };
   struct ParameterUse {
     size_t operand, part;
@@ -185,7 +186,7 @@ void Session::bind_call(Bound& bound, size_t n, std::span<const Tensor> operands
                              ? nullptr
                              : arena_->data() + plan_.workspace_offsets[n];
   bound.calls.push_back({kernels_[n], &node.attrs, first, node.in.size(), first + node.in.size(),
-                         node.out.size(), workspace});
+                         node.out.size(), workspace, plan_.workspace_bytes[n]});
 }
 
 // One call, or where a parameter is not the same for all parts, one for each part that has rows.
@@ -342,6 +343,7 @@ void Session::run_calls(const Bound& bound) const {
                       {operands + call.out, call.out_count},
                       *call.attrs,
                       call.workspace,
+                      call.workspace_bytes,
                       *program_.device});
   }
 }

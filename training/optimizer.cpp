@@ -7,6 +7,8 @@
 #include "ops/optim/adamw.h"
 #include "ops/optim/sgd.h"
 #include "ops/optim/square_sum.h"
+#include "ops/shape/concat.h"
+#include "ops/shape/reshape.h"
 
 namespace yiti {
 namespace {
@@ -17,6 +19,19 @@ std::vector<Tensor> zeros_like(const std::vector<Tensor>& tensors) {
   return zeros;
 }
 
+// What a step takes of each parameter that has a gradient: both, and its part of each of `state`.
+std::vector<std::vector<Tensor>> operands(const std::vector<Tensor>& parameters,
+                                          const std::vector<Tensor>& gradients,
+                                          std::initializer_list<const std::vector<Tensor>*> state) {
+  std::vector<std::vector<Tensor>> lists;
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    if (!gradients[i].defined()) continue;
+    lists.push_back({parameters[i], gradients[i]});
+    for (const std::vector<Tensor>* tensors : state) lists.back().push_back((*tensors)[i]);
+  }
+  return lists;
+}
+
 class AdamW final : public Optimizer {
  public:
   AdamW(const OptimizerOptions& options, const std::vector<Tensor>& parameters)
@@ -24,17 +39,14 @@ class AdamW final : public Optimizer {
 
   void update(const std::vector<Tensor>& parameters, const std::vector<Tensor>& gradients,
               double lr, double grad_scale, int64_t step) override {
-    for (size_t i = 0; i < parameters.size(); ++i) {
-      if (!gradients[i].defined()) continue;
-      ops::adamw_step(parameters[i], gradients[i], m_[i], v_[i],
-                      {.lr = lr,
-                       .beta1 = options_.beta1,
-                       .beta2 = options_.beta2,
-                       .eps = options_.eps,
-                       .weight_decay = options_.weight_decay,
-                       .step = step,
-                       .grad_scale = grad_scale});
-    }
+    adamw_step_op().update_each(operands(parameters, gradients, {&m_, &v_}),
+                                AdamwAttrs{.lr = lr,
+                                           .beta1 = options_.beta1,
+                                           .beta2 = options_.beta2,
+                                           .eps = options_.eps,
+                                           .weight_decay = options_.weight_decay,
+                                           .step = step,
+                                           .grad_scale = grad_scale});
   }
 
   std::vector<std::pair<std::string, std::vector<Tensor>>> state() const override {
@@ -54,15 +66,15 @@ class Sgd final : public Optimizer {
 
   void update(const std::vector<Tensor>& parameters, const std::vector<Tensor>& gradients,
               double lr, double grad_scale, int64_t /*step*/) override {
-    for (size_t i = 0; i < parameters.size(); ++i) {
-      if (!gradients[i].defined()) continue;
-      ops::sgd_step(parameters[i], gradients[i],
-                    {.lr = lr,
-                     .momentum = options_.momentum,
-                     .weight_decay = options_.weight_decay,
-                     .nesterov = options_.nesterov,
-                     .grad_scale = grad_scale},
-                    momentum_.empty() ? Tensor() : momentum_[i]);
+    const SgdAttrs attrs{.lr = lr,
+                         .momentum = options_.momentum,
+                         .weight_decay = options_.weight_decay,
+                         .nesterov = options_.nesterov,
+                         .grad_scale = grad_scale};
+    if (momentum_.empty()) {
+      sgd_step_op().update_each(operands(parameters, gradients, {}), attrs);
+    } else {
+      sgd_momentum_step_op().update_each(operands(parameters, gradients, {&momentum_}), attrs);
     }
   }
 
@@ -91,10 +103,14 @@ void check_options(const OptimizerOptions& o) {
 }  // namespace
 
 double gradient_norm(const std::vector<Tensor>& gradients) {
-  double total = 0;
+  std::vector<Tensor> sums;
   for (const Tensor& gradient : gradients) {
-    if (gradient.defined()) total += ops::square_sum(gradient).item();
+    if (gradient.defined()) sums.push_back(ops::reshape(ops::square_sum(gradient), {1}));
   }
+  if (sums.empty()) return 0;
+  // Read at once: a device is waited for once.
+  double total = 0;
+  for (const double sum : ops::concat(sums, 0).to_vector<double>()) total += sum;
   return std::sqrt(total);
 }
 

@@ -255,36 +255,32 @@ std::string PluginDevice::native_parts(const Op& op, std::span<const Tensor> in,
 const Kernel* PluginDevice::own_kernel(const Op& op, std::span<const Tensor> in, const Attrs& attrs,
                                        std::string& why) {
   const auto answer = support_of(op.name, in, attrs);
-  if (answer->status == YITI_STATUS_OK) return &kernels_of(op).native;
+  if (answer->status == YITI_STATUS_OK) return &native_kernel(op, answer->support);
   if (const std::string parts = native_parts(op, in, attrs); !parts.empty()) {
     return &composed_kernel(op, parts);
   }
   why = fmt::format("{}: {}", table_.name, answer->reason);
-  return fallback_ == DeviceFallback::kCpu ? &kernels_of(op).on_host : nullptr;
+  return fallback_ == DeviceFallback::kCpu ? &host_kernel(op) : nullptr;
 }
 
-const PluginDevice::Kernels& PluginDevice::kernels_of(const Op& op) {
+const Kernel& PluginDevice::native_kernel(const Op& op, const yiti_op_support& support) {
+  const Form form{support.strided_inputs, support.workspace_bytes > 0, support.takes_lists != 0};
   const std::lock_guard lock(mutex_);
-  std::unique_ptr<Kernels>& kernels = kernels_[&op];
-  if (!kernels) {
-    kernels = std::make_unique<Kernels>();
-    kernels->native = {
-        .name = table_.name,
-        .device_kind = table_.name,
-        .refuses = {},
-        .run = [this, &op](const KernelArgs& args) { run_native(op, args); },
-        .workspace =
-            [this, &op](std::span<const Tensor> in, const Attrs& attrs, Device&) {
-              return static_cast<size_t>(support_of(op.name, in, attrs)->support.workspace_bytes);
-            }};
-    kernels->on_host = {.name = "cpu, with copies",
-                        .device_kind = "cpu",
-                        .refuses = {},
-                        .run = [this, &op](const KernelArgs& args) { run_on_host(op, args); },
-                        .workspace = {},
-                        .on_host = true};
+  Kernel& kernel = native_[{&op, form}];
+  if (kernel.run) return kernel;
+  kernel = {.name = table_.name,
+            .device_kind = table_.name,
+            .refuses = {},
+            .run = [this, &op, strided = form.strided_inputs](
+                       const KernelArgs& args) { run_native(op, strided, args); },
+            .workspace = {},
+            .takes_lists = form.takes_lists && !form.has_workspace};
+  if (form.has_workspace) {
+    kernel.workspace = [this, &op](std::span<const Tensor> in, const Attrs& attrs, Device&) {
+      return static_cast<size_t>(support_of(op.name, in, attrs)->support.workspace_bytes);
+    };
   }
-  return *kernels;
+  return kernel;
 }
 
 const Kernel& PluginDevice::composed_kernel(const Op& op, const std::string& parts) {
@@ -296,35 +292,43 @@ const Kernel& PluginDevice::composed_kernel(const Op& op, const std::string& par
               .refuses = {},
               .run = [this, &op](const KernelArgs& args) { run_composed(op, args); },
               .workspace = {},
-              .on_host = true};
+              .stands_in = true};
   }
   return kernel;
 }
 
-void PluginDevice::run_native(const Op& op, const KernelArgs& args) {
+const Kernel& PluginDevice::host_kernel(const Op& op) {
+  const std::lock_guard lock(mutex_);
+  Kernel& kernel = on_host_[&op];
+  if (!kernel.run) {
+    kernel = {.name = "cpu, with copies",
+              .device_kind = "cpu",
+              .refuses = {},
+              .run = [this, &op](const KernelArgs& args) { run_on_host(op, args); },
+              .workspace = {},
+              .stands_in = true};
+  }
+  return kernel;
+}
+
+void PluginDevice::run_native(const Op& op, uint64_t strided_inputs, const KernelArgs& args) {
   std::vector<Tensor> packed;
   std::span<const Tensor> in = args.in;
-  const auto is_strided = [](const Tensor& tensor) {
-    return tensor.defined() && !tensor.is_contiguous();
-  };
-  const bool strided = std::any_of(in.begin(), in.end(), is_strided);
-  if (strided || args.workspace != nullptr) {
-    const auto answer = support_of(op.name, in, args.attrs);
-    if (strided) packed.assign(in.begin(), in.end());
-    for (size_t i = 0; i < packed.size(); ++i) {
-      const bool takes = i < 64 && (answer->support.strided_inputs >> i & 1) != 0;
-      if (takes || !is_strided(packed[i])) continue;
-      refuse_in_recording("a copy that lives for one run");
-      packed[i] = packed[i].contiguous();
+  for (size_t i = 0; i < in.size(); ++i) {
+    const bool takes = i < 64 && (strided_inputs >> i & 1) != 0;
+    if (takes || !in[i].defined() || in[i].is_contiguous()) continue;
+    refuse_in_recording("a copy that lives for one run");
+    if (packed.empty()) {
+      packed.assign(in.begin(), in.end());
+      in = packed;
     }
-    if (strided) in = packed;
-    OpCall call(op.name, in, args.out, args.attrs, *memory_);
-    if (args.workspace != nullptr) {
-      call.set_workspace(memory_->locate(args.workspace), answer->support.workspace_bytes);
-    }
-    return give(op.name, call);
+    packed[i] = packed[i].contiguous();
   }
-  give(op.name, OpCall(op.name, in, args.out, args.attrs, *memory_));
+  OpCall call(op.name, in, args.out, args.attrs, *memory_);
+  if (args.workspace_bytes > 0) {
+    call.set_workspace(memory_->locate(args.workspace), args.workspace_bytes);
+  }
+  give(op.name, call);
 }
 
 void PluginDevice::give(const std::string& op, const OpCall& call) {

@@ -65,14 +65,16 @@ class PluginDevice final : public Device {
   }
 
  private:
-  // The two ways in which an op runs that is not made of others.
-  struct Kernels {
-    Kernel native, on_host;
-  };
   struct Support {
     yiti_status status;
     std::string reason;
     yiti_op_support support;
+  };
+  // What a run of the device's own kernel goes by, of what the device said.
+  struct Form {
+    uint64_t strided_inputs;
+    bool has_workspace, takes_lists;
+    auto operator<=>(const Form&) const = default;
   };
 
   class Graph;
@@ -82,9 +84,10 @@ class PluginDevice final : public Device {
   std::shared_ptr<const Support> support_of(const std::string& op, std::span<const Tensor> in,
                                             const Attrs& attrs);
   std::string native_parts(const Op& op, std::span<const Tensor> in, const Attrs& attrs);
-  const Kernels& kernels_of(const Op& op);
+  const Kernel& native_kernel(const Op& op, const yiti_op_support& support);
   const Kernel& composed_kernel(const Op& op, const std::string& parts);
-  void run_native(const Op& op, const KernelArgs& args);
+  const Kernel& host_kernel(const Op& op);
+  void run_native(const Op& op, uint64_t strided_inputs, const KernelArgs& args);
   void run_composed(const Op& op, const KernelArgs& args);
   void run_on_host(const Op& op, const KernelArgs& args);
   void unpack(void* target, const Tensor& packed);
@@ -103,8 +106,9 @@ class PluginDevice final : public Device {
   std::atomic<std::thread::id> recorder_{};
   bool recordable_ = true;  // of the work that is being recorded
   std::mutex mutex_;
-  std::unordered_map<const Op*, std::unique_ptr<Kernels>> kernels_;
+  std::map<std::pair<const Op*, Form>, Kernel> native_;
   std::map<std::pair<const Op*, std::string>, Kernel> composed_;  // by the names of parts
+  std::map<const Op*, Kernel> on_host_;
   // By question_of: what the device said, and of ops that it lacks, the parts that it runs instead.
   std::unordered_map<std::string, std::shared_ptr<const Support>> answers_;
   std::unordered_map<std::string, std::string> parts_;

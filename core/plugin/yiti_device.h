@@ -188,7 +188,10 @@ typedef struct yiti_op_call {
 /* What supports_op answers. The host has set all but struct_size to 0. */
 typedef struct yiti_op_support {
   uint32_t struct_size;
-  uint32_t reserved;
+  /* 1: run_op also takes several calls of the op at once, each with tensors of its own: inputs of
+   * one behind those of another, outputs likewise, attributes for all. So the host gives an
+   * optimiser's step, where it updates in place without a workspace. */
+  uint32_t takes_lists;
   uint64_t
       strided_inputs; /* bit i: input i may come with any strides; others are made contiguous */
   uint64_t workspace_bytes; /* must not shrink when sizes grow */

@@ -89,6 +89,7 @@ struct CodeProductCall;
 struct RowAttentionCall;
 struct PagedAttentionCall;
 struct RmsNormCall;
+struct AdamwCall;
 
 class Backend {
  public:
@@ -118,6 +119,8 @@ class Backend {
   virtual bool attend(Launcher&, const RowAttentionCall&) { return false; }
   virtual bool attend(Launcher&, const PagedAttentionCall&) { return false; }
   virtual bool normalise(Launcher&, const RmsNormCall&) { return false; }
+  /// The same of an update of many tensors.
+  virtual bool update(Launcher&, const AdamwCall&) { return false; }
 };
 
 }  // namespace yiti::devices

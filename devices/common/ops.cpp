@@ -38,6 +38,7 @@ void plan_op(Backend& backend, const yiti_op_call& call, yiti_op_support& suppor
   Launcher plan(backend, Launcher::Mode::kPlans, call, 0);
   op.run(plan, Call(call));
   support.strided_inputs = op.strided_inputs;
+  support.takes_lists = op.takes_lists ? 1 : 0;
   support.workspace_bytes = plan.most_taken();
 }
 

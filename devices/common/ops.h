@@ -13,6 +13,8 @@ struct OpEntry {
   void (*run)(Launcher&, const Call&);
   /// Bit i: input i may come with any strides.
   uint64_t strided_inputs = 0;
+  /// Whether `run` takes several calls at once, operands of one behind those of another.
+  bool takes_lists = false;
 };
 
 std::span<const OpEntry> elementwise_ops();

@@ -78,7 +78,8 @@ std::string program_text(const char* file, const std::string& options) {
                 : fmt::format("#define {} {}\n", definition.substr(0, equals),
                               definition.substr(equals + 1));
   }
-  for (const char* part : {"prelude", "mma", "gates", "common", file}) text += kernel_source(part);
+  for (const char* part : {"prelude", "mma", "elements", "common", file})
+    text += kernel_source(part);
   return text;
 }
 

@@ -7,26 +7,14 @@
 namespace yiti::devices::cuda {
 namespace {
 
-template <class T>
-T* elements(const Place& place) {
-  return place.memory == nullptr ? nullptr : static_cast<T*>(address(place));
-}
-
-const float* bias_of(const Operand& bias) {
-  return bias ? elements<const float>(pointer(bias).place) : nullptr;
-}
-
 void check_launch(int error, const char* kernel) { check(static_cast<cudaError_t>(error), kernel); }
-
-bool splits_depth(uint32_t dtype, int64_t depth) {
-  return dtype == YITI_DTYPE_BF16 && depth % 8 == 0;
-}
 
 bool splits(const FloatProductCall& call) {
   const FloatMatrix &a = call.a, &b = call.b;
   const int64_t depth = a.columns;
-  return splits_depth(b.dtype, depth) && b.row_step == 1 && b.column_step == depth &&
-         a.row_step == depth && a.column_step == 1 && !call.options.accumulates;
+  return b.dtype == YITI_DTYPE_BF16 && depth % 8 == 0 && b.row_step == 1 &&
+         b.column_step == depth && a.row_step == depth && a.column_step == 1 &&
+         !call.options.accumulates;
 }
 
 // Whether a product is worth a call of cuBLASLt.
@@ -56,8 +44,8 @@ bool multiply_together(Blas& blas, bool may_round, Launcher& run, const FloatPro
                  "round");
   }
   blas.run(*product,
-           {address(own.b.place), address(own.a.place), bias_of(call.options.bias), address(call.c),
-            address(workspace)},
+           {address(own.b.place), address(own.a.place), elements<const float>(call.options.bias),
+            address(call.c), address(workspace)},
            stream);
   return true;
 }
@@ -71,8 +59,7 @@ FloatFormat format_of(uint32_t dtype) {
 }  // namespace
 
 bool StreamBackend::gates(const Operand& weight, bool exact_activations) const {
-  if (is_quantised(weight.dtype())) return !exact_activations;
-  return device_.keeps_rows() && splits_depth(weight.dtype(), weight.dim(1));
+  return is_quantised(weight.dtype()) ? !exact_activations : device_.keeps_rows();
 }
 
 bool StreamBackend::multiply(Launcher& run, const FloatProductCall& call) {
@@ -93,13 +80,13 @@ bool StreamBackend::multiply(Launcher& run, const FloatProductCall& call) {
     const SplitProduct product{x,
                                split,
                                elements<const uint16_t>(b.place),
-                               bias_of(call.options.bias),
+                               elements<const float>(call.options.bias),
                                elements<float>(call.c),
                                a.rows,
                                b.columns,
                                a.columns,
                                call.leaf,
-                               elements<const uint16_t>(pointer(call.options.up).place)};
+                               elements<const uint16_t>(call.options.up)};
     check_launch(cuda::launch(product, stream_), "multiply split floats");
     return true;
   }
@@ -110,13 +97,14 @@ bool StreamBackend::multiply(Launcher& run, const FloatProductCall& call) {
                              elements<const void>(b.place),
                              b.row_step,
                              b.column_step,
-                             bias_of(call.options.bias),
+                             elements<const float>(call.options.bias),
                              elements<float>(call.c),
                              call.options.accumulates,
                              a.rows,
                              b.columns,
                              a.columns,
-                             call.leaf};
+                             call.leaf,
+                             elements<const void>(call.options.up)};
   check_launch(cuda::launch(product, format_of(b.dtype), stream_), "multiply floats");
   return true;
 }
@@ -125,14 +113,14 @@ bool StreamBackend::multiply(Launcher& run, const CodeProductCall& call) {
   if (run.plans()) return true;
   const CodeProduct product{elements<const int8_t>(call.codes),
                             elements<const CodeScale>(call.scales),
-                            elements<const uint8_t>(pointer(call.weight).place),
-                            bias_of(call.bias),
+                            elements<const uint8_t>(call.weight),
+                            elements<const float>(call.bias),
                             elements<float>(call.y),
                             call.rows,
                             call.weight.dim(0),
                             call.blocks,
                             call.leaf,
-                            elements<const uint8_t>(pointer(call.up).place)};
+                            elements<const uint8_t>(call.up)};
   const uint32_t dtype = call.weight.dtype();
   const BlockFormat format = dtype == YITI_DTYPE_Q4_0   ? BlockFormat::kQ4_0
                              : dtype == YITI_DTYPE_Q4_1 ? BlockFormat::kQ4_1

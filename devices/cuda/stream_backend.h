@@ -5,6 +5,7 @@
 #include "devices/cuda/device.h"
 #include "devices/cuda/own_attention.h"
 #include "devices/cuda/own_norms.h"
+#include "devices/cuda/own_updates.h"
 
 namespace yiti::devices::cuda {
 
@@ -39,6 +40,7 @@ class StreamBackend final : public Backend {
   bool normalise(Launcher& run, const RmsNormCall& call) override {
     return cuda::normalise(run, call);
   }
+  bool update(Launcher& run, const AdamwCall& call) override;
 
  private:
   yiti_device& device_;
@@ -50,5 +52,14 @@ inline void* address(const yiti_memory* memory, uint64_t offset) {
   return static_cast<char*>(memory->pointer) + offset;
 }
 inline void* address(const Place& place) { return address(place.memory, place.offset); }
+/// The elements of a place or a tensor; null where there is no memory.
+template <class T>
+T* elements(const Place& place) {
+  return place.memory == nullptr ? nullptr : static_cast<T*>(address(place));
+}
+template <class T>
+T* elements(const Operand& x) {
+  return elements<T>(pointer(x).place);
+}
 
 }  // namespace yiti::devices::cuda

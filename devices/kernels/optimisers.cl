@@ -1,5 +1,4 @@
-// Updates in place, one work-item an element. Multiplications and additions are rounded one by one,
-// in the order in which torch.optim writes them.
+// Updates in place, one work-item an element, in the order in which torch.optim writes them.
 
 __kernel void adamw_step(OUT(float, param), IN(float, grad), OUT(float, m), OUT(float, v),
                          const float grad_scale, const float decay, const float mix1,
@@ -11,12 +10,11 @@ __kernel void adamw_step(OUT(float, param), IN(float, grad), OUT(float, m), OUT(
   AT(m);
   AT(v);
   if (i >= count) return;
-  const float g = grad[i] * grad_scale;
-  const float first = m[i] + mix1 * (g - m[i]);
-  const float second = v[i] * beta2 + mix2 * g * g;
+  float first = m[i], second = v[i];
+  param[i] = adamw_of(param[i], grad[i], &first, &second, grad_scale, decay, mix1, beta2, mix2,
+                      root_correction2, eps, step_size);
   m[i] = first;
   v[i] = second;
-  param[i] = param[i] * decay - step_size * first / (sqrt(second) / root_correction2 + eps);
 }
 
 __kernel void sgd_step(OUT(float, param), IN(float, grad), OUT(float, momentum),

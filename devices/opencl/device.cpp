@@ -40,7 +40,7 @@ yiti::devices::opencl::Queue yiti_device::make_queue() const {
 cl_program yiti_device::program(const char* file, const std::string& options) {
   yiti::devices::opencl::Program& found = programs_[fmt::format("{} {}", file, options)];
   if (found) return found.get();
-  std::array<const char*, 3> sources = {yiti::devices::kernel_source("gates"),
+  std::array<const char*, 3> sources = {yiti::devices::kernel_source("elements"),
                                         yiti::devices::kernel_source("common"),
                                         yiti::devices::kernel_source(file)};
   cl_int error = CL_SUCCESS;

@@ -161,7 +161,7 @@ std::optional<ProgramNode> fused_node(const Program& program, const Uses& uses,
     metas.push_back(id < 0 ? Tensor() : program.values[static_cast<size_t>(id)].meta);
   }
   const Kernel* kernel = node.op->choose_kernel(metas, node.attrs, *program.device);
-  if (kernel == nullptr || kernel->on_host) return std::nullopt;
+  if (kernel == nullptr || kernel->stands_in) return std::nullopt;
   return node;
 }
 

@@ -43,6 +43,7 @@ struct MemoryPlan {
   static constexpr size_t kNone = ~size_t{0};
   std::vector<size_t> offsets;            ///< per value, in bytes; kNone: not in the arena
   std::vector<size_t> workspace_offsets;  ///< per node
+  std::vector<size_t> workspace_bytes;    ///< per node, at the largest sizes
   size_t arena_bytes = 0;
   size_t naive_bytes = 0;      ///< every temporary and workspace on its own
   size_t peak_live_bytes = 0;  ///< the most that is alive at one node

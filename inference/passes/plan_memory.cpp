@@ -78,6 +78,7 @@ MemoryPlan plan_memory(Program& program, const std::vector<const Kernel*>& kerne
   MemoryPlan plan;
   plan.offsets.assign(program.values.size(), MemoryPlan::kNone);
   plan.workspace_offsets.assign(program.nodes.size(), MemoryPlan::kNone);
+  plan.workspace_bytes.assign(program.nodes.size(), 0);
   std::vector<Block> blocks;
   const auto spans = lifetimes(program);
   for (size_t v = 0; v < spans.size(); ++v) {
@@ -95,6 +96,7 @@ MemoryPlan plan_memory(Program& program, const std::vector<const Kernel*>& kerne
     if (bytes == 0) continue;
     const int at = static_cast<int>(n);
     blocks.push_back({aligned(bytes), at, at, &plan.workspace_offsets[n]});
+    plan.workspace_bytes[n] = bytes;
   }
   std::vector<size_t> live(program.nodes.size() + 1, 0);
   for (const Block& block : blocks) {

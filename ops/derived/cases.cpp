@@ -190,7 +190,7 @@ GuardedRun run_guarded(const Op& op, const Kernel& kernel, std::span<const Tenso
   }
   const size_t bytes = kernel.workspace ? kernel.workspace(inputs, attrs, *device) : 0;
   const auto workspace = guarded_garbage(device, bytes);
-  kernel.run({inputs, run.out, attrs, workspace->data() + kGuard, *device});
+  kernel.run({inputs, run.out, attrs, workspace->data() + kGuard, bytes, *device});
   run.damage = damage_of(*workspace, bytes, "around the workspace");
   for (size_t i = 0; i < metas.size() && run.damage.empty(); ++i) {
     run.damage = damage_of(*run.out[i].storage(), metas[i].bytes(),
@@ -203,7 +203,7 @@ std::vector<const Kernel*> accepting(const Op& op, const Case& c, Device& device
   std::vector<const Kernel*> found;
   if (device.has_own_kernels()) {
     const Kernel* own = op.choose_kernel(c.in, c.attrs, device);
-    if (own != nullptr && !own->on_host) found.push_back(own);
+    if (own != nullptr && !own->stands_in) found.push_back(own);
     return found;
   }
   for (const Kernel& kernel : op.kernels) {

@@ -76,7 +76,7 @@ class Checker {
     const Case c = on_device(on_host, device_);
     std::string why;
     const Kernel* kernel = op_.choose_kernel(c.in, c.attrs, *device_, &why);
-    if (kernel == nullptr || kernel->on_host) {
+    if (kernel == nullptr || kernel->stands_in) {
       result_.verdict = DeviceResult::Verdict::kUnsupported;
       result_.text = why;
       return result_;
@@ -87,6 +87,8 @@ class Checker {
     if (!is_updating(op_)) {
       check_strides(c);
       if (options_.rows) check_rows(sample, dtype);
+    } else if (kernel->takes_lists) {
+      check_lists(c);
     }
     if (options_.times) measure(sample, dtype, on_host);
     device_->synchronise();
@@ -120,6 +122,18 @@ class Checker {
       const std::vector<Tensor> got = op_(in, c.attrs);
       for (size_t i = 0; i < wanted.size(); ++i) {
         require(same_bits(got[i], wanted[i]), "other bits from strided inputs");
+      }
+    }
+  }
+
+  void check_lists(const Case& c) {
+    const std::vector<Tensor> alone = copies(c.in);
+    (void)op_(alone, c.attrs);
+    const std::vector<std::vector<Tensor>> lists = {copies(c.in), copies(c.in), copies(c.in)};
+    op_.update_each(lists, c.attrs);
+    for (const std::vector<Tensor>& list : lists) {
+      for (size_t i = 0; i < list.size(); ++i) {
+        require(same_bits(list[i], alone[i]), "other bits of several calls at once");
       }
     }
   }

@@ -25,8 +25,9 @@ struct DeviceResult {
 };
 
 /// Runs every sample of `op`, in every dtype that it takes, on `device` and by the reference on the
-/// host: values, shapes, bytes around the outputs, the same bits again and from strided inputs, and
-/// the row contract (a row alone, and rows in two parts, against all at once). Empty for views.
+/// host: values, shapes, bytes around the outputs, the same bits again, from strided inputs and of
+/// several updates at once, and the row contract (a row alone, and rows in two parts, against all
+/// at once). Empty for views.
 std::vector<DeviceResult> check_on_device(const Op& op, const DevicePtr& device,
                                           const DeviceCheckOptions& options = {});
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "core/error.h"
+#include "core/recorder.h"
 
 namespace yiti {
 namespace {
@@ -75,6 +76,77 @@ TEST(Op, SaysWhyNoKernelRuns) {
     EXPECT_EQ(error.code(), Code::kUnimplemented);
     EXPECT_THAT(error.what(), HasSubstr("cpu.f32: takes f32; got f64"));
   }
+}
+
+// total += x, and how often its kernel has run.
+struct Adder {
+  int runs = 0;
+  Op op;
+
+  explicit Adder(bool takes_lists)
+      : op(OpBuilder("add_to")
+               .input("total", "[N]")
+               .input("x", "[N]")
+               .updates("total", 0)
+               .build()) {
+    Kernel kernel = cpu_kernel("cpu.f32", DType::kF32, nullptr);
+    kernel.takes_lists = takes_lists;
+    kernel.run = [this](const KernelArgs& args) {
+      ++runs;
+      for (size_t i = 0; i < args.out.size(); ++i) {
+        for (int64_t at = 0; at < args.out[i].numel(); ++at) {
+          args.out[i].data<float>()[at] += args.in[2 * i + 1].data<float>()[at];
+        }
+      }
+    };
+    op.kernels.push_back(kernel);
+  }
+};
+
+TEST(Op, UpdatesEachListAtOnceWhereItsKernelTakesThat) {
+  const DevicePtr device = make_cpu_device();
+  for (const bool at_once : {false, true}) {
+    Adder adder(at_once);
+    std::vector<std::vector<Tensor>> lists;
+    for (const float value : {1.0f, 2.0f, 3.0f}) {
+      lists.push_back({Tensor::zeros({1}, DType::kF32, device),
+                       Tensor::from(std::vector<float>{value}, {1}, device)});
+    }
+    adder.op.update_each(lists, {});
+    EXPECT_EQ(adder.runs, at_once ? 1 : 3);
+    for (const auto& list : lists) EXPECT_EQ(list[0].item(), list[1].item());
+    adder.op.update_each({}, {});
+    EXPECT_EQ(adder.runs, at_once ? 1 : 3);
+  }
+}
+
+struct Listener final : Recorder {
+  bool shape_only() const override { return false; }
+  bool active() const override { return true; }
+  void record(const Op&, std::span<const Tensor>, const Attrs&, std::span<Tensor>) override {}
+};
+
+TEST(Op, UpdatesOfListsAreCheckedAsOthersAre) {
+  const DevicePtr device = make_cpu_device();
+  Adder adder(true);
+  const auto fails = [&](const Op& op, const std::vector<Tensor>& list, const char* why) {
+    try {
+      op.update_each({&list, 1}, {});
+      FAIL() << "wants an error: " << why;
+    } catch (const Error& error) {
+      EXPECT_THAT(error.what(), HasSubstr(why));
+    }
+  };
+  const Tensor one = Tensor::zeros({1}, DType::kF32, device);
+  fails(adder.op, {one, Tensor::zeros({2}, DType::kF32, device)}, "x is [2]; wants [N], N=1");
+  fails(scale_op(), {one, one}, "makes tensors; wants an op that only updates");
+  float value = 1;
+  const auto fixed = Storage::wrap(device, &value, sizeof(value), nullptr, true);
+  fails(adder.op, {Tensor::of_storage(fixed, 0, {1}, DType::kF32), one}, "total is read-only");
+  Tensor traced = one.copy();
+  traced.set_trace(std::make_shared<Trace>(Trace{std::make_shared<Listener>(), 0}));
+  fails(adder.op, {one, traced}, "would lose the gradient");
+  EXPECT_EQ(adder.runs, 0);
 }
 
 TEST(Attrs, PrintAndRewrite) { EXPECT_EQ(Attrs(ScaleAttrs{1.5}).str(), "by=1.5"); }

@@ -215,7 +215,7 @@ TEST_P(Parity, TheBestTokensAreThoseOfAllLogits) {
                     .all_logits = true};
     const int64_t before = counters_of(device).bytes_to_host;
     const StepLogits rows = session.step({&feed, 1}, count);
-    if (device.host_accessible() || own == nullptr || own->on_host) {
+    if (device.host_accessible() || own == nullptr || own->stands_in) {
       EXPECT_TRUE(same_bits(rows.all, std::span(wanted_).first(kTokens * vocab())));
       continue;
     }

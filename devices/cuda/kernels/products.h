@@ -32,7 +32,8 @@ struct CodeProduct {
   const uint8_t* up = nullptr;
 };
 
-/// C [rows, columns] = A [rows, depth] · B [depth, columns] + bias, or C + A · B.
+/// C [rows, columns] = A [rows, depth] · B [depth, columns] + bias, or C + A · B; with `up`, of B's
+/// type and steps, swiglu(A · B, A · up).
 struct FloatProduct {
   const float* a;
   int64_t a_row, a_depth;  ///< steps between elements along an axis
@@ -43,6 +44,7 @@ struct FloatProduct {
   bool accumulates;
   int64_t rows, columns, depth;
   int64_t leaf;  ///< elements of depth, a multiple of 32
+  const void* up = nullptr;
 };
 
 /// Y [rows, columns] = X · weightᵀ + bias with X as three bfloat16 whose sum it is; with `up`,

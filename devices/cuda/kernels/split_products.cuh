@@ -33,10 +33,6 @@ struct alignas(16) Words {
   uint32_t word[4];
 };
 
-__device__ inline bool lies_on_words(const void* at) {
-  return reinterpret_cast<uintptr_t>(at) % sizeof(Words) == 0;
-}
-
 // Eight elements of a matrix that may lie at any of them.
 __device__ inline Words load_words(const uint16_t* at, bool whole) {
   if (whole) return *reinterpret_cast<const Words*>(at);

@@ -8,7 +8,7 @@
 // rows, a warp has kWide times 16 columns. Where kGated, it has the same 16 columns of two weights.
 #pragma once
 
-#include "devices/cuda/kernels/gates.cuh"
+#include "devices/cuda/kernels/elements.cuh"
 #include "devices/cuda/kernels/products.h"
 #include "devices/cuda/kernels/warp.cuh"
 

@@ -24,6 +24,11 @@ __device__ inline uint16_t to_bf16(float x) {
   return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
+/// Whether 16 bytes from `at` on are one access.
+__device__ inline bool lies_on_words(const void* at) {
+  return reinterpret_cast<uintptr_t>(at) % 16 == 0;
+}
+
 template <class T>
 __device__ inline T least(T a, T b) {
   return a < b ? a : b;

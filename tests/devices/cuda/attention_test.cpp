@@ -10,7 +10,7 @@
 // The emulator comes first.
 namespace yiti::emulated {
 #include "devices/kernels/common.cl"
-#include "devices/kernels/gates.cl"
+#include "devices/kernels/elements.cl"
 // Then the kernels.
 #include "devices/cuda/kernels/tile_attention.cuh"
 #define HEAD_DIM 40

@@ -2,6 +2,7 @@
 
 #include <ucontext.h>
 
+#include <cstdlib>
 #include <exception>
 #include <memory>
 #include <stdexcept>
@@ -74,6 +75,11 @@ void meet(Meeting& meeting, F together) {
   }
 }
 
+bool is_reversed() {
+  static const bool reversed = std::getenv("YITI_EMULATOR_REVERSED") != nullptr;
+  return reversed;
+}
+
 void run_block(Dim number, Dim threads, const std::function<void()>& kernel) {
   const unsigned count = threads.x * threads.y * threads.z;
   Block own;
@@ -97,7 +103,8 @@ void run_block(Dim number, Dim threads, const std::function<void()>& kernel) {
   }
   for (unsigned left = count; left > 0;) {
     own.moved = false;
-    for (Fiber& fiber : own.fibers) {
+    for (unsigned i = 0; i < count; ++i) {
+      Fiber& fiber = own.fibers[is_reversed() ? count - 1 - i : i];
       if (fiber.ended) continue;
       own.running = &fiber;
       swapcontext(&own.scheduler, &fiber.context);

@@ -1,6 +1,7 @@
 // CUDA's model of blocks, warps and shared memory on one CPU thread, so that kernels run in tests
-// where no GPU is: each thread of a block is a fiber that runs until it waits for others. Include
-// it before a kernel.
+// where no GPU is: each thread of a block is a fiber that runs until it waits for others, the last
+// one first where the environment has YITI_EMULATOR_REVERSED: a result that changes with that was
+// read or overwritten without waiting. Include it before a kernel.
 #pragma once
 
 #include <bit>
@@ -43,6 +44,7 @@ void meet_warp(void* given, const std::function<void(void* const (&lanes)[32])>&
 #define __device__
 #define __shared__ static
 #define __launch_bounds__(...)
+#define __grid_constant__
 #define threadIdx (yiti::emulated::here().thread)
 #define blockIdx (yiti::emulated::here().block)
 

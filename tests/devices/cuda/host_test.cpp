@@ -174,6 +174,53 @@ TEST(CudaBlas, ChoosesByWhereMatricesLieToo) {
   EXPECT_NE(even, odd);
 }
 
+// A tensor of memory that nobody looks at.
+struct Somewhere {
+  yiti_memory memory;
+  yiti_tensor tensor{};
+
+  Somewhere(float* pointer, int64_t count) : memory{pointer} {
+    tensor.dtype = YITI_DTYPE_F32;
+    tensor.rank = 1;
+    tensor.shape[0] = count;
+    tensor.memory = &memory;
+  }
+};
+
+TEST(CudaUpdates, TakeAsFewLaunchesAsTheirArgumentsAllow) {
+  float values[4] = {};
+  Somewhere none(values, 0), some(values, cuda::kUpdateBlock + 1);
+  some.tensor.offset = 8;
+  std::vector<devices::AdamwTensors> tensors;
+  for (int i = 0; i < 2 * cuda::AdamwLaunch::kMost + 1; ++i) {
+    const devices::Operand own(i % 2 == 0 ? &some.tensor : &none.tensor);
+    tensors.push_back({own, own, own, own});
+  }
+  devices::AdamwScalars scalars{};
+  scalars.eps = 3;
+  const auto launches = cuda::adamw_launches({tensors, scalars});
+  ASSERT_EQ(launches.size(), 2u);
+  EXPECT_EQ(launches[0].tensor_count, cuda::AdamwLaunch::kMost);
+  EXPECT_EQ(launches[0].block_count, 2u * cuda::AdamwLaunch::kMost);
+  EXPECT_EQ(launches[0].first_block[3], 6u);
+  EXPECT_EQ(launches[0].tensors[3].param, values + 2);
+  EXPECT_EQ(launches[0].tensors[3].count, cuda::kUpdateBlock + 1);
+  EXPECT_EQ(launches[1].tensor_count, 1);
+  EXPECT_EQ(launches[1].block_count, 2u);
+  EXPECT_EQ(launches[1].scalars.eps, 3);
+  EXPECT_TRUE(cuda::adamw_launches({}).empty());
+}
+
+// A GPU's grid has no more blocks.
+TEST(CudaUpdates, OfHugeTensorsAreCutWhereAGridEnds) {
+  Somewhere huge(nullptr, (int64_t{1} << 30) * cuda::kUpdateBlock);
+  const devices::Operand own(&huge.tensor);
+  const std::vector<devices::AdamwTensors> tensors(3, {own, own, own, own});
+  const auto launches = cuda::adamw_launches({tensors, {}});
+  ASSERT_EQ(launches.size(), 3u);
+  EXPECT_EQ(launches[2].block_count, 1u << 30);
+}
+
 // The functions are found where the library is; a handle wants a GPU.
 TEST(CudaBlas, SaysWhatItLacks) {
   int devices = 0;

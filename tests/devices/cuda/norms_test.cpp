@@ -10,7 +10,7 @@
 namespace yiti::emulated {
 #define GROUP 256
 #include "devices/kernels/common.cl"
-#include "devices/kernels/gates.cl"
+#include "devices/kernels/elements.cl"
 #define LABEL int
 #include "devices/kernels/losses.cl"
 }  // namespace yiti::emulated

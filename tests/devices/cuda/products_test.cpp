@@ -220,7 +220,7 @@ struct FloatCase {
   }
 
   // As multiply in products.cl.
-  float expected(int64_t row, int64_t column) const {
+  float product_of(int64_t row, int64_t column) const {
     const auto at = [](int64_t i) { return static_cast<size_t>(i); };
     float total = 0;
     for (int64_t first = 0; first < depth; first += leaf) {
@@ -231,7 +231,12 @@ struct FloatCase {
       }
       total = first == 0 ? chain : total + chain;
     }
-    return accumulates ? c[at(row * columns + column)] + total : total + bias[at(column)];
+    return total;
+  }
+  float expected(int64_t row, int64_t column) const {
+    const float total = product_of(row, column);
+    return accumulates ? c[static_cast<size_t>(row * columns + column)] + total
+                       : total + bias[static_cast<size_t>(column)];
   }
 };
 
@@ -249,7 +254,8 @@ TEST(CudaFloatProducts, OfManyRowsAddBlocksInOrder) {
 
 TEST(CudaFloatProducts, OfFewRowsHaveTheSameBits) {
   for (const int64_t rows : {1, 5, 8}) {
-    const FloatCase c(rows, 67, 300, 128, false, true, false);
+    // A last leaf that is no multiple of 8 deep, and columns that do not begin at words.
+    const FloatCase c(rows, 67, rows == 5 ? 303 : 300, 128, false, rows != 8, false);
     std::vector<float> y = c.c;
     const FloatProduct p = c.product(y.data());
     emulated::run({3}, {256}, [&] { multiply_floats_few<F32, 8>(p); });
@@ -258,6 +264,32 @@ TEST(CudaFloatProducts, OfFewRowsHaveTheSameBits) {
     y = c.c;
     emulated::run({3}, {256}, [&] { multiply_floats_few<F32, 1>(p); });
     expect_result(y, c, 0, rows);
+  }
+}
+
+TEST(CudaFloatProducts, WithAGateHaveTheBitsOfSwigluOfBoth) {
+  for (const int64_t rows : {1, 7, 70}) {
+    const FloatCase c(rows, 67, 300, 128, false, true, false);
+    const std::vector<float> up = turned(c.b, c.columns);
+    std::vector<float> y = c.c;
+    FloatProduct p = c.product(y.data());
+    p.bias = nullptr;
+    p.up = up.data();
+    if (rows > 8) {
+      emulated::run({2, 2}, {256}, [&] { multiply_floats_many<F32, true>(p); });
+    } else if (rows > 1) {
+      emulated::run({3}, {256}, [&] { multiply_floats_few<F32, 8, true>(p); });
+    } else {
+      emulated::run({3}, {256}, [&] { multiply_floats_few<F32, 1, true>(p); });
+    }
+    for (int64_t row = 0; row < rows; ++row) {
+      for (int64_t column = 0; column < c.columns; ++column) {
+        ASSERT_EQ(y[static_cast<size_t>(row * c.columns + column)],
+                  swiglu_of(c.product_of(row, column), c.product_of(row, c.columns - 1 - column)))
+            << "row " << row << ", column " << column;
+      }
+    }
+    EXPECT_EQ(y.back(), kUntouched);
   }
 }
 

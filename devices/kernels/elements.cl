@@ -1,5 +1,5 @@
-// What products may end in, for kernels of each compiler: before common.cl, and where nvcc compiles. A
-// function is DEVICE.
+// Functions of single elements, for kernels of each compiler: before common.cl, and where nvcc compiles.
+// A function is DEVICE.
 #ifdef __OPENCL_VERSION__
 #pragma OPENCL FP_CONTRACT OFF
 #endif
@@ -33,3 +33,16 @@ DEVICE EXPONENTIAL(exp_of, float, int, (int), as_float)
 
 DEVICE inline float sigmoid_of(float x) { return 1.0f / (1.0f + exp_of(-x)); }
 DEVICE inline float swiglu_of(float gate, float up) { return gate * sigmoid_of(gate) * up; }
+
+// The next value of a parameter by AdamW, and of its moments. Multiplications and additions are rounded
+// one by one, in the order in which torch.optim writes them.
+DEVICE inline float adamw_of(float param, float grad, float *m, float *v, float grad_scale,
+                             float decay, float mix1, float beta2, float mix2,
+                             float root_correction2, float eps, float step_size) {
+  const float g = grad * grad_scale;
+  const float first = *m + mix1 * (g - *m);
+  const float second = *v * beta2 + mix2 * g * g;
+  *m = first;
+  *v = second;
+  return param * decay - step_size * first / (sqrt(second) / root_correction2 + eps);
+}
