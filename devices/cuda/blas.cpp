@@ -3,6 +3,7 @@
 #include <cublasLt.h>
 
 #include <map>
+#include <memory>
 #include <mutex>
 #include <utility>
 
@@ -46,17 +47,23 @@ class LoadedBlas final : public Blas {
     const std::lock_guard lock(mutex_);
     const Chosen& chosen = choose(product, at.bias);
     const float one = 1, beta = product.accumulates ? 1 : 0;
+    void* workspace = at.workspace;
+    size_t room = kWorkspace;
+    std::align(kAlignment, kUsed, workspace, room);
     if (product.has_bias) {
       set(chosen.operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, at.bias);
     }
     check(lt_.cublasLtMatmul(handle_, chosen.operation.get(), &one, at.left, chosen.left.get(),
                              at.right, chosen.right.get(), &beta, at.result, chosen.result.get(),
-                             at.result, chosen.result.get(), &chosen.algorithm, at.workspace,
-                             static_cast<size_t>(kWorkspace), stream),
+                             at.result, chosen.result.get(), &chosen.algorithm, workspace, kUsed,
+                             stream),
           "cublasLtMatmul");
   }
 
  private:
+  // The library wants its workspace at a multiple of 256 bytes.
+  static constexpr size_t kAlignment = 256, kUsed = kWorkspace - kAlignment;
+
   // Objects that the library's own functions release.
   template <class T, auto kRelease>
   class Owned {
@@ -131,7 +138,7 @@ class LoadedBlas final : public Blas {
     }
     Preference preference(lt_);
     check(lt_.cublasLtMatmulPreferenceCreate(preference.room()), "cublasLtMatmulPreferenceCreate");
-    set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, static_cast<uint64_t>(kWorkspace));
+    set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, uint64_t{kUsed});
     for (const auto which :
          {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
           CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES}) {

@@ -37,8 +37,8 @@ std::optional<BlasProduct> blas_product(const FloatProductCall& call);
 
 class Blas {
  public:
-  /// Bytes of workspace that a product may use.
-  static constexpr int64_t kWorkspace = 32 << 20;
+  /// Bytes of workspace that a product is given, wherever they begin.
+  static constexpr int64_t kWorkspace = (32 << 20) + 256;
 
   /// For the thread's device. Throws a Failure where the library or one of its functions is
   /// missing, or no handle can be had.

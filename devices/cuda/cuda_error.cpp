@@ -9,6 +9,7 @@ yiti_status status_of(cudaError_t error) {
     case cudaErrorLaunchOutOfResources: return YITI_STATUS_RESOURCE_EXHAUSTED;
     case cudaErrorInsufficientDriver:
     case cudaErrorNoDevice:
+    case cudaErrorStubLibrary:
     case cudaErrorDevicesUnavailable:
     case cudaErrorSystemDriverMismatch:
     case cudaErrorSystemNotReady:
@@ -25,7 +26,7 @@ std::string error_text(cudaError_t error) {
 
 void check(cudaError_t error, const char* call) {
   if (error == cudaSuccess) return;
-  static_cast<void>(cudaGetLastError());  // so that no later call is told of it again
+  forget(error);
   fail(status_of(error), "{}: {}", call, error_text(error));
 }
 

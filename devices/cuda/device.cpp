@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstdlib>
 #include <string_view>
 
@@ -9,15 +10,19 @@
 
 using yiti::devices::fail;
 using yiti::devices::cuda::check;
+using yiti::devices::cuda::forget;
 
 namespace {
 
+int attribute(cudaDeviceAttr which, int index) {
+  int value = 0;
+  check(cudaDeviceGetAttribute(&value, which, index), "cudaDeviceGetAttribute");
+  return value;
+}
+
 int capability_of(int index) {
-  int major = 0, minor = 0;
-  check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, index),
-        "cudaDeviceGetAttribute");
-  check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, index),
-        "cudaDeviceGetAttribute");
+  const int major = attribute(cudaDevAttrComputeCapabilityMajor, index);
+  const int minor = attribute(cudaDevAttrComputeCapabilityMinor, index);
   if (major < 8) {
     fail(YITI_STATUS_UNAVAILABLE, "compute capability {}.{}; wants 8.0 or newer", major, minor);
   }
@@ -35,8 +40,12 @@ yiti_device::yiti_device(int index)
     : index_(index),
       target_(yiti::devices::cuda::choose_target(capability_of(index))),
       cache_(yiti::devices::cuda::CodeCache::default_folder()) {
-  fault_.pointer = allocate(sizeof(int));
-  check(cudaMemset(fault_.pointer, 0, sizeof(int)), "cudaMemset");
+  void* word = nullptr;
+  check(cudaHostAlloc(&word, sizeof(int), cudaHostAllocMapped), "cudaHostAlloc");
+  fault_word_.reset(static_cast<int*>(word));
+  *fault_word_ = 0;
+  check(cudaHostGetDevicePointer(&fault_.pointer, word, 0), "cudaHostGetDevicePointer");
+  reads_pageable_memory_ = attribute(cudaDevAttrPageableMemoryAccess, index) != 0;
   multiplies_plainly_ = waives_row_contract();
   keeps_rows_ = !multiplies_plainly_ && rows_have_no_place();
   try {
@@ -46,10 +55,9 @@ yiti_device::yiti_device(int index)
   }
 }
 
-yiti_device::~yiti_device() {
-  static_cast<void>(cudaDeviceSynchronize());
-  static_cast<void>(cudaFree(fault_.pointer));
-}
+yiti_device::~yiti_device() { forget(cudaDeviceSynchronize()); }
+
+int yiti_device::take_fault() { return std::atomic_ref(*fault_word_).exchange(0); }
 
 bool yiti_device::rows_have_no_place() {
   std::array<int, 32> differences{};
@@ -73,8 +81,10 @@ yiti::devices::cuda::Library yiti_device::load(const char* file, const std::stri
     return cudaLibraryLoadData(library, code.data(), nullptr, nullptr, 0, nullptr, nullptr, 0);
   };
   cudaLibrary_t made = nullptr;
-  if (const auto kept = cache_.find(key); kept && load_code(*kept, &made) == cudaSuccess) {
-    return yiti::devices::cuda::Library(made);
+  if (const auto kept = cache_.find(key)) {
+    const cudaError_t error = load_code(*kept, &made);
+    if (error == cudaSuccess) return yiti::devices::cuda::Library(made);
+    forget(error);
   }
   const std::string code = yiti::devices::cuda::compile(text, file, target_);
   check(load_code(code, &made), "cudaLibraryLoadData");
@@ -103,6 +113,8 @@ void yiti_device::add_stream(yiti_stream* stream) {
 }
 
 void yiti_device::remove_stream(yiti_stream* stream) {
+  // Memory that is freed from here on does not wait for the stream.
+  forget(cudaStreamSynchronize(stream->stream.get()));
   const std::lock_guard lock(mutex_);
   streams_.erase(stream);
 }
@@ -128,7 +140,7 @@ void* yiti_device::allocate(size_t bytes) {
   void* pointer = nullptr;
   cudaError_t error = cudaMallocAsync(&pointer, bytes, allocating_.get());
   if (error == cudaErrorMemoryAllocation) {
-    static_cast<void>(cudaGetLastError());
+    forget(error);
     check(cudaStreamSynchronize(freeing_.get()), "cudaStreamSynchronize");
     error = cudaMallocAsync(&pointer, bytes, allocating_.get());
   }
@@ -140,11 +152,11 @@ void* yiti_device::allocate(size_t bytes) {
 void yiti_device::free(void* pointer) {
   const std::lock_guard lock(mutex_);
   for (const yiti_stream* stream : streams_) {
-    if (!stream->captures) static_cast<void>(cudaEventRecord(moment_.get(), stream->stream.get()));
+    if (!stream->captures) forget(cudaEventRecord(moment_.get(), stream->stream.get()));
     const cudaEvent_t done = (stream->captures ? stream->before_capture : moment_).get();
-    static_cast<void>(cudaStreamWaitEvent(freeing_.get(), done, 0));
+    forget(cudaStreamWaitEvent(freeing_.get(), done, 0));
   }
-  static_cast<void>(cudaFreeAsync(pointer, freeing_.get()));
+  forget(cudaFreeAsync(pointer, freeing_.get()));
 }
 
 namespace yiti::devices::cuda {

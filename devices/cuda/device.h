@@ -20,6 +20,7 @@ using Event = Handle<cudaEvent_t, &cudaEventDestroy>;
 using Graph = Handle<cudaGraph_t, &cudaGraphDestroy>;
 using GraphRun = Handle<cudaGraphExec_t, &cudaGraphExecDestroy>;
 using Library = Handle<cudaLibrary_t, &cudaLibraryUnload>;
+using HostWord = Handle<int*, &cudaFreeHost>;
 
 Stream make_stream();
 Event make_event();
@@ -57,14 +58,18 @@ struct yiti_device {
   /// That one, or the default one.
   yiti_stream& of(yiti_stream* given) { return given == nullptr ? default_stream_ : *given; }
   cudaStream_t stream(yiti_stream* given) { return of(given).stream.get(); }
-  /// One int: the number of the first op that met a value out of range, or 0.
+  /// One int of the host's memory: the number of the first op that met a value out of range, or 0.
   yiti_memory* fault() { return &fault_; }
+  /// That number, of what a stream has done that was waited for; the word is then 0 again.
+  int take_fault();
   /// Whether large products are cuBLASLt's plain ones, with rows rounded to the weight's bfloat16:
   /// where the environment has YITI_CUDA_ROW_CONTRACT=0, to measure what the contract costs.
   bool multiplies_plainly() const { return multiplies_plainly_; }
   /// Whether a row's bits are the same whatever is computed beside it: not with plain products, nor
   /// where the tensor cores were seen to add otherwise for rows at other places.
   bool keeps_rows() const { return keeps_rows_; }
+  /// Whether copies may read the host's pageable memory in place, after their calls have returned.
+  bool reads_pageable_memory() const { return reads_pageable_memory_; }
   /// Null where there is none, which `blas_problem` explains.
   yiti::devices::cuda::Blas* blas() const { return blas_.get(); }
   const std::string& blas_problem() const { return blas_problem_; }
@@ -96,8 +101,9 @@ struct yiti_device {
   yiti::devices::cuda::Stream allocating_ = yiti::devices::cuda::make_stream();
   yiti::devices::cuda::Stream freeing_ = yiti::devices::cuda::make_stream();
   yiti::devices::cuda::Event moment_ = yiti::devices::cuda::make_event();
+  yiti::devices::cuda::HostWord fault_word_;
   yiti_memory fault_{};
-  bool multiplies_plainly_ = false, keeps_rows_ = false;
+  bool multiplies_plainly_ = false, keeps_rows_ = false, reads_pageable_memory_ = false;
   std::string blas_problem_;
   std::unique_ptr<yiti::devices::cuda::Blas> blas_;
   std::map<std::string, yiti::devices::cuda::Library> libraries_;

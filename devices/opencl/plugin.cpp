@@ -1,10 +1,9 @@
 // The C table of the plug-in: OpenCL devices, with every failure as a status and a message.
 #include <algorithm>
-#include <cstring>
-#include <new>
 #include <vector>
 
 #include "devices/common/ops.h"
+#include "devices/common/plugin_table.h"
 #include "devices/common/products.h"
 #include "devices/opencl/device.h"
 
@@ -40,71 +39,10 @@ std::vector<cl_device_id> devices() {
   return found;
 }
 
-yiti_status count(int32_t* number, yiti_message* message) {
-  return guarded(message, [&] { *number = static_cast<int32_t>(devices().size()); });
-}
-
-yiti_status open(int32_t index, yiti_device** device, yiti_message* message) {
-  return guarded(message, [&] {
-    const std::vector<cl_device_id> ids = devices();
-    if (index < 0 || index >= static_cast<int32_t>(ids.size())) {
-      fail(YITI_STATUS_NOT_FOUND, "no device {}; there are {}", index, ids.size());
-    }
-    *device = new yiti_device(ids[static_cast<size_t>(index)]);
-  });
-}
-
-void close(yiti_device* device) { delete device; }
-
 uint32_t kind_of(cl_device_type type) {
   if ((type & CL_DEVICE_TYPE_GPU) != 0) return YITI_DEVICE_KIND_GPU;
   if ((type & CL_DEVICE_TYPE_ACCELERATOR) != 0) return YITI_DEVICE_KIND_ACCELERATOR;
   return (type & CL_DEVICE_TYPE_CPU) != 0 ? YITI_DEVICE_KIND_CPU : YITI_DEVICE_KIND_OTHER;
-}
-
-yiti_status query(yiti_device* device, yiti_device_info* info, yiti_message* message) {
-  return guarded(message, [&] {
-    const cl_device_id id = device->id();
-    yiti_device_info told{};
-    told.struct_size = std::min<uint32_t>(info->struct_size, sizeof(told));
-    told.kind = kind_of(device_value<cl_device_type>(id, CL_DEVICE_TYPE));
-    told.flags = YITI_DEVICE_ROW_CONTRACT;
-    told.compute_units = device_value<cl_uint>(id, CL_DEVICE_MAX_COMPUTE_UNITS);
-    told.alignment = device_value<cl_uint>(id, CL_DEVICE_MEM_BASE_ADDR_ALIGN) / 8;
-    told.memory_bytes = device_value<cl_ulong>(id, CL_DEVICE_GLOBAL_MEM_SIZE);
-    put_text(told.name, device_text(id, CL_DEVICE_NAME));
-    put_text(told.driver,
-             device_text(id, CL_DEVICE_VERSION) + " " + device_text(id, CL_DRIVER_VERSION));
-    std::memcpy(info, &told, told.struct_size);
-  });
-}
-
-yiti_status allocate(yiti_device* device, uint64_t bytes, yiti_memory** memory,
-                     yiti_message* message) {
-  return guarded(message, [&] {
-    cl_int error = CL_SUCCESS;
-    Buffer buffer(clCreateBuffer(device->context(), CL_MEM_READ_WRITE, bytes, nullptr, &error));
-    if (error != CL_SUCCESS) {
-      const bool lacks = error != CL_INVALID_CONTEXT && error != CL_INVALID_VALUE;
-      fail(lacks ? YITI_STATUS_RESOURCE_EXHAUSTED : YITI_STATUS_INTERNAL,
-           "clCreateBuffer of {} bytes: {}", bytes, error_name(error));
-    }
-    *memory = new yiti_memory{std::move(buffer)};
-  });
-}
-
-// OpenCL itself keeps a buffer until the work that uses it is done.
-void free_memory(yiti_device*, yiti_memory* memory) { delete memory; }
-
-yiti_status copy_to_device(yiti_device* device, yiti_stream* stream, yiti_memory* target,
-                           uint64_t offset, const void* source, uint64_t bytes,
-                           yiti_message* message) {
-  return guarded(message, [&] {
-    if (bytes == 0) return;
-    check(clEnqueueWriteBuffer(device->queue(stream), target->buffer.get(), CL_TRUE, offset, bytes,
-                               source, 0, nullptr, nullptr),
-          "clEnqueueWriteBuffer");
-  });
 }
 
 // Throws for a number out of range that an op of the stream has met.
@@ -120,10 +58,59 @@ void look_at_fault(yiti_device* device, cl_command_queue queue) {
   report_fault(number);
 }
 
-yiti_status copy_to_host(yiti_device* device, yiti_stream* stream, void* target,
-                         yiti_memory* source, uint64_t offset, uint64_t bytes,
-                         yiti_message* message) {
-  return guarded(message, [&] {
+struct Functions {
+  using Scope = NoScope;
+
+  static void count(int32_t* number) { *number = static_cast<int32_t>(devices().size()); }
+
+  static void open(int32_t index, yiti_device** device) {
+    const std::vector<cl_device_id> ids = devices();
+    if (index < 0 || index >= static_cast<int32_t>(ids.size())) {
+      fail(YITI_STATUS_NOT_FOUND, "no device {}; there are {}", index, ids.size());
+    }
+    *device = new yiti_device(ids[static_cast<size_t>(index)]);
+  }
+
+  static void close(yiti_device* device) { delete device; }
+
+  static yiti_device_info info(yiti_device* device) {
+    const cl_device_id id = device->id();
+    yiti_device_info told{};
+    told.kind = kind_of(device_value<cl_device_type>(id, CL_DEVICE_TYPE));
+    told.flags = YITI_DEVICE_ROW_CONTRACT;
+    told.compute_units = device_value<cl_uint>(id, CL_DEVICE_MAX_COMPUTE_UNITS);
+    told.alignment = device_value<cl_uint>(id, CL_DEVICE_MEM_BASE_ADDR_ALIGN) / 8;
+    told.memory_bytes = device_value<cl_ulong>(id, CL_DEVICE_GLOBAL_MEM_SIZE);
+    put_text(told.name, device_text(id, CL_DEVICE_NAME));
+    put_text(told.driver,
+             device_text(id, CL_DEVICE_VERSION) + " " + device_text(id, CL_DRIVER_VERSION));
+    return told;
+  }
+
+  static void allocate(yiti_device* device, uint64_t bytes, yiti_memory** memory) {
+    cl_int error = CL_SUCCESS;
+    Buffer buffer(clCreateBuffer(device->context(), CL_MEM_READ_WRITE, bytes, nullptr, &error));
+    if (error != CL_SUCCESS) {
+      const bool lacks = error != CL_INVALID_CONTEXT && error != CL_INVALID_VALUE;
+      fail(lacks ? YITI_STATUS_RESOURCE_EXHAUSTED : YITI_STATUS_INTERNAL,
+           "clCreateBuffer of {} bytes: {}", bytes, error_name(error));
+    }
+    *memory = new yiti_memory{std::move(buffer)};
+  }
+
+  // OpenCL itself keeps a buffer until the work that uses it is done.
+  static void free(yiti_device* /*device*/, yiti_memory* memory) { delete memory; }
+
+  static void copy_to_device(yiti_device* device, yiti_stream* stream, yiti_memory* target,
+                             uint64_t offset, const void* source, uint64_t bytes) {
+    if (bytes == 0) return;
+    check(clEnqueueWriteBuffer(device->queue(stream), target->buffer.get(), CL_TRUE, offset, bytes,
+                               source, 0, nullptr, nullptr),
+          "clEnqueueWriteBuffer");
+  }
+
+  static void copy_to_host(yiti_device* device, yiti_stream* stream, void* target,
+                           yiti_memory* source, uint64_t offset, uint64_t bytes) {
     const cl_command_queue queue = device->queue(stream);
     if (bytes > 0) {
       check(clEnqueueReadBuffer(queue, source->buffer.get(), CL_TRUE, offset, bytes, target, 0,
@@ -131,157 +118,98 @@ yiti_status copy_to_host(yiti_device* device, yiti_stream* stream, void* target,
             "clEnqueueReadBuffer");
     }
     look_at_fault(device, queue);
-  });
-}
+  }
 
-yiti_status copy_on_device(yiti_device* device, yiti_stream* stream, yiti_memory* target,
-                           uint64_t target_offset, yiti_memory* source, uint64_t source_offset,
-                           uint64_t bytes, yiti_message* message) {
-  return guarded(message, [&] {
+  static void copy_on_device(yiti_device* device, yiti_stream* stream, yiti_memory* target,
+                             uint64_t target_offset, yiti_memory* source, uint64_t source_offset,
+                             uint64_t bytes) {
     if (bytes == 0) return;
     QueueBackend(*device, device->queue(stream))
         .copy({target, target_offset}, {source, source_offset}, static_cast<int64_t>(bytes));
-  });
-}
+  }
 
-yiti_status clear(yiti_device* device, yiti_stream* stream, yiti_memory* memory, uint64_t offset,
-                  uint64_t bytes, yiti_message* message) {
-  return guarded(message, [&] {
+  static void clear(yiti_device* device, yiti_stream* stream, yiti_memory* memory, uint64_t offset,
+                    uint64_t bytes) {
     if (bytes == 0) return;
     QueueBackend(*device, device->queue(stream))
         .clear({memory, offset}, static_cast<int64_t>(bytes));
-  });
-}
+  }
 
-yiti_status stream_create(yiti_device* device, yiti_stream** stream, yiti_message* message) {
-  return guarded(message, [&] { *stream = new yiti_stream{device->make_queue()}; });
-}
+  static void stream_create(yiti_device* device, yiti_stream** stream) {
+    *stream = new yiti_stream{device->make_queue()};
+  }
 
-void stream_destroy(yiti_device*, yiti_stream* stream) { delete stream; }
+  static void stream_destroy(yiti_device* /*device*/, yiti_stream* stream) { delete stream; }
 
-yiti_status stream_synchronise(yiti_device* device, yiti_stream* stream, yiti_message* message) {
-  return guarded(message, [&] {
+  static void stream_synchronise(yiti_device* device, yiti_stream* stream) {
     check(clFinish(device->queue(stream)), "clFinish");
     look_at_fault(device, device->queue(stream));
-  });
-}
+  }
 
-yiti_status event_create(yiti_device*, yiti_event** event, yiti_message* message) {
-  return guarded(message, [&] { *event = new yiti_event; });
-}
+  static void event_create(yiti_device* /*device*/, yiti_event** event) { *event = new yiti_event; }
 
-void event_destroy(yiti_device*, yiti_event* event) { delete event; }
+  static void event_destroy(yiti_device* /*device*/, yiti_event* event) { delete event; }
 
-yiti_status event_record(yiti_device* device, yiti_event* event, yiti_stream* stream,
-                         yiti_message* message) {
-  return guarded(message, [&] {
+  static void event_record(yiti_device* device, yiti_event* event, yiti_stream* stream) {
     cl_event made = nullptr;
     check(clEnqueueMarkerWithWaitList(device->queue(stream), 0, nullptr, &made),
           "clEnqueueMarkerWithWaitList");
     event->event.reset(made);
     check(clFlush(device->queue(stream)), "clFlush");
-  });
-}
+  }
 
-yiti_status event_wait(yiti_device* device, yiti_event* event, yiti_stream* stream,
-                       yiti_message* message) {
-  return guarded(message, [&] {
+  static void event_wait(yiti_device* device, yiti_event* event, yiti_stream* stream) {
     if (!event->event) return;
     const cl_event awaited = event->event.get();
     check(clEnqueueBarrierWithWaitList(device->queue(stream), 1, &awaited, nullptr),
           "clEnqueueBarrierWithWaitList");
-  });
-}
+  }
 
-yiti_status event_synchronise(yiti_device*, yiti_event* event, yiti_message* message) {
-  return guarded(message, [&] {
+  static void event_synchronise(yiti_device* /*device*/, yiti_event* event) {
     if (!event->event) return;
     const cl_event awaited = event->event.get();
     check(clWaitForEvents(1, &awaited), "clWaitForEvents");
-  });
-}
+  }
 
-yiti_status supports(yiti_device* device, const yiti_op_call* call, yiti_op_support* support,
-                     yiti_message* message) {
-  return guarded(message, [&] {
+  static void supports_op(yiti_device* device, const yiti_op_call* call, yiti_op_support* support) {
     QueueBackend backend(*device, device->queue(nullptr));
     plan_op(backend, *call, *support);
-  });
-}
+  }
 
-yiti_status run(yiti_device* device, yiti_stream* stream, const yiti_op_call* call,
-                yiti_message* message) {
-  return guarded(message, [&] {
+  static void run_op(yiti_device* device, yiti_stream* stream, const yiti_op_call* call) {
     const std::lock_guard lock(device->mutex());
     QueueBackend backend(*device, device->queue(stream));
-    run_op(backend, *call);
-  });
-}
+    devices::run_op(backend, *call);
+  }
+};
 
 // Panels of 16 rows are vectors of a CPU; other devices read rows.
-yiti_status packed_bytes(yiti_device* device, const yiti_tensor* rows, uint64_t* bytes,
-                         yiti_message* message) {
-  return guarded(message, [&] { *bytes = device->is_cpu() ? bytes_in_panels(Operand(rows)) : 0; });
+void packed_bytes(yiti_device* device, const yiti_tensor* rows, uint64_t* bytes) {
+  *bytes = device->is_cpu() ? bytes_in_panels(Operand(rows)) : 0;
 }
 
-// Calls move(launcher, from, to).
-yiti_status move_weight(yiti_device* device, yiti_stream* stream, const yiti_tensor* from,
-                        const yiti_tensor* to, yiti_message* message,
-                        void (*move)(Launcher&, const Operand&, const Operand&)) {
-  return guarded(message, [&] {
-    const std::lock_guard lock(device->mutex());
-    QueueBackend backend(*device, device->queue(stream));
-    Launcher run(backend, Launcher::Mode::kRuns, {}, 0);
-    move(run, Operand(from), Operand(to));
-  });
-}
-
-yiti_status pack(yiti_device* device, yiti_stream* stream, const yiti_tensor* rows,
-                 const yiti_tensor* packed, yiti_message* message) {
-  return move_weight(device, stream, rows, packed, message, pack_weight);
-}
-
-yiti_status unpack(yiti_device* device, yiti_stream* stream, const yiti_tensor* packed,
-                   const yiti_tensor* rows, yiti_message* message) {
-  return move_weight(device, stream, packed, rows, message, unpack_weight);
+template <void (*kMove)(Launcher&, const Operand&, const Operand&)>
+void move_weight(yiti_device* device, yiti_stream* stream, const yiti_tensor* from,
+                 const yiti_tensor* to) {
+  const std::lock_guard lock(device->mutex());
+  QueueBackend backend(*device, device->queue(stream));
+  Launcher run(backend, Launcher::Mode::kRuns, {}, 0);
+  kMove(run, Operand(from), Operand(to));
 }
 
 constexpr yiti_weights kWeights = {
     .struct_size = sizeof(yiti_weights),
     .reserved = 0,
-    .packed_bytes = packed_bytes,
-    .pack = pack,
-    .unpack = unpack,
+    .packed_bytes = Entry<NoScope, &packed_bytes>::call,
+    .pack = Entry<NoScope, &move_weight<pack_weight>>::call,
+    .unpack = Entry<NoScope, &move_weight<unpack_weight>>::call,
 };
 
-constexpr yiti_device_plugin kPlugin = {
-    .abi_version = YITI_DEVICE_ABI_VERSION,
-    .struct_size = sizeof(yiti_device_plugin),
-    .name = "opencl",
-    .count = count,
-    .open = open,
-    .close = close,
-    .query = query,
-    .allocate = allocate,
-    .free = free_memory,
-    .copy_to_device = copy_to_device,
-    .copy_to_host = copy_to_host,
-    .copy_on_device = copy_on_device,
-    .clear = clear,
-    .stream_create = stream_create,
-    .stream_destroy = stream_destroy,
-    .stream_synchronise = stream_synchronise,
-    .event_create = event_create,
-    .event_destroy = event_destroy,
-    .event_record = event_record,
-    .event_wait = event_wait,
-    .event_synchronise = event_synchronise,
-    .supports_op = supports,
-    .run_op = run,
-    .graphs = nullptr,
-    .collectives = nullptr,
-    .weights = &kWeights,
-};
+constexpr yiti_device_plugin kPlugin = [] {
+  yiti_device_plugin table = plugin_table<Functions>("opencl");
+  table.weights = &kWeights;
+  return table;
+}();
 
 }  // namespace
 }  // namespace yiti::devices::opencl
