@@ -37,8 +37,10 @@ void print_device(const DeviceListing& device) {
   }
   print(fmt::format("{}: {} ({})", device.name, device.title, device.driver));
   if (device.memory_bytes > 0) {
-    print(fmt::format(", {:.0f} MB, {:.0f} free", megabytes(device.memory_bytes),
-                      megabytes(device.free_memory_bytes)));
+    print(fmt::format(", {:.0f} MB", megabytes(device.memory_bytes)));
+    if (device.free_memory_bytes > 0) {
+      print(fmt::format(", {:.0f} free", megabytes(device.free_memory_bytes)));
+    }
   }
   if (device.compute_units > 0) print(fmt::format(", {} compute units", device.compute_units));
   print(device.row_contract ? ", keeps the row contract\n" : "\n");

@@ -65,7 +65,7 @@ std::vector<DeviceListing> list_devices(const std::string& path) {
       DeviceOptions options;
       options.cpu.threads = 1;
       for (int32_t index = 0; index < count; ++index) {
-        name = fmt::format("{}:{}", library->table().name, index);
+        name = fmt::format("{}:{}", plugin_name(file), index);
         all.push_back(describe(PluginDevice(library, index, options)));
         all.back().name = name;
       }

@@ -112,11 +112,6 @@ std::vector<std::string> split(std::string_view path) {
   return folders;
 }
 
-std::string name_of(const std::string& file) {
-  const std::string name = fs::path(file).filename().string();
-  return name.substr(kPrefix.size(), name.size() - kPrefix.size() - kSuffix.size());
-}
-
 std::string listed(const std::vector<std::string>& parts) {
   return parts.empty() ? "none" : fmt::format("{}", fmt::join(parts, ", "));
 }
@@ -158,6 +153,11 @@ std::vector<std::string> plugin_folders(const std::string& path) {
   return folders;
 }
 
+std::string plugin_name(const std::string& file) {
+  const std::string name = fs::path(file).filename().string();
+  return name.substr(kPrefix.size(), name.size() - kPrefix.size() - kSuffix.size());
+}
+
 std::vector<std::string> find_plugins(const std::vector<std::string>& folders) {
   std::vector<std::string> files;
   for (const std::string& folder : folders) {
@@ -172,7 +172,7 @@ std::vector<std::string> find_plugins(const std::vector<std::string>& folders) {
     std::sort(found.begin(), found.end());
     for (std::string& file : found) {
       const bool known = std::any_of(files.begin(), files.end(), [&](const std::string& other) {
-        return name_of(other) == name_of(file);
+        return plugin_name(other) == plugin_name(file);
       });
       if (!known) files.push_back(std::move(file));
     }
@@ -184,8 +184,8 @@ std::string plugin_file(std::string_view name, const std::vector<std::string>& f
   if (name.find('/') != std::string_view::npos) return std::string(name);
   std::vector<std::string> names;
   for (const std::string& file : find_plugins(folders)) {
-    if (name_of(file) == name) return file;
-    names.push_back(name_of(file));
+    if (plugin_name(file) == name) return file;
+    names.push_back(plugin_name(file));
   }
   fail(Code::kNotFound, "device", "no plug-in {} in {}; there are: {}", name, listed(folders),
        listed(names));

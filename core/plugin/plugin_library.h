@@ -34,6 +34,9 @@ std::vector<std::string> plugin_folders(const std::string& path);
 /// The files yiti_device_*.so in these folders; of several with one name, the first.
 std::vector<std::string> find_plugins(const std::vector<std::string>& folders);
 
+/// The name by which a file yiti_device_NAME.so is opened.
+std::string plugin_name(const std::string& file);
+
 /// The file of the plug-in `name` ("NAME", or a path that contains '/'). Throws kNotFound with the
 /// folders and what is in them.
 std::string plugin_file(std::string_view name, const std::vector<std::string>& folders);

@@ -129,6 +129,9 @@ TEST(DevicePlugin, ListsDevicesAndWhatIsWrongWithThem) {
   EXPECT_EQ(find("template:0")->problem, "");
   EXPECT_EQ(find("template:0")->title, "Template");
   EXPECT_TRUE(find("template:0")->row_contract);
+  // By the file's name, which opens it, whatever its table says.
+  ASSERT_NE(find("recording:0"), nullptr);
+  EXPECT_EQ(open_device("recording:0", in_folder(YITI_BROKEN_DEVICES))->kind(), "template");
   ASSERT_NE(find("yiti_device_wrong_abi.so"), nullptr);
   EXPECT_THAT(find("yiti_device_wrong_abi.so")->problem, HasSubstr("ABI version 77"));
 }
