@@ -293,6 +293,30 @@ TEST(CudaFloatProducts, WithAGateHaveTheBitsOfSwigluOfBoth) {
   }
 }
 
+// The bits of the same weight in float32, wherever it lies.
+TEST(CudaFloatProducts, OfHalfWeightsHaveTheBitsOfTheirValues) {
+  for (const int64_t depth : {304, 301}) {
+    FloatCase c(7, 67, depth, 128, false, true, false);
+    std::vector<uint16_t> halves(1);
+    for (float& value : c.b) {
+      halves.push_back(to_half(value).bits);
+      value = to_float(Half{halves.back()});
+    }
+    const auto run = [&](const uint16_t* weight, auto kernel) {
+      std::vector<float> y = c.c;
+      FloatProduct p = c.product(y.data());
+      p.b = weight;
+      emulated::run({3, 1}, {256}, [&] { kernel(p); });
+      expect_result(y, c, 0, c.rows);
+    };
+    const std::vector<uint16_t> moved(halves.begin() + 1, halves.end());
+    for (const uint16_t* weight : {static_cast<const uint16_t*>(&halves[1]), moved.data()}) {
+      run(weight, multiply_floats_few<F16, 8>);
+      run(weight, multiply_floats_many<F16>);
+    }
+  }
+}
+
 TEST(CudaFloatProducts, OfNoDepthAreTheBias) {
   for (const int64_t rows : {2, 9}) {
     const FloatCase c(rows, 3, 0, 128, false, true, false);
