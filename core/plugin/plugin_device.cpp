@@ -21,6 +21,16 @@ int64_t extent_of(const Tensor& tensor) {
   return last + 1;
 }
 
+Kernel stand_in(std::string name, std::string device_kind,
+                std::function<void(const KernelArgs&)> run) {
+  return {.name = std::move(name),
+          .device_kind = std::move(device_kind),
+          .refuses = {},
+          .run = std::move(run),
+          .workspace = {},
+          .stands_in = true};
+}
+
 }  // namespace
 
 class PluginDevice::Graph final : public DeviceGraph {
@@ -287,12 +297,8 @@ const Kernel& PluginDevice::composed_kernel(const Op& op, const std::string& par
   const std::lock_guard lock(mutex_);
   Kernel& kernel = composed_[{&op, parts}];
   if (!kernel.run) {
-    kernel = {.name = fmt::format("{} as {}", table_.name, parts),
-              .device_kind = table_.name,
-              .refuses = {},
-              .run = [this, &op](const KernelArgs& args) { run_composed(op, args); },
-              .workspace = {},
-              .stands_in = true};
+    kernel = stand_in(fmt::format("{} as {}", table_.name, parts), table_.name,
+                      [this, &op](const KernelArgs& args) { run_composed(op, args); });
   }
   return kernel;
 }
@@ -301,12 +307,8 @@ const Kernel& PluginDevice::host_kernel(const Op& op) {
   const std::lock_guard lock(mutex_);
   Kernel& kernel = on_host_[&op];
   if (!kernel.run) {
-    kernel = {.name = "cpu, with copies",
-              .device_kind = "cpu",
-              .refuses = {},
-              .run = [this, &op](const KernelArgs& args) { run_on_host(op, args); },
-              .workspace = {},
-              .stands_in = true};
+    kernel = stand_in("cpu, with copies", "cpu",
+                      [this, &op](const KernelArgs& args) { run_on_host(op, args); });
   }
   return kernel;
 }

@@ -34,7 +34,7 @@ void adamw_step(Launcher& run, const Call& call) {
   }
 }
 
-void step_each(Launcher& run, const Call& call, bool has_buffer) {
+void run_sgd(Launcher& run, const Call& call, bool has_buffer) {
   require_f32(call, call.inputs());
   const int inputs = has_buffer ? 3 : 2, outputs = inputs - 1;
   for (int i = 0; inputs * i < call.inputs(); ++i) {
@@ -47,8 +47,8 @@ void step_each(Launcher& run, const Call& call, bool has_buffer) {
   }
 }
 
-void sgd_step(Launcher& run, const Call& call) { step_each(run, call, false); }
-void sgd_momentum_step(Launcher& run, const Call& call) { step_each(run, call, true); }
+void sgd_step(Launcher& run, const Call& call) { run_sgd(run, call, false); }
+void sgd_momentum_step(Launcher& run, const Call& call) { run_sgd(run, call, true); }
 
 constexpr OpEntry kOps[] = {
     {"adamw_step", adamw_step, 0, true},
