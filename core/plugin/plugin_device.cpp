@@ -274,18 +274,18 @@ const Kernel* PluginDevice::own_kernel(const Op& op, std::span<const Tensor> in,
 }
 
 const Kernel& PluginDevice::native_kernel(const Op& op, const yiti_op_support& support) {
-  const Form form{support.strided_inputs, support.workspace_bytes > 0, support.takes_lists != 0};
+  const bool has_workspace = support.workspace_bytes > 0, takes_lists = support.takes_lists != 0;
   const std::lock_guard lock(mutex_);
-  Kernel& kernel = native_[{&op, form}];
+  Kernel& kernel = native_[{&op, support.strided_inputs, has_workspace, takes_lists}];
   if (kernel.run) return kernel;
   kernel = {.name = table_.name,
             .device_kind = table_.name,
             .refuses = {},
-            .run = [this, &op, strided = form.strided_inputs](
+            .run = [this, &op, strided = support.strided_inputs](
                        const KernelArgs& args) { run_native(op, strided, args); },
             .workspace = {},
-            .takes_lists = form.takes_lists && !form.has_workspace};
-  if (form.has_workspace) {
+            .takes_lists = takes_lists && !has_workspace};
+  if (has_workspace) {
     kernel.workspace = [this, &op](std::span<const Tensor> in, const Attrs& attrs, Device&) {
       return static_cast<size_t>(support_of(op.name, in, attrs)->support.workspace_bytes);
     };

@@ -6,6 +6,7 @@
 #include <memory>
 #include <shared_mutex>
 #include <thread>
+#include <tuple>
 #include <unordered_map>
 
 #include "core/op.h"
@@ -70,12 +71,6 @@ class PluginDevice final : public Device {
     std::string reason;
     yiti_op_support support;
   };
-  // What a run of the device's own kernel goes by, of what the device said.
-  struct Form {
-    uint64_t strided_inputs;
-    bool has_workspace, takes_lists;
-    auto operator<=>(const Form&) const = default;
-  };
 
   class Graph;
 
@@ -106,7 +101,8 @@ class PluginDevice final : public Device {
   std::atomic<std::thread::id> recorder_{};
   bool recordable_ = true;  // of the work that is being recorded
   std::mutex mutex_;
-  std::map<std::pair<const Op*, Form>, Kernel> native_;
+  // By strided inputs, whether there is a workspace, and whether lists are taken.
+  std::map<std::tuple<const Op*, uint64_t, bool, bool>, Kernel> native_;
   std::map<std::pair<const Op*, std::string>, Kernel> composed_;  // by the names of parts
   std::map<const Op*, Kernel> on_host_;
   // By question_of: what the device said, and of ops that it lacks, the parts that it runs instead.
