@@ -10,6 +10,7 @@
 #include "ops/attention/key_block.h"
 #include "ops/attention/kv_types.h"
 #include "ops/host_values.h"
+#include "ops/same_dtype.h"
 
 namespace yiti {
 
@@ -130,6 +131,7 @@ std::vector<int64_t> document_positions(const Tensor& positions) {
 
 void check_attention(std::span<const Tensor> in, const Attrs& attrs, const Op& op) {
   const auto& a = attrs.as<AttentionAttrs>();
+  check_same_dtype(in, op);
   const int64_t heads = in[0].dim(1), kv_heads = in[1].dim(1);
   check(kv_heads > 0 ? heads % kv_heads == 0 : heads == 0, op.name,
         "q has {} heads; wants a multiple of the {} of k", heads, kv_heads);

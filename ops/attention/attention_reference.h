@@ -34,7 +34,8 @@ std::vector<double> pool_keys(const Tensor& k_pool, int64_t head_dim);
 std::vector<double> pool_values(const Tensor& v_pool, int64_t head_dim);
 
 /// What attention and its gradient ask of q [N, H, D], k [N, Hkv, D] and their AttentionAttrs.
-/// Throws kInvalidArgument where H is no multiple of Hkv, or an attribute is out of its range.
+/// Throws kInvalidArgument where dtypes differ, H is no multiple of Hkv, or an attribute is out of
+/// its range.
 void check_attention(std::span<const Tensor> in, const Attrs& attrs, const Op& op);
 
 /// The positions of packed documents. Throws kInvalidArgument unless each is 0 or follows the one

@@ -49,7 +49,7 @@ void check_pools(const Tensor& k_pool, const Tensor& v_pool, int64_t head_dim,
   const Shape values = value_pool_shape(blocks, heads, head_dim, dtype);
   check(k_pool.shape() == keys && v_pool.shape() == values, where,
         "pools of {} and {}; wants {} and {} for heads of {} in {}", k_pool.shape(), v_pool.shape(),
-        keys.str(), values.str(), head_dim, name(dtype));
+        keys, values, head_dim, name(dtype));
 }
 
 }  // namespace yiti

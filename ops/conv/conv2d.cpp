@@ -3,6 +3,7 @@
 #include "core/error.h"
 #include "ops/conv/conv2d_shape.h"
 #include "ops/reduce/reduce.h"
+#include "ops/same_dtype.h"
 
 namespace yiti {
 namespace {
@@ -15,14 +16,6 @@ Conv2dBackwardAttrs backward_attrs(const Conv2dAttrs& attrs, int64_t height, int
   out.height = height;
   out.width = width;
   return out;
-}
-
-void check_same_dtype(std::span<const Tensor> in, const Op& op) {
-  for (size_t i = 1; i < in.size(); ++i) {
-    check(!in[i].defined() || in[i].dtype() == in[0].dtype(), op.name,
-          "{} is {}; wants {} as {} is", op.inputs[i].name, name(in[i].dtype()),
-          name(in[0].dtype()), op.inputs[0].name);
-  }
 }
 
 std::vector<Tensor> infer(std::span<const Tensor> in, const Attrs& attrs, const Op& op) {

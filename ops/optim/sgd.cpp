@@ -1,9 +1,9 @@
 #include "ops/optim/sgd.h"
 
-#include "core/error.h"
 #include "ops/host_values.h"
 #include "ops/kernels/cpu/optim.h"
 #include "ops/optim/updates.h"
+#include "ops/same_dtype.h"
 
 namespace yiti {
 namespace {
@@ -59,12 +59,9 @@ std::vector<Tensor> reference(std::span<const Tensor> in, const Attrs& attrs) {
 }
 
 std::vector<Tensor> infer(std::span<const Tensor> in, const Attrs&, const Op& op) {
+  check_same_dtype(in, op);
   std::vector<Tensor> out = {in[0].as_meta()};
-  for (size_t i = 1; i < in.size(); ++i) {
-    check(in[i].dtype() == in[0].dtype(), op.name, "{} is {}; wants {} as param is",
-          op.inputs[i].name, name(in[i].dtype()), name(in[0].dtype()));
-    if (i == 2) out.push_back(in[i].as_meta());
-  }
+  if (in.size() > 2) out.push_back(in[2].as_meta());
   return out;
 }
 

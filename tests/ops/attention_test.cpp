@@ -5,6 +5,7 @@
 #include "ops/attention/attention_paged.h"
 #include "ops/attention/kv_types.h"
 #include "ops/attention/kv_write.h"
+#include "tests/message_of.h"
 #include "tests/ops/op_checks.h"
 
 namespace yiti {
@@ -258,6 +259,23 @@ TEST(Attention, RefusesBrokenPositions) {
     EXPECT_THROW(ops::attention(p.q, p.k, p.v, p.i32(bad), 1, 0, DType::kF32), Error);
   }
   EXPECT_THROW(ops::attention(p.q, p.k, p.v, p.i32(p.positions), 1, 0, DType::kI32), Error);
+}
+
+TEST(Attention, RefusesInputsOfSeveralDtypes) {
+  const Problem p({.documents = {4}}, make_cpu_device());
+  const Tensor at = p.i32(p.positions);
+  const Tensor wide_k = noise_tensor(p.k.shape(), 2, DType::kF64, p.device);
+  EXPECT_EQ(message_of([&] { ops::attention(p.q, wide_k, p.v, at, 1, 0, DType::kF32); },
+                       Code::kInvalidArgument),
+            "attention: k is f64; wants f32 as q is");
+  const Tensor wide_lse = noise_tensor({p.tokens, p.spec.heads}, 3, DType::kF64, p.device);
+  EXPECT_EQ(
+      message_of(
+          [&] {
+            attention_backward_op()({p.q, p.k, p.v, at, p.q, wide_lse, p.q}, AttentionAttrs{});
+          },
+          Code::kInvalidArgument),
+      "attention_backward: lse is f64; wants f32 as q is");
 }
 
 TEST(AttentionPaged, PaddingRowsAreZeroAndBadPlacesAreRefused) {
