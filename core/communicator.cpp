@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/recorder.h"
+#include "core/shape_text.h"
 
 namespace yiti {
 namespace {
@@ -40,8 +41,8 @@ class SingleCommunicator final : public Communicator {
     if (sent_.empty()) fail(Code::kUnavailable, "receive", "the only rank has sent itself nothing");
     const Tensor& next = sent_.front();
     check(next.shape() == like.shape() && next.dtype() == like.dtype(), "receive",
-          "got {} of {} from rank 0; wants {} of {}", next.shape().str(), name(next.dtype()),
-          like.shape().str(), name(like.dtype()));
+          "got {} of {} from rank 0; wants {} of {}", next.shape(), name(next.dtype()),
+          like.shape(), name(like.dtype()));
     Tensor received = next;
     sent_.pop_front();
     return received;
@@ -73,7 +74,7 @@ Tensor Communicator::reduce_scatter(const Tensor& x) {
   const Tensor ready = prepared(x, "reduce_scatter");
   check_summable(ready, "reduce_scatter");
   check(ready.rank() > 0 && ready.dim(0) % size() == 0, "reduce_scatter",
-        "got {}; wants axis 0 to be a multiple of the {} ranks", ready.shape().str(), size());
+        "got {}; wants axis 0 to be a multiple of the {} ranks", ready.shape(), size());
   return do_reduce_scatter(ready);
 }
 

@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/io/hash.h"
+#include "core/shape_text.h"
 
 namespace yiti {
 namespace {
@@ -198,8 +199,8 @@ std::vector<Tensor> ParameterStore::changed_tensors(
     Tensor& old = tensors[static_cast<size_t>(parameter.index)];
     const std::string& name = names_[static_cast<size_t>(parameter.index)];
     check(tensor.defined() && tensor.shape() == old.shape() && tensor.dtype() == old.dtype(),
-          "publish", "{} got {} of {}; wants {} of {}", name, tensor.shape().str(),
-          info(tensor.dtype()).name, old.shape().str(), info(old.dtype()).name);
+          "publish", "{} got {} of {}; wants {} of {}", name, tensor.shape(),
+          info(tensor.dtype()).name, old.shape(), info(old.dtype()).name);
     old = tensor.detached();
   }
   return tensors;

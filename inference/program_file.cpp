@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "core/io/files.h"
 #include "core/io/proto/yiti.pb.h"
+#include "core/shape_text.h"
 #include "ops/op_list.h"
 
 namespace yiti {
@@ -184,8 +185,8 @@ class Reader {
     const Tensor& tensor = (*store_->current())[value.parameter];
     check(tensor.shape() == value.meta.shape() && tensor.dtype() == value.meta.dtype() &&
               tensor.layout() == value.meta.layout(),
-          "program", "parameter {} is {} of {}; wants {} of {}", value.name, tensor.shape().str(),
-          name(tensor.dtype()), value.meta.shape().str(), name(value.meta.dtype()));
+          "program", "parameter {} is {} of {}; wants {} of {}", value.name, tensor.shape(),
+          name(tensor.dtype()), value.meta.shape(), name(value.meta.dtype()));
   }
 
   void read_constant(const proto::Value& in, ProgramValue& value) const {

@@ -1,6 +1,7 @@
 // A GGUF's metadata: keys "<architecture>.<name>", see ggml/docs/gguf.md.
 #include "core/error.h"
 #include "core/io/gguf.h"
+#include "core/shape_text.h"
 #include "models/config.h"
 
 namespace yiti {
@@ -44,8 +45,8 @@ std::vector<float> read_divisors(const GgufFile& file, int64_t head_dim) {
   if (file.find("rope_freqs.weight") == nullptr) return {};
   const Tensor table = file.tensor("rope_freqs.weight");
   check(table.dtype() == DType::kF32 && table.shape() == Shape{head_dim / 2}, kWhere,
-        "rope_freqs.weight is {} of {}; wants [{}] of f32", table.shape().str(),
-        name(table.dtype()), head_dim / 2);
+        "rope_freqs.weight is {} of {}; wants [{}] of f32", table.shape(), name(table.dtype()),
+        head_dim / 2);
   std::vector<float> divisors = table.to_vector<float>();
   for (float divisor : divisors) {
     check(divisor > 0, kWhere, "rope_freqs.weight holds {}; wants more than 0", divisor);

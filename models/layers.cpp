@@ -1,6 +1,7 @@
 #include "models/layers.h"
 
 #include "core/error.h"
+#include "core/shape_text.h"
 #include "ops/elementwise/operators.h"
 #include "ops/elementwise/scale.h"
 #include "ops/linear/embedding.h"
@@ -12,8 +13,7 @@ namespace {
 
 void check_shape(const Scope& scope, std::string_view name, Parameter p, const Shape& wanted) {
   const Shape got = scope.shape(p);
-  check(got == wanted, "model", "{}.{} is {}; wants {}", scope.path(), name, got.str(),
-        wanted.str());
+  check(got == wanted, "model", "{}.{} is {}; wants {}", scope.path(), name, got, wanted);
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "core/io/json.h"
 #include "core/io/safetensors.h"
 #include "core/plugin/device_plugin.h"
+#include "core/shape_text.h"
 #include "ops/attention/kv_types.h"
 #include "ops/linear/dequantise.h"
 #include "ops/linear/panels.h"
@@ -144,7 +145,7 @@ class GgufGroup {
     end_ = std::max(end_, info.offset + info.bytes);
     if (const int64_t heads = permuted_heads(name, config); heads > 0) {
       check(tensor.dim(0) == heads * config.head_dim, "gguf", "{} is {}; wants {} rows", info.name,
-            tensor.shape().str(), heads * config.head_dim);
+            tensor.shape(), heads * config.head_dim);
       tensor = unpermute(tensor, heads);
     }
     names_.push_back(std::move(name));

@@ -10,6 +10,7 @@
 #include "core/io/files.h"
 #include "core/io/json.h"
 #include "core/io/safetensors.h"
+#include "core/shape_text.h"
 #include "ops/shape/cast.h"
 
 namespace yiti {
@@ -85,7 +86,7 @@ ModelPtr load_peft(const LanguageModel& base, const std::string& folder) {
       check(pair.size() == 2, "adapter_model.safetensors", "{} has only one of lora_A and lora_B",
             path);
       check(pair["a"].rank() == 2, "adapter_model.safetensors", "{}.lora_A is {}; wants a matrix",
-            path, pair["a"].shape().str());
+            path, pair["a"].shape());
       const double rank = static_cast<double>(pair["a"].dim(0));
       const double alpha =
           patterned(json, "alpha_pattern", path, json.at("lora_alpha").get<double>());

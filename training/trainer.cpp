@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "core/shape_text.h"
 
 namespace yiti {
 
@@ -104,7 +105,7 @@ void Trainer::restore(const std::vector<std::pair<std::string, Tensor>>& saved, 
     check(own[i].first == saved[i].first && own[i].second.shape() == saved[i].second.shape() &&
               saved[i].second.dtype() == own[i].second.dtype(),
           "trainer", "state tensor {} of {}; wants {} of {}", saved[i].first,
-          saved[i].second.shape().str(), own[i].first, own[i].second.shape().str());
+          saved[i].second.shape(), own[i].first, own[i].second.shape());
   }
   for (size_t i = 0; i < own.size(); ++i) {
     std::vector<std::byte> host(saved[i].second.bytes());

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "core/shape_text.h"
 
 namespace yiti {
 namespace {
@@ -29,7 +30,7 @@ Tensor tensor_in(const FileBytes& source, size_t offset, const Shape& shape, DTy
                  const DevicePtr& device) {
   const size_t size = byte_size(shape, dtype);
   if (offset > source.bytes.size() || size > source.bytes.size() - offset) {
-    fail(Code::kOutOfRange, source.name, "{} of {} at byte {} leaves {} bytes", shape.str(),
+    fail(Code::kOutOfRange, source.name, "{} of {} at byte {} leaves {} bytes", shape,
          info(dtype).name, offset, source.bytes.size());
   }
   const std::span<const std::byte> bytes = source.bytes.subspan(offset, size);

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "core/error.h"
+#include "core/shape_text.h"
 
 namespace yiti {
 namespace {
@@ -79,7 +80,7 @@ std::vector<std::byte> quantise_blocks(std::span<const float> values, DType dtyp
 
 Tensor quantise(const Tensor& x, DType dtype) {
   check(x.defined() && x.dtype() == DType::kF32 && x.rank() == 2, kWhere,
-        "got {} of {}; wants a matrix of f32", x.shape().str(), name(x.dtype()));
+        "got {} of {}; wants a matrix of f32", x.shape(), name(x.dtype()));
   check(x.dim(1) % kBlock == 0, kWhere, "got rows of {}; wants whole blocks of {}", x.dim(1),
         kBlock);
   return Tensor::from_bytes(quantise_blocks(x.to_vector<float>(), dtype), x.shape(), dtype,

@@ -5,6 +5,7 @@
 #include "core/io/gguf_format.h"
 #include "core/io/host_bytes.h"
 #include "core/io/printable.h"
+#include "core/shape_text.h"
 
 namespace yiti {
 namespace {
@@ -68,7 +69,7 @@ const GgmlType& type_of(const NamedTensor& named) {
   check(tensor.has_storage(), kWhere, "{} has no data", name);
   check(tensor.layout() == Layout::kRows, kWhere, "{} is packed in panels; wants rows", name);
   check(tensor.rank() <= static_cast<int>(kMaxDims), kWhere, "{} is {}; wants at most {} axes",
-        name, tensor.shape().str(), kMaxDims);
+        name, tensor.shape(), kMaxDims);
   const GgmlType* type = find_ggml_type(tensor.dtype());
   check(type != nullptr, kWhere, "{} is of {}, which the format has not", name,
         info(tensor.dtype()).name);

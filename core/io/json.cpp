@@ -29,8 +29,9 @@ class Watcher {
       case json::parse_event_t::array_end: keys_.pop_back(); break;
       case json::parse_event_t::key: {
         const std::string& key = parsed.get_ref<const std::string&>();
-        check(keys_.back().insert(key).second, where_, "JSON object has the key {} twice",
-              printable(key));
+        if (!keys_.back().insert(key).second) {
+          fail(Code::kInvalidArgument, where_, "JSON object has the key {} twice", printable(key));
+        }
         break;
       }
       case json::parse_event_t::value: break;

@@ -11,6 +11,7 @@
 #include "core/io/files.h"
 #include "core/io/json.h"
 #include "core/io/printable.h"
+#include "core/shape_text.h"
 
 namespace yiti {
 namespace {
@@ -103,8 +104,7 @@ SafetensorsInfo parse_entry(const std::string& file, const std::string& name, co
   }
   if (range[1] - range[0] != info.bytes) {
     fail(Code::kDataLoss, file, "tensor {}: {} bytes at data_offsets; {} of {} takes {}",
-         printable(name), range[1] - range[0], info.shape.str(), yiti::name(info.dtype),
-         info.bytes);
+         printable(name), range[1] - range[0], info.shape, yiti::name(info.dtype), info.bytes);
   }
   info.offset = data_begin + range[0];
   return info;

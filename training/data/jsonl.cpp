@@ -65,8 +65,10 @@ bool weight_of(const Json& message, std::string_view role, std::string_view plac
   if (found == message.end()) return true;
   check(role == "assistant", kWhere, "{}\"weight\" on a message of role \"{}\"; wants it on {}",
         place, role, "assistant messages only");
-  check(found->is_number() && (*found == 0 || *found == 1), kWhere,
-        "{}\"weight\" is {}; wants 0 {}", place, shortened(found->dump()), "or 1");
+  if (!found->is_number() || (*found != 0 && *found != 1)) {
+    fail(Code::kInvalidArgument, kWhere, "{}\"weight\" is {}; wants 0 or 1", place,
+         shortened(found->dump()));
+  }
   return *found == 1;
 }
 
