@@ -142,8 +142,7 @@ std::vector<float> normalised(std::vector<float> vector) {
 }
 
 EmbeddingRequest parse_embedding_request(std::string_view body) {
-  const Json json = parse_request_json(body);
-  if (!json.is_object()) throw ApiException({.message = "The body wants to be a JSON object"});
+  const Json json = parse_request_object(body);
   RequestFields fields(json);
   EmbeddingRequest request;
   request.model = fields.string("model").value_or("");

@@ -1,7 +1,6 @@
 // Reads the body of a request for a fine-tuning job.
 #include <fmt/format.h>
 
-#include "serving/bounded_json.h"
 #include "serving/fine_tuning.h"
 #include "serving/request_fields.h"
 
@@ -101,8 +100,7 @@ std::string require_string(RequestFields& fields, std::string_view name) {
 }  // namespace
 
 JobRequest parse_job_request(std::string_view body) {
-  const Json json = parse_request_json(body);
-  if (!json.is_object()) reject_field("", "the body wants a JSON object");
+  const Json json = parse_request_object(body);
   RequestFields fields(json);
   JobRequest request;
   request.model = require_string(fields, "model");

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "serving/api_error.h"
-#include "serving/bounded_json.h"
 #include "serving/chat_messages.h"
 
 namespace yiti::serving {
@@ -108,10 +106,7 @@ void read_completion_request(RequestFields& fields, ApiRequest& request) {
 }
 
 ApiRequest parse_api_request(Api api, std::string_view body) {
-  const Json json = parse_request_json(body);
-  if (!json.is_object()) {
-    throw ApiException({.message = "The body wants to be a JSON object"});
-  }
+  const Json json = parse_request_object(body);
   RequestFields fields(json);
   ApiRequest request;
   request.api = api;

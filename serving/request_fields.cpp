@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "serving/api_error.h"
+#include "serving/bounded_json.h"
 
 namespace yiti::serving {
 namespace {
@@ -21,6 +22,12 @@ using Json = nlohmann::ordered_json;
 void reject_field(std::string_view field, std::string message, std::string code) {
   throw ApiException(
       {.message = std::move(message), .param = std::string(field), .code = std::move(code)});
+}
+
+Json parse_request_object(std::string_view body) {
+  Json json = parse_request_json(body);
+  if (!json.is_object()) reject_field("", "the body wants to be a JSON object");
+  return json;
 }
 
 const Json* RequestFields::find(std::string_view name) {

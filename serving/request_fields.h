@@ -15,6 +15,10 @@ namespace yiti::serving {
 [[noreturn]] void reject_field(std::string_view field, std::string message,
                                std::string code = "invalid_value");
 
+/// The object that a request's body is. Throws ApiException for another value, Error as
+/// parse_request_json().
+nlohmann::ordered_json parse_request_object(std::string_view body);
+
 /// The members of a request's object. A null member counts as left out. Getters throw
 /// ApiException where a member has another type or is out of range, and note the field as known.
 class RequestFields {

@@ -12,7 +12,6 @@
 #include "serving/page.h"
 #include "serving/page_proxy.h"
 #include "serving/query.h"
-#include "serving/text_routes.h"
 
 namespace yiti::serving {
 namespace {
@@ -306,7 +305,6 @@ std::shared_ptr<Activity> Router::embed(const HttpRequest& request, Exchange& ex
 }
 
 HttpResponse Router::answer(const RouteMatch& match, const HttpRequest& request) const {
-  const std::string& body = request.body;
   switch (match.route->target) {
     case Target::kIndex: return index(request);
     case Target::kPage: return page_response(match.id);
@@ -317,10 +315,10 @@ HttpResponse Router::answer(const RouteMatch& match, const HttpRequest& request)
                                                            : std::nullopt));
     case Target::kModels: return json_response(model_list_json(listed(), status()));
     case Target::kModel: return describe_model(match.id);
-    case Target::kTokenize: return json_response(tokenize(body, *model_in(body)));
-    case Target::kDetokenize: return json_response(detokenize(body, *model_in(body)));
-    case Target::kTemplate: return json_response(apply_template(body, *model_in(body)));
-    case Target::kCountInput: return json_response(count_input(body, *model_in(body)));
+    case Target::kTokenize: return answer_by(tokenize, request);
+    case Target::kDetokenize: return answer_by(detokenize, request);
+    case Target::kTemplate: return answer_by(apply_template, request);
+    case Target::kCountInput: return answer_by(count_input, request);
     case Target::kProps: return json_response(props_json(*model_asked_for(request)));
     case Target::kSlots: return slots(*model_asked_for(request));
     case Target::kStopStream: return stop_stream(request);
@@ -372,6 +370,13 @@ HttpResponse Router::health() const {
     if (one->generator->stats().step_under_way_s <= most_s) continue;
     return error_response({.status = 503,
                            .message = one->name + " does not get on",
+HttpResponse Router::answer_by(TextRoute route, const HttpRequest& request) const {
+  const nlohmann::ordered_json json = parse_request_object(request.body);
+  RequestFields fields(json);
+  const ServedModelPtr named = model(fields.string("model").value_or(""));
+  return json_response(route(fields, *named));
+}
+
                            .type = "server_error",
                            .code = "stalled"});
   }
@@ -414,8 +419,6 @@ ServedModelPtr Router::model(const std::string& name) const {
                       .param = "model",
                       .code = "model_not_found"});
 }
-
-ServedModelPtr Router::model_in(const std::string& body) const { return model(model_of(body)); }
 
 ServedModelPtr Router::model_asked_for(const HttpRequest& request) const {
   return model(query_value(request.query, "model"));

@@ -12,6 +12,7 @@
 #include "serving/on_demand.h"
 #include "serving/options.h"
 #include "serving/routes.h"
+#include "serving/text_routes.h"
 #include "serving/training_routes.h"
 #include "serving/worker.h"
 
@@ -61,11 +62,12 @@ class Router {
   const char* status() const;
   HttpResponse describe_model(const std::string& name) const;
   HttpResponse health() const;
+  /// By `route`, of the model that the body names.
+  HttpResponse answer_by(TextRoute route, const HttpRequest& request) const;
   HttpResponse slots(const ServedModel& model) const;
   HttpResponse index(const HttpRequest& request) const;
   /// The model of that name; where none is given, the only one that is no adapter.
   ServedModelPtr model(const std::string& name) const;
-  ServedModelPtr model_in(const std::string& body) const;
   ServedModelPtr model_asked_for(const HttpRequest& request) const;
 
   const ServerOptions& options_;

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "serving/api_error.h"
-#include "serving/bounded_json.h"
 #include "serving/chat_prompt.h"
 #include "serving/json_text.h"
 
@@ -11,12 +9,6 @@ namespace yiti::serving {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-Json parse_object(std::string_view body) {
-  Json json = parse_request_json(body);
-  if (!json.is_object()) throw ApiException({.message = "The body wants to be a JSON object"});
-  return json;
-}
 
 // A piece is text where it is whole characters, else its bytes.
 Json piece_json(std::string_view piece) {
@@ -44,17 +36,8 @@ std::string chat_prompt_text(RequestFields& fields, const ServedModel& model) {
 
 }  // namespace
 
-std::string model_of(std::string_view body) {
-  const Json json = parse_object(body);
-  RequestFields fields(json);
-  return fields.string("model").value_or("");
-}
-
-std::string tokenize(std::string_view body, const ServedModel& model) {
-  const Json json = parse_object(body);
-  RequestFields fields(json);
+std::string tokenize(RequestFields& fields, const ServedModel& model) {
   const Tokenizer& tokenizer = model.text->tokenizer;
-  fields.ignore("model");
   if (const auto content = fields.string("content")) {
     const bool special = fields.boolean("add_special").value_or(false);
     const bool parse = fields.boolean("parse_special").value_or(true);
@@ -87,10 +70,7 @@ std::string tokenize(std::string_view body, const ServedModel& model) {
   return json_text(result);
 }
 
-std::string detokenize(std::string_view body, const ServedModel& model) {
-  const Json json = parse_object(body);
-  RequestFields fields(json);
-  fields.ignore("model");
+std::string detokenize(RequestFields& fields, const ServedModel& model) {
   const Json& given = fields.require("tokens");
   fields.refuse_unknown();
   if (!given.is_array()) reject_field("tokens", "'tokens' wants an array of tokens");
@@ -106,15 +86,11 @@ std::string detokenize(std::string_view body, const ServedModel& model) {
   return json_text({{"content", text}, {"prompt", text}});
 }
 
-std::string apply_template(std::string_view body, const ServedModel& model) {
-  const Json json = parse_object(body);
-  RequestFields fields(json);
+std::string apply_template(RequestFields& fields, const ServedModel& model) {
   return json_text({{"prompt", chat_prompt_text(fields, model)}});
 }
 
-std::string count_input(std::string_view body, const ServedModel& model) {
-  const Json json = parse_object(body);
-  RequestFields fields(json);
+std::string count_input(RequestFields& fields, const ServedModel& model) {
   const std::string text = chat_prompt_text(fields, model);
   const auto tokens = model.text->tokenizer.encode(text, {.add_special = false}).size();
   return json_text({{"object", "response.input_tokens"}, {"input_tokens", tokens}});

@@ -7,7 +7,6 @@
 #include <nlohmann/json.hpp>
 
 #include "serving/api_error.h"
-#include "serving/bounded_json.h"
 #include "serving/fine_tuning.h"
 #include "serving/json_text.h"
 #include "serving/multipart.h"
@@ -70,15 +69,10 @@ FormPart read_upload(const HttpRequest& request) {
   return found;
 }
 
-RequestFields fields_of(const Json& body) {
-  if (!body.is_object()) reject_field("", "the body wants a JSON object");
-  return RequestFields(body);
-}
-
 // The body of a request that loads or unloads an adapter, with its name read.
 struct AdapterRequest {
   explicit AdapterRequest(const std::string& body)
-      : json(parse_request_json(body)), fields(fields_of(json)) {
+      : json(parse_request_object(body)), fields(json) {
     fields.require("lora_name");
     name = *fields.string("lora_name");
     if (name.empty() || name.size() > 256) {
@@ -254,8 +248,8 @@ HttpResponse TrainingRoutes::list_versions(const std::string& id, const HttpRequ
 
 HttpResponse TrainingRoutes::roll_back(const std::string& id, const HttpRequest& request) const {
   ModelVersions& keeper = keeper_of(id);
-  const Json json = parse_request_json(request.body);
-  RequestFields fields = fields_of(json);
+  const Json json = parse_request_object(request.body);
+  RequestFields fields(json);
   const std::optional<int64_t> wanted = fields.integer("version", 0);
   fields.refuse_unknown();
   keeper.serve_version(id, wanted ? *wanted : version_before(keeper.versions(id)));
