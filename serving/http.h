@@ -43,6 +43,15 @@ inline HttpResponse json_response(std::string json) {
 }
 
 /// The way back to the client of one request. Answer with respond(), or with begin_stream(),
+/// Text for people and programs.
+inline HttpResponse text_response(std::string text,
+                                  std::string content_type = "text/plain; charset=utf-8") {
+  return {.status = 200,
+          .content_type = std::move(content_type),
+          .body = std::move(text),
+          .headers = {}};
+}
+
 /// write()… and finish(). All but post() belong to the exchange's own strand.
 class Exchange {
  public:

@@ -1,6 +1,5 @@
 // The replies of llama.cpp's /completion.
 #include <cmath>
-#include <limits>
 
 #include "serving/json_text.h"
 #include "serving/reply_writer.h"
@@ -11,19 +10,13 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json bytes_of(const std::string& piece) {
-  Json bytes = Json::array();
-  for (const char c : piece) bytes.push_back(static_cast<unsigned char>(c));
-  return bytes;
-}
-
 // A log-probability, or where the tokens' own were asked for, a probability.
 Json token_json(const TokenAlternative& token, bool sampled) {
-  Json json = {{"id", token.token}, {"token", token.piece}, {"bytes", bytes_of(token.piece)}};
+  Json json = {{"id", token.token}, {"token", token.piece}, {"bytes", bytes_json(token.piece)}};
   if (sampled) {
     json["prob"] = std::exp(token.logprob);
   } else {
-    json["logprob"] = std::isfinite(token.logprob) ? token.logprob : -9999.0;
+    json["logprob"] = finite_logprob(token.logprob);
   }
   return json;
 }

@@ -1,6 +1,5 @@
 #include "serving/openai_response.h"
 
-#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "serving/json_text.h"
@@ -10,13 +9,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// JSON has no infinities; OpenAI uses -9999 for a token that cannot be.
-double finite(double logprob) { return std::isfinite(logprob) ? logprob : -9999.0; }
-
 Json token_json(const std::string& piece, double logprob) {
-  Json bytes = Json::array();
-  for (const char c : piece) bytes.push_back(static_cast<unsigned char>(c));
-  return {{"token", piece}, {"logprob", finite(logprob)}, {"bytes", std::move(bytes)}};
+  return {{"token", piece}, {"logprob", finite_logprob(logprob)}, {"bytes", bytes_json(piece)}};
 }
 
 Json chat_logprobs(const std::vector<TokenDetail>& details) {
@@ -40,9 +34,10 @@ Json completion_logprobs(const std::vector<TokenDetail>& details) {
                  {"text_offset", Json::array()}};
   for (const TokenDetail& detail : details) {
     Json top = Json::object();
-    for (const TokenAlternative& other : detail.top) top[other.piece] = finite(other.logprob);
+    for (const TokenAlternative& other : detail.top)
+      top[other.piece] = finite_logprob(other.logprob);
     result["tokens"].push_back(detail.piece);
-    result["token_logprobs"].push_back(finite(detail.logprob));
+    result["token_logprobs"].push_back(finite_logprob(detail.logprob));
     result["top_logprobs"].push_back(std::move(top));
     result["text_offset"].push_back(detail.text_offset);
   }

@@ -49,13 +49,6 @@ const char* type_name(Body body) {
   return body == Body::kForm ? "multipart/form-data" : "application/json";
 }
 
-HttpResponse plain_text(const char* content_type, std::string text) {
-  HttpResponse response;
-  response.content_type = content_type;
-  response.body = std::move(text);
-  return response;
-}
-
 HttpResponse refuse_key() {
   return error_response({.status = 401,
                          .message = "The API key is missing or wrong; wants the header "
@@ -310,9 +303,9 @@ HttpResponse Router::answer(const RouteMatch& match, const HttpRequest& request)
     case Target::kPage: return page_response(match.id);
     case Target::kHealth: return health();
     case Target::kMetrics:
-      return plain_text("text/plain; version=0.0.4; charset=utf-8",
-                        services_.metrics->text(on_demand_ ? std::optional(on_demand_->waiting())
-                                                           : std::nullopt));
+      return text_response(
+          services_.metrics->text(on_demand_ ? std::optional(on_demand_->waiting()) : std::nullopt),
+          "text/plain; version=0.0.4; charset=utf-8");
     case Target::kModels: return json_response(model_list_json(listed(), status()));
     case Target::kModel: return describe_model(match.id);
     case Target::kTokenize: return answer_by(tokenize, request);
@@ -400,7 +393,7 @@ HttpResponse Router::index(const HttpRequest& request) const {
     if (options_.jobs != nullptr) text += kIndexJobs;
     text += "\nModels:\n";
     for (const ServedModelPtr& one : listed()) text += "  " + one->name + "\n";
-    response = plain_text("text/plain; charset=utf-8", std::move(text));
+    response = text_response(std::move(text));
   }
   response.headers.emplace_back("Vary", "Accept");
   return response;

@@ -14,9 +14,7 @@ using Json = nlohmann::ordered_json;
 Json piece_json(std::string_view piece) {
   const Json text = std::string(piece);
   if (Json::parse(text.dump(-1, ' ', false, Json::error_handler_t::replace)) == text) return text;
-  Json bytes = Json::array();
-  for (const char c : piece) bytes.push_back(static_cast<unsigned char>(c));
-  return bytes;
+  return bytes_json(piece);
 }
 
 Json with_pieces(const std::vector<int32_t>& tokens, const Tokenizer& tokenizer) {

@@ -109,13 +109,6 @@ int64_t version_before(const std::vector<ModelVersion>& versions) {
   return std::prev(served)->number;
 }
 
-HttpResponse plain(std::string text) {
-  HttpResponse response;
-  response.content_type = "text/plain; charset=utf-8";
-  response.body = std::move(text);
-  return response;
-}
-
 }  // namespace
 
 FileStore& TrainingRoutes::files() const {
@@ -265,7 +258,7 @@ HttpResponse TrainingRoutes::load_adapter(const std::string&, const HttpRequest&
   wanted.fields.refuse_unless("base_model_name", nullptr);
   wanted.fields.refuse_unknown();
   host.load_adapter(wanted.name, path, replace);
-  return plain(fmt::format("Success: LoRA adapter '{}' added successfully.", wanted.name));
+  return text_response(fmt::format("Success: LoRA adapter '{}' added successfully.", wanted.name));
 }
 
 HttpResponse TrainingRoutes::unload_adapter(const std::string&, const HttpRequest& request) const {
@@ -273,7 +266,8 @@ HttpResponse TrainingRoutes::unload_adapter(const std::string&, const HttpReques
   AdapterRequest wanted(request.body);
   wanted.fields.refuse_unknown();
   host.unload_adapter(wanted.name);
-  return plain(fmt::format("Success: LoRA adapter '{}' removed successfully.", wanted.name));
+  return text_response(
+      fmt::format("Success: LoRA adapter '{}' removed successfully.", wanted.name));
 }
 
 }  // namespace yiti::serving
