@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -42,7 +43,6 @@ inline HttpResponse json_response(std::string json) {
   return response;
 }
 
-/// The way back to the client of one request. Answer with respond(), or with begin_stream(),
 /// Text for people and programs.
 inline HttpResponse text_response(std::string text,
                                   std::string content_type = "text/plain; charset=utf-8") {
@@ -52,6 +52,7 @@ inline HttpResponse text_response(std::string text,
           .headers = {}};
 }
 
+/// The way back to the client of one request. Answer with respond(), or with begin_stream(),
 /// write()… and finish(). All but post() belong to the exchange's own strand.
 class Exchange {
  public:
@@ -75,5 +76,8 @@ class Activity {
   /// The server stops: end the answer now, with an error.
   virtual void shut_down() = 0;
 };
+
+/// Begins an answer on an exchange. Returns what goes on with it; null: it is answered already.
+using BeginActivity = std::function<std::shared_ptr<Activity>(Exchange&)>;
 
 }  // namespace yiti::serving

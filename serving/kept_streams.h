@@ -14,9 +14,6 @@ namespace yiti::serving {
 
 class KeptStream;
 
-/// What answers on an exchange; must not throw. Null where it has answered already.
-using BeginActivity = std::function<std::shared_ptr<Activity>(Exchange&)>;
-
 /// Keeps the latest bytes of each stream, and those of streams that have ended for ten minutes, but
 /// not more than 64 of these. Thread-safe. Keys say whose stream it is as well as which.
 class KeptStreams {
@@ -27,7 +24,7 @@ class KeptStreams {
   ~KeptStreams();
 
   /// Begins a stream, in place of one of that key, which is cancelled, and sends it to `exchange`
-  /// as well. `begin` runs on a thread of its own.
+  /// as well. `begin`, which must not throw, runs on a thread of its own.
   std::shared_ptr<Activity> start(const std::string& key, BeginActivity begin, Exchange& exchange);
   /// Sends what the stream has said from byte `from` of its body on, and what it will say. Throws
   /// ApiException where there is no such stream (404), or no longer such a byte (400).

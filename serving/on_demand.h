@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "serving/http.h"
-#include "serving/kept_streams.h"
 #include "serving/limiter.h"
 #include "serving/model_registry.h"
 #include "serving/options.h"
@@ -34,9 +33,9 @@ class OnDemandModel {
   State state() const;
   /// Requests that wait for it.
   int64_t waiting() const;
-  /// Calls `begin` on the exchange's strand once the model is there, and sees to it that it is
-  /// loaded; a load that fails is an answer of 503, and the next request tries again. Throws
-  /// ApiException (429) where too many wait.
+  /// Calls `begin`, which must not throw, on the exchange's strand once the model is there, and
+  /// sees to it that it is loaded; a load that fails is an answer of 503, and the next request
+  /// tries again. Throws ApiException (429) where too many wait.
   std::shared_ptr<Activity> begin_when_loaded(BeginActivity begin, Exchange& exchange);
 
  private:

@@ -219,11 +219,11 @@ std::shared_ptr<Activity> Router::handle(HttpRequest& request, Exchange& exchang
   return activity;
 }
 
-BeginActivity Router::answering(BeginActivity start) const {
-  return [this, start = std::move(start)](Exchange& exchange) {
+BeginActivity Router::answering(BeginActivity begin) const {
+  return [this, begin = std::move(begin)](Exchange& exchange) {
     std::shared_ptr<Activity> activity;
     auto refused = errors_as_responses([&]() -> std::optional<HttpResponse> {
-      activity = start(exchange);
+      activity = begin(exchange);
       return std::nullopt;
     });
     if (refused) exchange.respond(*std::move(refused));
@@ -259,18 +259,19 @@ std::shared_ptr<Activity> Router::generate(Api api, const HttpRequest& request,
                                            Exchange& exchange) const {
   ApiRequest parsed = parse_api_request(api, request.body);
   const bool is_kept = parsed.stream && !request.conversation.empty();
-  BeginActivity begin = answering([this, parsed = std::move(parsed),
-                                   client = client_of(request)](Exchange& later) mutable {
+  BeginActivity begin = [this, parsed = std::move(parsed),
+                         client = client_of(request)](Exchange& later) mutable {
     ServedModelPtr served = model(parsed.model);
     return GenerationTask::start(std::move(parsed), std::move(served), services_, client, later);
-  });
+  };
   if (wants_model()) {
-    begin = answering([this, begin = std::move(begin)](Exchange& later) {
-      return on_demand_->begin_when_loaded(begin, later);
-    });
+    begin = [this, when_loaded = answering(std::move(begin))](Exchange& later) {
+      return on_demand_->begin_when_loaded(when_loaded, later);
+    };
   }
   if (!is_kept) return begin(exchange);
-  return kept_->start(stream_key(request, request.conversation), std::move(begin), exchange);
+  const std::string key = stream_key(request, request.conversation);
+  return kept_->start(key, answering(std::move(begin)), exchange);
 }
 
 std::shared_ptr<Activity> Router::resume_stream(const HttpRequest& request,
@@ -363,17 +364,17 @@ HttpResponse Router::health() const {
     if (one->generator->stats().step_under_way_s <= most_s) continue;
     return error_response({.status = 503,
                            .message = one->name + " does not get on",
+                           .type = "server_error",
+                           .code = "stalled"});
+  }
+  return json_response(R"({"status":"ok"})");
+}
+
 HttpResponse Router::answer_by(TextRoute route, const HttpRequest& request) const {
   const nlohmann::ordered_json json = parse_request_object(request.body);
   RequestFields fields(json);
   const ServedModelPtr named = model(fields.string("model").value_or(""));
   return json_response(route(fields, *named));
-}
-
-                           .type = "server_error",
-                           .code = "stalled"});
-  }
-  return json_response(R"({"status":"ok"})");
 }
 
 HttpResponse Router::slots(const ServedModel& model) const {

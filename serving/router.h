@@ -45,8 +45,8 @@ class Router {
   int64_t upload_limit() const;
   template <class F>
   std::optional<HttpResponse> errors_as_responses(F f) const;
-  /// `start` with its errors as answers.
-  BeginActivity answering(BeginActivity start) const;
+  /// `begin` with its errors as answers, for where nobody else catches them.
+  BeginActivity answering(BeginActivity begin) const;
   /// What answers (null: it has already); nothing where answer() is to.
   std::optional<std::shared_ptr<Activity>> begin(const RouteMatch& match, HttpRequest& request,
                                                  Exchange& exchange) const;
