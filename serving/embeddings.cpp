@@ -5,9 +5,8 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <mutex>
 
-#include "serving/bounded_json.h"
+#include "serving/exchange_link.h"
 #include "serving/json_text.h"
 #include "serving/request_fields.h"
 
@@ -49,10 +48,10 @@ class EmbeddingTask : public Activity, public std::enable_shared_from_this<Embed
  public:
   EmbeddingTask(const EmbeddingRequest& request, ServedModelPtr model, const Services& services,
                 Exchange& exchange)
-      : model_(std::move(model)), link_(std::make_shared<Link>()), base64_(request.base64) {
-    link_->exchange = &exchange;
-    log_ = services.options.log;
-  }
+      : model_(std::move(model)),
+        link_(std::make_shared<ExchangeLink>(exchange)),
+        base64_(request.base64),
+        log_(services.options.log) {}
   ~EmbeddingTask() override { let_go(); }
 
   /// A text for each of `places` at once; the others follow as those are done.
@@ -69,29 +68,22 @@ class EmbeddingTask : public Activity, public std::enable_shared_from_this<Embed
   void shut_down() override { answer(error_response(stopping_error())); }
 
  private:
-  // The way back, for a generator that may answer when the task is over.
-  struct Link {
-    std::mutex mutex;
-    Exchange* exchange = nullptr;  // null: over
-  };
-
   void submit_next(const std::shared_ptr<Place>& place) {
     if (next_ == texts_.size()) return place->release();
     const size_t index = next_++;
     auto done = [weak = weak_from_this(), link = link_, place,
                  index](Result<std::vector<float>> result) {
-      const std::lock_guard lock(link->mutex);
-      if (link->exchange == nullptr) return place->release();
-      link->exchange->post([weak, place, index, result = std::move(result)]() mutable {
+      const bool wanted = link->post([weak, place, index, result = std::move(result)]() mutable {
         if (const auto self = weak.lock()) self->on_done(index, place, std::move(result));
       });
+      if (!wanted) place->release();
     };
     handles_.push_back(model_->generator->embed(std::move(texts_[index]), std::move(done)));
   }
 
   void on_done(size_t index, const std::shared_ptr<Place>& place,
                Result<std::vector<float>> result) {
-    if (link_->exchange == nullptr) return;
+    if (link_->get() == nullptr) return;
     if (!result.ok()) {
       if (log_) log_(result.error().what());
       return answer(error_response(to_api_error(result.error())));
@@ -105,24 +97,21 @@ class EmbeddingTask : public Activity, public std::enable_shared_from_this<Embed
   }
 
   void answer(HttpResponse response) {
-    Exchange* exchange = link_->exchange;  // only this strand changes it
+    Exchange* const exchange = link_->take();
     let_go();
     if (exchange != nullptr) exchange->respond(std::move(response));
   }
 
   void let_go() {
-    {
-      const std::lock_guard lock(link_->mutex);
-      link_->exchange = nullptr;
-    }
+    link_->take();
     for (const auto& handle : handles_) handle->cancel();
     handles_.clear();
   }
 
-  const ServedModelPtr model_;  // kept while its name may be given to another, or go
-  const std::shared_ptr<Link> link_;
+  const ServedModelPtr model_;                // kept while its name may be given to another, or go
+  const std::shared_ptr<ExchangeLink> link_;  // outlives the task where the generator does
   const bool base64_;
-  std::function<void(std::string_view)> log_;
+  const std::function<void(std::string_view)> log_;
   std::vector<EmbedRequest> texts_;
   size_t next_ = 0;  // of texts_
   std::vector<std::shared_ptr<GenerationHandle>> handles_;

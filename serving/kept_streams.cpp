@@ -1,6 +1,7 @@
 #include "serving/kept_streams.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <future>
 #include <optional>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "serving/api_error.h"
+#include "serving/exchange_link.h"
 #include "serving/request_fields.h"
 #include "serving/sse.h"
 
@@ -124,60 +126,44 @@ namespace {
 class Reader final : public Activity, public std::enable_shared_from_this<Reader> {
  public:
   Reader(std::shared_ptr<KeptStream> stream, uint64_t from, Exchange& exchange)
-      : stream_(std::move(stream)), at_(from), exchange_(&exchange) {}
+      : stream_(std::move(stream)), at_(from), link_(exchange) {}
 
   void notify() {
-    const std::lock_guard lock(mutex_);
-    if (exchange_ == nullptr || std::exchange(posted_, true)) return;
-    exchange_->post([self = shared_from_this()] { self->send_news(); });
+    if (!posted_.exchange(true)) link_.post([self = shared_from_this()] { self->send_news(); });
   }
-  void client_gone() override { take(); }
+  void client_gone() override { link_.take(); }
   void shut_down() override {
-    Exchange* const exchange = take();
+    Exchange* const exchange = link_.take();
     if (exchange == nullptr) return;
     if (!begun_) return exchange->respond(error_response(stopping_error()));
     if (exchange->write(sse_event(error_json(stopping_error())))) exchange->finish();
   }
 
  private:
-  Exchange* take() {
-    const std::lock_guard lock(mutex_);
-    return std::exchange(exchange_, nullptr);
-  }
-  Exchange* exchange() {
-    const std::lock_guard lock(mutex_);
-    posted_ = false;
-    return exchange_;
-  }
-
   void send_news() {
-    Exchange* const exchange = this->exchange();
+    posted_ = false;
+    Exchange* const exchange = link_.get();
     if (exchange == nullptr) return;
     const KeptStream::News news = stream_->read(at_);
     if (!news.head) {
-      if (news.ended && take() != nullptr) exchange->respond(error_response(cancelled_error()));
+      if (news.ended) link_.take()->respond(error_response(cancelled_error()));
       return;
     }
-    if (!news.streams) {
-      take();
-      return exchange->respond(*news.head);
-    }
+    if (!news.streams) return link_.take()->respond(*news.head);
     if (!std::exchange(begun_, true)) exchange->begin_stream(*news.head);
     at_ += news.bytes.size();
     if (!news.bytes.empty() && !exchange->write(news.bytes)) {
-      take();
+      link_.take();
     } else if (news.ended || news.lost) {
-      take();
-      exchange->finish();
+      link_.take()->finish();
     }
   }
 
   const std::shared_ptr<KeptStream> stream_;
   uint64_t at_;
   bool begun_ = false;
-  std::mutex mutex_;
-  Exchange* exchange_;   // with mutex_; null: the answer is over
-  bool posted_ = false;  // with mutex_
+  ExchangeLink link_;  // cut: the answer is over
+  std::atomic<bool> posted_ = false;
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "serving/api_error.h"
+#include "serving/exchange_link.h"
 
 namespace yiti::serving {
 namespace {
@@ -23,7 +24,7 @@ ApiError not_loaded_error() {
 class HeldRequest final : public Activity, public std::enable_shared_from_this<HeldRequest> {
  public:
   HeldRequest(BeginActivity begin, Exchange& exchange, std::shared_ptr<Limiter> limiter)
-      : begin_(std::move(begin)), place_(std::move(limiter)), exchange_(&exchange) {}
+      : begin_(std::move(begin)), place_(std::move(limiter)), link_(exchange) {}
 
   void client_gone() override {
     take();
@@ -38,16 +39,11 @@ class HeldRequest final : public Activity, public std::enable_shared_from_this<H
     }
   }
 
-  bool waits() const {
-    const std::lock_guard lock(mutex_);
-    return exchange_ != nullptr;
-  }
+  bool waits() const { return link_.get() != nullptr; }
 
-  // From any thread. The exchange outlives the lock: it is told before it goes.
+  // From any thread.
   void go_on(std::optional<ApiError> refused) {
-    const std::lock_guard lock(mutex_);
-    if (exchange_ == nullptr) return;
-    exchange_->post([self = shared_from_this(), refused = std::move(refused)] {
+    link_.post([self = shared_from_this(), refused = std::move(refused)] {
       Exchange* const exchange = self->take();
       if (exchange == nullptr) return;
       if (refused) return exchange->respond(error_response(*refused));
@@ -57,16 +53,14 @@ class HeldRequest final : public Activity, public std::enable_shared_from_this<H
 
  private:
   Exchange* take() {
-    const std::lock_guard lock(mutex_);
     place_.release();
-    return std::exchange(exchange_, nullptr);
+    return link_.take();
   }
 
   const BeginActivity begin_;
   std::shared_ptr<Activity> activity_;  // what answers in the end; on the strand
-  mutable std::mutex mutex_;
   Place place_;
-  Exchange* exchange_;  // with mutex_; null: it waits no longer
+  ExchangeLink link_;  // cut: it waits no longer
 };
 
 OnDemandModel::OnDemandModel(ModelOnDemand wanted, std::shared_ptr<ModelRegistry> models,

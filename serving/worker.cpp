@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "serving/api_error.h"
+#include "serving/exchange_link.h"
 
 namespace yiti::serving {
 namespace {
@@ -10,36 +11,24 @@ namespace {
 // Shared by the connection's strand and the worker's thread.
 class WorkerAnswer final : public Activity, public std::enable_shared_from_this<WorkerAnswer> {
  public:
-  explicit WorkerAnswer(Exchange& exchange) : exchange_(&exchange) {}
+  explicit WorkerAnswer(Exchange& exchange) : link_(exchange) {}
 
-  void client_gone() override { take(); }
+  void client_gone() override { link_.take(); }
 
   void shut_down() override {
-    if (Exchange* exchange = take()) exchange->respond(error_response(stopping_error()));
+    if (Exchange* exchange = link_.take()) exchange->respond(error_response(stopping_error()));
   }
 
-  bool wanted() {
-    const std::lock_guard lock(mutex_);
-    return exchange_ != nullptr;
-  }
+  bool wanted() const { return link_.get() != nullptr; }
 
-  // The exchange outlives the lock: it is told before it goes.
   void send(HttpResponse response) {
-    const std::lock_guard lock(mutex_);
-    if (exchange_ == nullptr) return;
-    exchange_->post([self = shared_from_this(), response = std::move(response)] {
-      if (Exchange* exchange = self->take()) exchange->respond(response);
+    link_.post([self = shared_from_this(), response = std::move(response)] {
+      if (Exchange* exchange = self->link_.take()) exchange->respond(response);
     });
   }
 
  private:
-  Exchange* take() {
-    const std::lock_guard lock(mutex_);
-    return std::exchange(exchange_, nullptr);
-  }
-
-  std::mutex mutex_;
-  Exchange* exchange_;  // null: the answer is over
+  ExchangeLink link_;
 };
 
 }  // namespace
