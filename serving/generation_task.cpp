@@ -166,6 +166,7 @@ void GenerationTask::drain() {
 
 void GenerationTask::on_progress(Choice& choice, const PromptProgress& progress) {
   choice.state.usage.prompt_tokens = progress.total;
+  choice.state.times.prompt_s = progress.time_s;
   choice.state.usage.cached_tokens = progress.cached;
   if (tells_progress_) send(writer_->progress(choice.text.index(), progress));
 }
@@ -185,7 +186,6 @@ void GenerationTask::measure(Choice& choice) {
   if (choice.last_token == Clock::time_point()) {
     services_.metrics->first_token(model_->name, seconds(now - received_));
     choice.first_token = now;
-    choice.state.times.prompt_s = seconds(now - received_);
   } else {
     services_.metrics->next_token(model_->name, seconds(now - choice.last_token));
   }

@@ -202,7 +202,7 @@ Result<Generation> FakeGenerator::generate_tokens(const GenerateRequest& request
   generation.drafts = {.drafts = 2, .tokens = 7, .accepted = 5};
   if (request.on_progress) {
     request.on_progress({generation.prompt_tokens, 3, 3, 0});
-    request.on_progress({generation.prompt_tokens, 3, generation.prompt_tokens, 0});
+    request.on_progress({generation.prompt_tokens, 3, generation.prompt_tokens, 0.25});
   }
   std::unique_ptr<TokenMatcher> matcher;
   if (request.constraint != nullptr) {

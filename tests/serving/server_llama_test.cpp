@@ -78,6 +78,8 @@ TEST_F(ServerLlamaTest, StreamsTimingsWithEachDelta) {
   EXPECT_FALSE(events[0].contains("timings"));
   for (size_t i = 1; i <= 3; ++i) EXPECT_EQ(events[i]["timings"]["predicted_n"], i);
   EXPECT_EQ(events[2]["timings"]["cache_n"], 3);
+  // The generator's own time: not how long the request waited for it.
+  EXPECT_EQ(events[2]["timings"]["prompt_ms"], 250);
   EXPECT_EQ(events[5]["timings"]["predicted_n"], 3);
   const std::vector<Json> native =
       stream("/completion", {{"prompt", "say:ab"}, {"timings_per_token", true}});
