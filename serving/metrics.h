@@ -30,6 +30,17 @@ class Histogram {
   double sum_ = 0;
 };
 
+/// What was counted of a model's requests.
+struct ModelCounts {
+  ModelCounts();
+  Histogram time_to_first_token, inter_token, end_to_end, queue, prefill, decode;
+  Histogram prompt_lengths, generation_lengths;
+  int64_t prompt_tokens = 0, generation_tokens = 0, cached_tokens = 0, failures = 0;
+  DraftCounts drafts;
+  uint64_t version = 0;
+  std::map<std::string, int64_t, std::less<>> finished;  ///< by reason
+};
+
 /// Each model's requests. Names and meanings are vLLM's (its docs on metrics, V1) where it has the
 /// same; others begin with yiti. What was counted of a model goes with its name. Thread-safe.
 class Metrics {
@@ -47,22 +58,12 @@ class Metrics {
   std::string text(std::optional<int64_t> unloaded);
 
  private:
-  struct Model {
-    Model();
-    Histogram time_to_first_token, inter_token, end_to_end, queue, prefill, decode;
-    Histogram prompt_lengths, generation_lengths;
-    int64_t prompt_tokens = 0, generation_tokens = 0, cached_tokens = 0, failures = 0;
-    DraftCounts drafts;
-    uint64_t version = 0;
-    std::map<std::string, int64_t, std::less<>> finished;  // by reason
-  };
-
   /// With mutex_.
-  Model& of(const std::string& name);
+  ModelCounts& of(const std::string& name);
 
   const std::shared_ptr<const ModelRegistry> served_;
   std::mutex mutex_;
-  std::map<std::string, Model> models_;  // with mutex_
+  std::map<std::string, ModelCounts> models_;  // with mutex_
 };
 
 }  // namespace yiti::serving
