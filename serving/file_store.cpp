@@ -68,7 +68,7 @@ FileStore::FileStore(FileStoreOptions options) : options_(std::move(options)) {
 // The details are written last and removed first: contents without them are what a crash left.
 void FileStore::load() {
   for (const fs::directory_entry& entry : fs::directory_iterator(options_.folder)) {
-    const fs::path path = entry.path();
+    const fs::path& path = entry.path();
     const std::string id = path.stem().string();
     if (path.extension() != kDetails || !is_id(id)) continue;
     StoredFile file = read_details(path, id);

@@ -63,7 +63,7 @@ std::optional<Hyperparameters> read_method(const Json* method) {
 }
 
 std::string read_suffix(RequestFields& fields) {
-  const std::string suffix = fields.string("suffix").value_or("");
+  std::string suffix = fields.string("suffix").value_or("");
   constexpr const char* kAllowed =
       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
   if (suffix.size() > kMaxSuffixBytes || suffix.find_first_not_of(kAllowed) != std::string::npos) {
