@@ -1,15 +1,8 @@
 #include "cli/adapter_models.h"
 
-#include <chrono>
-
 #include "models/peft.h"
 
 namespace yiti::cli {
-
-int64_t now_unix_s() {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::seconds>(now).count();
-}
 
 AdapterModels::AdapterModels(const LoadedModel& base, ServedModel served_base,
                              BatchScheduler& scheduler, std::shared_ptr<ModelRegistry> registry)

@@ -42,7 +42,4 @@ class AdapterModels {
   const std::shared_ptr<ModelRegistry> registry_;
 };
 
-/// Seconds since 1970.
-int64_t now_unix_s();
-
 }  // namespace yiti::cli

@@ -11,6 +11,7 @@
 #include "core/error.h"
 #include "core/io/files.h"
 #include "core/io/json.h"
+#include "core/unix_time.h"
 
 namespace yiti::cli {
 namespace {

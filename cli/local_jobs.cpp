@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <random>
 
-#include "serving/generation_request.h"
+#include "cli/job_progress.h"
+#include "core/unix_time.h"
+#include "serving/random_id.h"
 
 namespace yiti::cli {
 namespace {

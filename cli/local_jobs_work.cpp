@@ -5,7 +5,8 @@
 #include "cli/job_run.h"
 #include "cli/local_jobs.h"
 #include "cli/model_options.h"
-#include "serving/generation_request.h"
+#include "core/unix_time.h"
+#include "serving/random_id.h"
 
 namespace yiti::cli {
 namespace {

@@ -18,6 +18,7 @@
 #include "cli/terminal.h"
 #include "cli/training_options.h"
 #include "core/io/hash.h"
+#include "core/unix_time.h"
 #include "inference/scheduler.h"
 #include "models/lora.h"
 #include "serving/server.h"

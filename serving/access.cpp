@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "serving/generation_request.h"
+#include "serving/random_id.h"
 
 namespace yiti::serving {
 namespace {

@@ -1,15 +1,15 @@
 #include "serving/file_store.h"
 
 #include <algorithm>
-#include <chrono>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "core/error.h"
 #include "core/io/files.h"
 #include "core/io/json.h"
-#include "serving/generation_request.h"
+#include "core/unix_time.h"
 #include "serving/json_text.h"
+#include "serving/random_id.h"
 
 namespace yiti {
 namespace {
@@ -27,11 +27,6 @@ constexpr size_t kMaxNameBytes = 512;
 bool is_id(std::string_view id) {
   return id.size() == kIdBytes && id.starts_with(kPrefix) &&
          id.find_first_not_of("0123456789abcdef", kPrefix.size()) == std::string_view::npos;
-}
-
-int64_t now_unix_s() {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::seconds>(now).count();
 }
 
 std::string details_json(const StoredFile& file) {

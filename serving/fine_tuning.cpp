@@ -1,7 +1,6 @@
 #include "serving/fine_tuning.h"
 
-#include <ctime>
-
+#include "core/unix_time.h"
 #include "serving/json_text.h"
 #include "serving/query.h"
 
@@ -35,7 +34,7 @@ Json to_json(const Hyperparameters& values) {
 
 Json estimated_finish(const FineTuneJob& job) {
   if (job.status != JobStatus::kRunning || job.seconds_left <= 0) return nullptr;
-  return std::time(nullptr) + static_cast<int64_t>(job.seconds_left);
+  return now_unix_s() + static_cast<int64_t>(job.seconds_left);
 }
 
 Json to_json(const FineTuneJob& job) {

@@ -154,11 +154,4 @@ PreparedRequest prepare_request(const ApiRequest& request, const ServedModel& mo
   return result;
 }
 
-std::string random_hex(int words) {
-  std::random_device device;
-  std::string hex;
-  for (int i = 0; i < words; ++i) hex += fmt::format("{:08x}", device());
-  return hex;
-}
-
 }  // namespace yiti::serving

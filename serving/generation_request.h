@@ -29,7 +29,4 @@ PreparedRequest prepare_request(const ApiRequest& request, const ServedModel& mo
 /// Throws ApiException where a prompt of so many tokens leaves no room for an answer.
 void check_prompt_fits(size_t tokens, int64_t context_length, std::string_view field);
 
-/// Random hexadecimal digits, 8 for each word.
-std::string random_hex(int words);
-
 }  // namespace yiti::serving

@@ -3,9 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <string_view>
 
+#include "core/unix_time.h"
+#include "serving/random_id.h"
 #include "serving/sse.h"
 
 namespace yiti::serving {
@@ -24,13 +25,11 @@ std::string make_id(Api api) {
 
 ReplyContext make_context(ApiRequest request, const PreparedRequest& prepared, std::string id,
                           std::string model) {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
   const GenerateRequest& first = prepared.generations[0];
-  const ReplyHead head = {
-      .api = request.api,
-      .id = std::move(id),
-      .created_unix_s = std::chrono::duration_cast<std::chrono::seconds>(now).count(),
-      .model = std::move(model)};
+  const ReplyHead head = {.api = request.api,
+                          .id = std::move(id),
+                          .created_unix_s = now_unix_s(),
+                          .model = std::move(model)};
   request.messages = nullptr;
   request.prompts.clear();
   return {.request = std::move(request),
@@ -166,8 +165,8 @@ void GenerationTask::drain() {
 
 void GenerationTask::on_progress(Choice& choice, const PromptProgress& progress) {
   choice.state.usage.prompt_tokens = progress.total;
-  choice.state.times.prompt_s = progress.time_s;
   choice.state.usage.cached_tokens = progress.cached;
+  choice.state.times.prompt_s = progress.time_s;
   if (tells_progress_) send(writer_->progress(choice.text.index(), progress));
 }
 

@@ -5,12 +5,11 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
-#include <ctime>
-
 #include "bindings/model.h"
 #include "bindings/python/src/bindings.h"
 #include "bindings/python/src/engine.h"
 #include "bindings/python/src/run_jobs.h"
+#include "core/unix_time.h"
 #include "serving/server.h"
 
 namespace yiti::python {
@@ -23,7 +22,7 @@ ServedModel served(const std::string& name, const std::shared_ptr<const Model>& 
   entry.name = name;
   entry.generator = &model->generator();
   entry.text = &model->text();
-  entry.created_unix_s = std::time(nullptr);
+  entry.created_unix_s = now_unix_s();
   entry.path = model->engine().path();
   entry.owner = model;
   return entry;
