@@ -1,27 +1,25 @@
-// What a step of training tells of its job.
+// What a run of training tells of its job.
 #pragma once
+
+#include <optional>
+#include <string>
 
 #include "serving/job_runner.h"
 #include "training/fine_tune.h"
 
 namespace yiti::cli {
 
+/// A job of this process's own, made now: its id, its data's names and its seed.
+FineTuneJob make_job(const FineTuneOptions& options);
+
 /// Notes a step in its job; returns the step's metrics.
-inline JobMetrics note_progress(FineTuneJob& job, const Progress& progress) {
-  job.step = progress.step;
-  job.total_steps = progress.total_steps;
-  job.loss = progress.loss;
-  job.held_out_loss = progress.eval_loss;
-  job.trained_tokens = progress.tokens;
-  const auto done = static_cast<double>(progress.step - progress.first_step);
-  job.seconds_left =
-      progress.elapsed_s / done * static_cast<double>(progress.total_steps - progress.step);
-  JobMetrics metrics = {.step = progress.step, .total_steps = progress.total_steps};
-  metrics.train_loss = progress.loss;
-  metrics.train_accuracy = progress.accuracy;
-  if (progress.evaluated) metrics.valid_loss = progress.eval_loss;
-  metrics.valid_accuracy = progress.eval_accuracy;
-  return metrics;
-}
+JobMetrics note_progress(FineTuneJob& job, const Progress& progress);
+
+/// A step in words.
+std::string step_message(const JobMetrics& metrics);
+
+/// The job's event of that number, which happens now.
+JobEvent make_event(const FineTuneJob& job, size_t number, std::string message,
+                    std::optional<JobMetrics> metrics);
 
 }  // namespace yiti::cli

@@ -215,13 +215,9 @@ FineTuneJob LocalJobs::resume(std::string_view id) {
 
 std::string LocalJobs::start(ModelPtr model, FineTuneOptions options, FineTuneEvents events) {
   auto entry = std::make_shared<Entry>();
-  FineTuneJob& job = entry->job();
-  job.id = "ftjob-" + random_hex(3);
+  FineTuneJob& job = entry->job() = make_job(options);
   job.model = job.fine_tuned_model = models_.base_name();
-  job.training_file = options.train_data.filename().string();
   job.organization = options_.organization;
-  job.created_unix_s = now_unix_s();
-  job.seed = static_cast<int64_t>(options.seed);
   entry->model = std::move(model);
   entry->options = std::move(options);
   entry->events = std::move(events);

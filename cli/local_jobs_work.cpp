@@ -26,13 +26,8 @@ std::string LocalJobs::model_name(const FineTuneJob& job) const {
 }
 
 void LocalJobs::tell(Entry& entry, std::string message, std::optional<JobMetrics> metrics) {
-  JobEvent event;
-  event.id = fmt::format("ftevent-{}-{}", entry.job().id.substr(entry.job().id.find('-') + 1),
-                         entry.record.events.size() + 1);
-  event.created_unix_s = now_unix_s();
-  event.level = entry.job().status == JobStatus::kFailed ? "error" : "info";
-  event.message = std::move(message);
-  event.metrics = std::move(metrics);
+  JobEvent event = make_event(entry.job(), entry.record.events.size() + 1, std::move(message),
+                              std::move(metrics));
   if (!entry.own()) store_->append(entry.job().id, event);
   entry.record.events.push_back(std::move(event));
 }
@@ -172,10 +167,7 @@ void LocalJobs::on_step(Entry& entry, const Progress& progress) {
     return;
   }
   entry.told_step = progress.step;
-  std::string message = fmt::format("Step {}/{}: training loss={:.4f}", progress.step,
-                                    progress.total_steps, progress.loss);
-  if (metrics.valid_loss) message += fmt::format(", validation loss={:.4f}", *metrics.valid_loss);
-  tell(entry, std::move(message), metrics);
+  tell(entry, step_message(metrics), metrics);
 }
 
 void LocalJobs::on_published(Entry& entry, const ParameterVersion& version) {

@@ -1,10 +1,9 @@
 #include "bindings/python/src/run_jobs.h"
 
 #include <algorithm>
-#include <ctime>
 
 #include "cli/job_progress.h"
-#include "serving/generation_request.h"
+#include "core/unix_time.h"
 
 namespace yiti::python {
 namespace {
@@ -19,31 +18,18 @@ constexpr size_t kMostEvents = 10'000;
 
 }  // namespace
 
-RunRecord::RunRecord(const FineTuneOptions& options) {
-  job_.id = "ftjob-" + serving::random_hex(3);
-  job_.training_file = options.train_data.filename().string();
-  job_.validation_file = options.eval_data.filename().string();
+RunRecord::RunRecord(const FineTuneOptions& options) : job_(cli::make_job(options)) {
   job_.status = JobStatus::kRunning;
-  job_.created_unix_s = std::time(nullptr);
-  job_.seed = static_cast<int64_t>(options.seed);
 }
 
 void RunRecord::tell(std::string message, std::optional<JobMetrics> metrics) {
-  JobEvent event;
-  event.id = "ftevent-" + serving::random_hex(6);
-  event.created_unix_s = std::time(nullptr);
-  event.level = job_.status == JobStatus::kFailed ? "error" : "info";
-  event.message = std::move(message);
-  event.metrics = std::move(metrics);
   if (events_.size() == kMostEvents) events_.erase(events_.begin());
-  events_.push_back(std::move(event));
+  events_.push_back(cli::make_event(job_, ++told_, std::move(message), std::move(metrics)));
 }
 
 void RunRecord::on_step(const Progress& progress) {
   const JobMetrics metrics = cli::note_progress(job_, progress);
-  tell(fmt::format("Step {}/{}: training loss={:.4f}", progress.step, progress.total_steps,
-                   progress.loss),
-       metrics);
+  tell(cli::step_message(metrics), metrics);
 }
 
 FineTuneEvents RunRecord::watch(FineTuneEvents outer) {
@@ -73,7 +59,7 @@ FineTuneEvents RunRecord::watch(FineTuneEvents outer) {
 
 void RunRecord::end(Result<FineTuneResult> result) {
   const std::lock_guard lock(mutex_);
-  job_.finished_unix_s = std::time(nullptr);
+  job_.finished_unix_s = now_unix_s();
   job_.seconds_left = 0;
   if (!result.ok()) {
     job_.status = JobStatus::kFailed;

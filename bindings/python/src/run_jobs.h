@@ -37,7 +37,8 @@ class RunRecord {
   std::atomic<bool> stop_{false};
   mutable std::mutex mutex_;
   FineTuneJob job_;               // with mutex_
-  std::vector<JobEvent> events_;  // with mutex_
+  size_t told_ = 0;               // events; with mutex_
+  std::vector<JobEvent> events_;  // those that are kept; with mutex_
 };
 
 /// The runs that a server lists. Clients can follow and cancel them, but begin none. Thread-safe.
