@@ -47,20 +47,24 @@ TEST(TrainingBesideServing, ChangesNoBitOfTheAdapter) {
   const auto gate = std::make_shared<Gate>(GateOptions{.train_share = 0.25, .cores = 2});
   BatchScheduler scheduler(model, {.session = {.max_tokens = 1024}, .gate = gate});
   std::atomic<bool> trained{false};
-  std::atomic<int> answers{0};
+  std::atomic<int> tokens{0};
+  const auto count = [&](const GeneratedToken&) {
+    ++tokens;
+    return true;
+  };
   std::vector<std::thread> clients;
   for (int client = 0; client < 3; ++client) {
     clients.emplace_back([&, client] {
       while (!trained) {
         const GenerateRequest request = {.prompt = {5 + client, 18, 68}, .max_tokens = 32};
-        if (scheduler.generate(request).ok()) ++answers;
+        EXPECT_TRUE(scheduler.generate(request, count).ok());
       }
     });
   }
-  while (answers < 3) std::this_thread::yield();
-  const int before = answers;
+  while (tokens == 0) std::this_thread::yield();
+  const int before = tokens;
   const std::vector<std::string> beside = train(model, gate);
-  const int during = answers - before;
+  const int during = tokens - before;
   trained = true;
   for (std::thread& client : clients) client.join();
   EXPECT_EQ(beside, alone);
