@@ -42,12 +42,12 @@ std::string step_message(const JobMetrics& metrics) {
 }
 
 JobEvent make_event(const FineTuneJob& job, size_t number, std::string message,
-                    std::optional<JobMetrics> metrics) {
+                    const std::optional<JobMetrics>& metrics) {
   return {.id = fmt::format("ftevent-{}-{}", job.id.substr(job.id.find('-') + 1), number),
           .created_unix_s = now_unix_s(),
           .level = job.status == JobStatus::kFailed ? "error" : "info",
           .message = std::move(message),
-          .metrics = std::move(metrics)};
+          .metrics = metrics};
 }
 
 }  // namespace yiti::cli

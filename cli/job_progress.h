@@ -20,6 +20,6 @@ std::string step_message(const JobMetrics& metrics);
 
 /// The job's event of that number, which happens now.
 JobEvent make_event(const FineTuneJob& job, size_t number, std::string message,
-                    std::optional<JobMetrics> metrics);
+                    const std::optional<JobMetrics>& metrics);
 
 }  // namespace yiti::cli

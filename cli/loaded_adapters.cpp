@@ -72,7 +72,7 @@ fs::path LoadedAdapters::folder_of(int64_t number) const {
 // Links are followed first: what counts is where a path really leads.
 fs::path LoadedAdapters::inside_source(const std::string& path) const {
   std::error_code missing;
-  const fs::path real = fs::canonical(options_.source / path, missing);
+  fs::path real = fs::canonical(options_.source / path, missing);
   const auto [end, unused] = std::ranges::mismatch(options_.source, real);
   if (missing || end != options_.source.end()) {
     fail(Code::kNotFound, kWhere, "there is no adapter '{}' in the folder for adapters",

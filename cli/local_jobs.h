@@ -105,7 +105,7 @@ class LocalJobs final : public JobRunner {
   FineTuneJob steer(Entry& entry, JobStatus to, std::string message);
   void change(Entry& entry, JobStatus status, std::string message);
   void fail_job(Entry& entry, const Error& error, const char* code);
-  void tell(Entry& entry, std::string message, std::optional<JobMetrics> metrics = {});
+  void tell(Entry& entry, std::string message, const std::optional<JobMetrics>& metrics = {});
   void save(const Entry& entry) const;
 
   AdapterModels& models_;

@@ -25,9 +25,9 @@ std::string LocalJobs::model_name(const FineTuneJob& job) const {
   return fmt::format("ft:{}:{}:{}:{}", models_.base_name(), job.organization, job.suffix, id);
 }
 
-void LocalJobs::tell(Entry& entry, std::string message, std::optional<JobMetrics> metrics) {
-  JobEvent event = make_event(entry.job(), entry.record.events.size() + 1, std::move(message),
-                              std::move(metrics));
+void LocalJobs::tell(Entry& entry, std::string message, const std::optional<JobMetrics>& metrics) {
+  JobEvent event =
+      make_event(entry.job(), entry.record.events.size() + 1, std::move(message), metrics);
   if (!entry.own()) store_->append(entry.job().id, event);
   entry.record.events.push_back(std::move(event));
 }

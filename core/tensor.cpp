@@ -203,7 +203,7 @@ Tensor Tensor::copy() const {
   // A layout that a device has of its own is for its ops alone.
   const Layout layout = device_->host_accessible() ? layout_ : Layout::kRows;
   const size_t bytes = byte_size(shape_, dtype_, layout);
-  const Tensor copy = of_storage(Storage::allocate(device_, bytes), 0, shape_, dtype_, layout);
+  Tensor copy = of_storage(Storage::allocate(device_, bytes), 0, shape_, dtype_, layout);
   device_->copy_elements(copy.raw(), *this);
   return copy;
 }
@@ -216,7 +216,7 @@ Tensor Tensor::on(const DevicePtr& device) const {
          "a matrix in the host's panels goes to no other device; "
          "wants rows");
   }
-  const Tensor copy = of_storage(Storage::allocate(device, bytes()), 0, shape_, dtype_, layout_);
+  Tensor copy = of_storage(Storage::allocate(device, bytes()), 0, shape_, dtype_, layout_);
   if (device->host_accessible()) {
     copy_to_host({copy.raw(), copy.bytes()});
   } else if (device_->host_accessible()) {

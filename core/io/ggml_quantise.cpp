@@ -33,22 +33,21 @@ void store_nibbles(F&& code, std::byte* out) {
   }
 }
 
+// The code of a number to which a half was added: so ggml rounds.
+int code_of(float scaled) { return std::min(15, static_cast<int>(scaled)); }
+
 void q4_0(Block x, std::byte* out) {
   const float max = *std::ranges::max_element(x, {}, [](float value) { return std::abs(value); });
   const float d = max / -8.0f, id = inverse(d);
-  store_nibbles(
-      [&](int j) { return std::min(15, static_cast<int>(x[static_cast<size_t>(j)] * id + 8.5f)); },
-      store_half(d, out));
+  store_nibbles([&](int j) { return code_of(x[static_cast<size_t>(j)] * id + 8.5f); },
+                store_half(d, out));
 }
 
 void q4_1(Block x, std::byte* out) {
   const auto [min, max] = std::ranges::minmax(x);
   const float least = min, d = (max - min) / 15.0f, id = inverse(d);
-  store_nibbles(
-      [&](int j) {
-        return std::min(15, static_cast<int>((x[static_cast<size_t>(j)] - least) * id + 0.5f));
-      },
-      store_half(least, store_half(d, out)));
+  store_nibbles([&](int j) { return code_of((x[static_cast<size_t>(j)] - least) * id + 0.5f); },
+                store_half(least, store_half(d, out)));
 }
 
 void q8_0(Block x, std::byte* out) {

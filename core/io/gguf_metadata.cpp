@@ -20,7 +20,7 @@ size_t GgufArray::size() const {
 }
 
 std::string gguf_type_name(const GgufValue& value) {
-  const std::string name(kTypeNames[value.index()]);
+  std::string name(kTypeNames[value.index()]);
   const auto* array = std::get_if<GgufArray>(&value);
   if (!array) return name;
   return fmt::format("array of {} {}", array->size(), kTypeNames[array->items.index()]);

@@ -102,11 +102,10 @@ std::string wanted_name() {
 /// One stored scalar as To; nullopt where the kinds differ or the number does not fit.
 template <class To, class From>
 std::optional<To> convert(const From& from) {
+  constexpr bool kBool = std::same_as<To, bool> || std::same_as<From, bool>;
   if constexpr (std::same_as<To, From>) {
     return from;
-  } else if constexpr (std::same_as<To, bool> || std::same_as<From, bool>) {
-    return std::nullopt;
-  } else if constexpr (std::integral<To> && std::integral<From>) {
+  } else if constexpr (std::integral<To> && std::integral<From> && !kBool) {
     if (!std::in_range<To>(from)) return std::nullopt;
     return static_cast<To>(from);
   } else if constexpr (std::floating_point<To> && std::floating_point<From>) {

@@ -331,7 +331,7 @@ Tensor GgufFile::tensor(std::string_view name) const {
   const std::span<const std::byte> blocks = source_.bytes.subspan(info.offset, info.bytes);
   const size_t count = static_cast<size_t>(info.shape.numel());
   if (device_->host_accessible()) {
-    const Tensor tensor = Tensor::empty(info.shape, DType::kF32, device_);
+    Tensor tensor = Tensor::empty(info.shape, DType::kF32, device_);
     dequantise_block_type(*info.type, blocks, {tensor.data<float>(), count});
     return tensor;
   }

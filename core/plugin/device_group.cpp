@@ -51,7 +51,7 @@ class DeviceGroup final : public Communicator {
     return run("reduce_scatter", x, shape, calls_.reduce_scatter);
   }
   Tensor do_broadcast(const Tensor& x, int root) override {
-    const Tensor result = x.copy();
+    Tensor result = x.copy();
     const yiti_tensor description = describe(result);
     device_->on_stream("broadcast", [&](yiti_message* message) {
       return calls_.broadcast(device_->handle(), group_, nullptr, &description, root, message);
@@ -70,7 +70,7 @@ class DeviceGroup final : public Communicator {
     });
   }
   Tensor do_receive(const Tensor& like, int from) override {
-    const Tensor result = Tensor::empty(like.shape(), like.dtype(), device_);
+    Tensor result = Tensor::empty(like.shape(), like.dtype(), device_);
     const yiti_tensor description = describe(result);
     device_->on_stream("receive", [&](yiti_message* message) {
       return calls_.receive(device_->handle(), group_, nullptr, &description, from, message);
@@ -87,7 +87,7 @@ class DeviceGroup final : public Communicator {
   }
 
   Tensor run(std::string_view where, const Tensor& x, const Shape& shape, Call call) {
-    const Tensor result = Tensor::empty(shape, x.dtype(), device_);
+    Tensor result = Tensor::empty(shape, x.dtype(), device_);
     const yiti_tensor in = describe(x), out = describe(result);
     device_->on_stream(where, [&](yiti_message* message) {
       return call(device_->handle(), group_, nullptr, &in, &out, message);

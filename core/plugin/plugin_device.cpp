@@ -153,8 +153,8 @@ Tensor PluginDevice::packed(const Tensor& rows) {
   });
   if (bytes == 0) return rows;
   bytes = std::max<uint64_t>(bytes, byte_size(rows.shape(), rows.dtype(), Layout::kPanels));
-  const Tensor packed = Tensor::of_storage(Storage::allocate(rows.device(), bytes), 0, rows.shape(),
-                                           rows.dtype(), Layout::kPanels);
+  Tensor packed = Tensor::of_storage(Storage::allocate(rows.device(), bytes), 0, rows.shape(),
+                                     rows.dtype(), Layout::kPanels);
   const yiti_tensor to = describe(packed);
   on_stream("weight", [&](yiti_message* message) {
     return table_.weights->pack(device_, nullptr, &from, &to, message);

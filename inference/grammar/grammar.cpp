@@ -145,9 +145,9 @@ int32_t GrammarBuilder::compile_repeat(const Expression& expression, int32_t nex
 Grammar GrammarBuilder::build(std::string_view root) {
   check(is_defined(root), kWhere, "rule '{}' is not defined", root);
   grammar_.nodes_.assign(1, {});
-  for (size_t i = 0; i < rules_.size(); ++i) {
-    check(rules_[i].definition >= 0, kWhere, "rule '{}' is not defined", rules_[i].name);
-    rules_[i].first = compile(rules_[i].definition, Grammar::kEnd);
+  for (Rule& rule : rules_) {
+    check(rule.definition >= 0, kWhere, "rule '{}' is not defined", rule.name);
+    rule.first = compile(rule.definition, Grammar::kEnd);
   }
   refuse_left_recursion();
   for (Grammar::Node& node : grammar_.nodes_) {

@@ -177,11 +177,10 @@ bool apply_once(Program& program, Uses& uses, const Fusion& fusion, size_t& from
     });
     if (!matcher.match(static_cast<int>(from))) continue;
     std::vector<int> gone = matcher.nodes();
-    std::sort(gone.begin(), gone.end());
+    std::ranges::sort(gone, std::greater());
     const auto shift = static_cast<size_t>(std::count_if(
         gone.begin(), gone.end(), [&](int n) { return static_cast<size_t>(n) < *at; }));
-    for (auto n = gone.rbegin(); n != gone.rend(); ++n)
-      program.nodes.erase(program.nodes.begin() + *n);
+    for (const int n : gone) program.nodes.erase(program.nodes.begin() + n);
     program.nodes.insert(program.nodes.begin() + static_cast<std::ptrdiff_t>(*at - shift),
                          std::move(*node));
     return true;

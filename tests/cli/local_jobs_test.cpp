@@ -32,7 +32,7 @@ struct Process {
   FineTuneJob wait_for(const std::string& id, std::vector<JobStatus> wanted) const {
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
     while (true) {
-      const FineTuneJob job = jobs->job(id);
+      FineTuneJob job = jobs->job(id);
       if (std::ranges::find(wanted, job.status) != wanted.end()) return job;
       if (std::chrono::steady_clock::now() > deadline) {
         ADD_FAILURE() << "the job is still " << status_name(job.status);

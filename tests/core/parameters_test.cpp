@@ -40,7 +40,7 @@ TEST(ParameterStore, FindsParametersAndNamesTheNearest) {
 
 TEST(ParameterStore, RefusesANameGivenTwice) {
   try {
-    ParameterStore({{"a", filled(1)}, {"a", filled(2)}});
+    const ParameterStore store({{"a", filled(1)}, {"a", filled(2)}});
     ADD_FAILURE();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), Code::kAlreadyExists);

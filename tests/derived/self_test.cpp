@@ -69,9 +69,8 @@ void blind_to_strides(const KernelArgs& args) {
   for (int64_t i = 0; i < args.in[0].numel(); ++i) args.out[0].data<float>()[i] = 2 * x[i];
 }
 void looking_at_neighbours(const KernelArgs& args) {
-  const auto rows =
-      static_cast<float>(args.in[0].numel() / std::max<int64_t>(1, args.in[0].dim(-1)));
-  each(args, [&](float x, int64_t) { return 2 * x + 1e-9f * rows; });
+  const int64_t rows = args.in[0].numel() / std::max<int64_t>(1, args.in[0].dim(-1));
+  each(args, [&](float x, int64_t) { return 2 * x + 1e-9f * static_cast<float>(rows); });
 }
 
 void splitting_a_sum(const KernelArgs& args) {

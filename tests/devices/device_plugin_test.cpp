@@ -64,7 +64,7 @@ TEST(DevicePlugin, OpensByNameByIndexAndByPath) {
 }
 
 TEST(DevicePlugin, RefusesTablesThatDoNotFit) {
-  for (const auto& [name, why] : std::vector<std::pair<std::string, std::string>>{
+  for (const auto& device : std::vector<std::pair<std::string, std::string>>{
            {"wrong_abi", "it has ABI version 77; wants 1"},
            {"small_table", "its table has 24 bytes; wants "},
            {"missing_function", "its function copy_on_device is missing"},
@@ -72,7 +72,8 @@ TEST(DevicePlugin, RefusesTablesThatDoNotFit) {
            {"no_table", "its entry returned no table"},
            {"small_weights", "its table of weights has 8 bytes; wants "},
            {"empty_weights", "a function of its table of weights is missing"}}) {
-    EXPECT_THAT(message_of([&] { broken(name); }, Code::kFailedPrecondition), HasSubstr(why));
+    EXPECT_THAT(message_of([&] { broken(device.first); }, Code::kFailedPrecondition),
+                HasSubstr(device.second));
   }
   EXPECT_THAT(message_of([] { open_device("/proc/self/exe"); }, Code::kFailedPrecondition),
               HasSubstr("is no plug-in that works"));

@@ -27,7 +27,7 @@ Program captured(const LanguageModel& model) {
 std::string saved(const Program& program) {
   const std::string path = testing::TempDir() + "/program_file_test.yiti";
   save_program(path, program);
-  const std::string bytes = read_file(path, size_t{1} << 30);
+  std::string bytes = read_file(path, size_t{1} << 30);
   std::filesystem::remove(path);
   return bytes;
 }

@@ -7,7 +7,7 @@
 namespace yiti {
 
 inline ModelPtr random_adapter(const ModelPtr& base, const LoraConfig& options) {
-  const ModelPtr model = with_lora(*base, options);
+  ModelPtr model = with_lora(*base, options);
   std::vector<std::pair<Parameter, Tensor>> changes;
   for (const std::string& name : lora_parameters(*model->store())) {
     const Parameter p = model->store()->at(name);

@@ -40,7 +40,7 @@ Tensor column_major(const Tensor& x) { return transposed(transposed(x).contiguou
 
 Tensor run(const MatrixView& a, const MatrixView& b, const DevicePtr& device,
            const GemmOptions& options = {}) {
-  const Tensor c = Tensor::full({a.rows, b.cols}, 1, DType::kF32, device);
+  Tensor c = Tensor::full({a.rows, b.cols}, 1, DType::kF32, device);
   gemm(*device, a, b, c.data<float>(), b.cols, options);
   return c;
 }

@@ -147,7 +147,7 @@ void add_notes(ExampleSet& set, const TextModel& text, int64_t limit) {
       std::any_of(set.examples.begin(), set.examples.end(),
                   [&](const Example& example) { return any_trained(example, ends); });
   if (!learns_to_stop) {
-    set.notes.push_back("no end-of-turn token is trained, so the model does not learn to stop");
+    set.notes.emplace_back("no end-of-turn token is trained, so the model does not learn to stop");
   }
 }
 

@@ -22,9 +22,9 @@ RunRecord::RunRecord(const FineTuneOptions& options) : job_(cli::make_job(option
   job_.status = JobStatus::kRunning;
 }
 
-void RunRecord::tell(std::string message, std::optional<JobMetrics> metrics) {
+void RunRecord::tell(std::string message, const std::optional<JobMetrics>& metrics) {
   if (events_.size() == kMostEvents) events_.erase(events_.begin());
-  events_.push_back(cli::make_event(job_, ++told_, std::move(message), std::move(metrics)));
+  events_.push_back(cli::make_event(job_, ++told_, std::move(message), metrics));
 }
 
 void RunRecord::on_step(const Progress& progress) {

@@ -31,7 +31,7 @@ class RunRecord {
 
  private:
   // With mutex_ held.
-  void tell(std::string message, std::optional<JobMetrics> metrics = {});
+  void tell(std::string message, const std::optional<JobMetrics>& metrics = {});
   void on_step(const Progress& progress);
 
   std::atomic<bool> stop_{false};

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <regex>
+#include <tuple>
 
 #include "core/plugin/op_call.h"
 #include "devices/common/ops.h"
@@ -20,7 +21,9 @@ namespace cuda = devices::cuda;
 using Sizes = std::vector<size_t>;  // of a kernel's arguments, in bytes
 struct Program {
   std::string file, options;
-  auto operator<=>(const Program&) const = default;
+  bool operator<(const Program& other) const {
+    return std::tie(file, options) < std::tie(other.file, other.options);
+  }
 };
 using Programs = std::map<Program, std::map<std::string, Sizes>>;
 

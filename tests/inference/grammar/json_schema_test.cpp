@@ -119,11 +119,11 @@ TEST(JsonSchema, RefusesWhatItDoesNotKnowByName) {
 
 TEST(JsonSchema, BoundsDepthAndSize) {
   std::string deep = "true";
-  for (int i = 0; i < 100; ++i) deep = R"({"items":)" + deep + "}";
+  for (int i = 0; i < 100; ++i) deep.insert(0, R"({"items":)") += '}';
   EXPECT_THAT(message_of([&] { json_schema_grammar(Json::parse(deep)); }, Code::kResourceExhausted),
               HasSubstr("deeper"));
   std::string wide = R"({"const":1})";
-  for (int i = 0; i < 5; ++i) wide = R"({"type":"array","minItems":1000,"items":)" + wide + "}";
+  for (int i = 0; i < 5; ++i) wide.insert(0, R"({"type":"array","minItems":1000,"items":)") += '}';
   EXPECT_THAT(message_of([&] { json_schema_grammar(Json::parse(wide)); }, Code::kResourceExhausted),
               HasSubstr("larger"));
 }
