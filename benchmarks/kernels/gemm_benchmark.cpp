@@ -117,9 +117,11 @@ void training_sizes(benchmark::internal::Benchmark* b) {
   }
 }
 
-// Those of frozen weights.
+// Those of frozen weights; rows that lie whole pages apart, as a wide model's do; a chunk of
+// logits.
 void frozen_sizes(benchmark::internal::Benchmark* b) {
   b->ArgNames({"M", "N", "K"})->Args({512, 1536, 576})->Args({512, 576, 1536});
+  b->Args({512, 2048, 2048})->Args({256, 49152, 576});
 }
 
 BENCHMARK_CAPTURE(linear, q4_1, DType::kQ4_1)->Apply(sizes);

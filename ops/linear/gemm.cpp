@@ -6,6 +6,7 @@
 #include "ops/linear/gemm.h"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "core/error.h"
@@ -21,6 +22,9 @@ using cpu::kPanelWidth;
 constexpr int64_t kRunSteps = 768;   // of k at once
 constexpr int64_t kBlockPanels = 4;  // of B at once
 constexpr int64_t kBlockTiles = 96;  // of A at once
+// The same where tiles are copied, which more panels share.
+constexpr int64_t kCopiedSteps = 384;
+constexpr int64_t kCopiedPanels = 10;
 
 int64_t tile_count(const cpu::GemmTable& table, int64_t m) {
   return (m + table.rows - 1) / table.rows;
@@ -37,22 +41,34 @@ int64_t packed_tile(const cpu::GemmTable& table, int64_t k) {
   return (k * table.rows + kPanelWidth - 1) / kPanelWidth * kPanelWidth + kPanelWidth;
 }
 
+// Whether more rows of `k` floats than a set of the first-level cache has ways begin in one set, so
+// that a tile's rows would push each other out.
+bool rows_collide(const cpu::GemmTable& table, int64_t k) {
+  constexpr int64_t kSetsBytes = 4096, kWays = 8;
+  const int64_t places = kSetsBytes / std::gcd(k * int64_t{sizeof(float)}, kSetsBytes);
+  return table.rows > places * kWays;
+}
+
 // Sizes of a task's buffers, in floats.
 struct Buffers {
+  bool copies;  // tiles of A, a run at a time
   int64_t run, panels, tiles;
-  int64_t b, state;
+  int64_t a_stride, a, b, state;
 
-  Buffers(const cpu::GemmTable& table, int64_t m, int64_t n, int64_t k) {
-    run = std::min(k, kRunSteps);
+  Buffers(const cpu::GemmTable& table, int64_t m, int64_t n, int64_t k, bool strided_a) {
+    copies = !strided_a && rows_collide(table, k);
+    run = std::min(k, copies ? kCopiedSteps : kRunSteps);
     // With few rows reading B takes as long as using it: each panel is fetched while one is used.
-    const int64_t most = m <= 4 * table.rows ? 1 : kBlockPanels;
+    const int64_t most = m <= 4 * table.rows ? 1 : copies ? kCopiedPanels : kBlockPanels;
     panels = std::min((n + kPanelWidth - 1) / kPanelWidth, most);
     // Without a wait one state serves all tiles in turn; a leaf that fits a run may still wait.
     tiles = std::min(tile_count(table, m), kBlockTiles);
+    a_stride = run + kPanelWidth;
+    a = copies ? table.rows * a_stride : 0;
     b = panels * run * kPanelWidth;
-    state = (k <= kRunSteps ? 1 : tiles * panels) * cpu::tile_state(table.rows);
+    state = (k <= run ? 1 : tiles * panels) * cpu::tile_state(table.rows);
   }
-  int64_t total() const { return (b + state + 15) / 16 * 16; }
+  int64_t total() const { return (a + b + state + 15) / 16 * 16; }
 };
 
 TaskGrid grid_of(Device& device, const cpu::GemmTable& table, int64_t m, int64_t n, int64_t k) {
@@ -98,9 +114,13 @@ class GemmTask {
         c_stride_(c_stride),
         options_(options),
         plan_(plan),
-        sizes_(gemm, a.rows, b.cols, a.cols),
-        packed_b_(buffer),
-        state_(buffer + sizes_.b) {}
+        sizes_(gemm, a.rows, b.cols, a.cols, a.col_stride != 1),
+        tile_(packed_a != nullptr ? gemm.tile_packed
+              : sizes_.copies     ? gemm.tile_fetching
+                                  : gemm.tile),
+        copied_a_(buffer),
+        packed_b_(copied_a_ + sizes_.a),
+        state_(packed_b_ + sizes_.b) {}
 
   void run(TaskGrid::Range tiles, TaskGrid::Range panels) {
     for (int64_t t = tiles.begin; t < tiles.end; t += sizes_.tiles) {
@@ -112,43 +132,58 @@ class GemmTask {
   }
 
  private:
-  void run_block(TaskGrid::Range tiles, TaskGrid::Range panels) {
-    for (int64_t k0 = 0; k0 < a_.cols;) {
-      const int64_t k1 = chunk_end(plan_, k0, sizes_.run);
-      const SegmentList segments(plan_, k0, k1);
+  using Range = TaskGrid::Range;
+
+  void run_block(Range tiles, Range panels) {
+    for (Range steps = {0, 0}; steps.begin < a_.cols; steps.begin = steps.end) {
+      steps.end = chunk_end(plan_, steps.begin, sizes_.run);
+      const SegmentList segments(plan_, steps.begin, steps.end);
       const int64_t n0 = panels.begin * kPanelWidth;
-      pack_b(gemm_, quant_, b_, k0, k1 - k0, n0, std::min(panels.end * kPanelWidth, b_.cols) - n0,
-             packed_b_, sizes_.run * kPanelWidth);
+      pack_b(gemm_, quant_, b_, steps.begin, steps.end - steps.begin, n0,
+             std::min(panels.end * kPanelWidth, b_.cols) - n0, packed_b_, sizes_.run * kPanelWidth);
       for (int64_t t = tiles.begin; t < tiles.end; ++t) {
-        run_tile(t, t - tiles.begin, panels, segments, k0);
+        run_tile(t, tiles, panels, steps, segments);
       }
-      k0 = k1;
     }
   }
 
-  void run_tile(int64_t tile, int64_t slot, TaskGrid::Range panels, const SegmentList& segments,
-                int64_t k0) {
-    const TaskGrid::Range rows = rows_of_tile(gemm_, a_.rows, tile);
-    const bool packed = packed_a_ != nullptr;
-    const float* a = packed ? packed_a_ + tile * packed_tile(gemm_, a_.cols) + k0 * gemm_.rows
-                            : element_of(a_, rows.begin, k0);
-    const bool waits = a_.cols > kRunSteps;
+  void run_tile(int64_t tile, Range tiles, Range panels, Range steps, const SegmentList& segments) {
+    const Range rows = rows_of_tile(gemm_, a_.rows, tile);
+    cpu::GemmTile job = {.segments = segments.items.data(), .segment_count = segments.count};
+    find_rows(job, tile, rows, steps);
+    Range next = {0, 0};  // rows of the next tile that are still to be fetched
+    if (sizes_.copies && tile + 1 < tiles.end) next = rows_of_tile(gemm_, a_.rows, tile + 1);
+    const int64_t count = panels.end - panels.begin;
+    const int64_t share = (next.end - next.begin + count - 1) / count;
+    const int64_t slot = sizes_.run < a_.cols ? (tile - tiles.begin) * sizes_.panels : -1;
     for (int64_t p = panels.begin; p < panels.end; ++p) {
       const int64_t index = p - panels.begin, n0 = p * kPanelWidth;
-      const cpu::GemmTile job = {
-          .a = a,
-          .a_stride = a_.row_stride,
-          .b = packed_b_ + index * sizes_.run * kPanelWidth,
-          .segments = segments.items.data(),
-          .segment_count = segments.count,
-          .state =
-              state_ + (waits ? slot * sizes_.panels + index : 0) * cpu::tile_state(gemm_.rows),
-          .out = {.c = c_ + rows.begin * c_stride_ + n0,
-                  .c_stride = c_stride_,
-                  .columns = columns_at(p),
-                  .bias = options_.bias == nullptr ? nullptr : options_.bias + n0,
-                  .accumulate = options_.accumulate}};
-      (packed ? gemm_.tile_packed : gemm_.tile)(job, static_cast<int>(rows.end - rows.begin));
+      job.b = packed_b_ + index * sizes_.run * kPanelWidth;
+      job.state = state_ + (slot < 0 ? 0 : slot + index) * cpu::tile_state(gemm_.rows);
+      job.out = {.c = c_ + rows.begin * c_stride_ + n0,
+                 .c_stride = c_stride_,
+                 .columns = columns_at(p),
+                 .bias = options_.bias == nullptr ? nullptr : options_.bias + n0,
+                 .accumulate = options_.accumulate};
+      job.next = element_of(a_, next.begin, steps.begin);
+      job.next_rows = static_cast<int>(std::min(share, next.end - next.begin));
+      next.begin += job.next_rows;
+      tile_(job, static_cast<int>(rows.end - rows.begin));
+    }
+  }
+
+  void find_rows(cpu::GemmTile& job, int64_t tile, Range rows, Range steps) {
+    job.a = element_of(a_, rows.begin, steps.begin);
+    job.a_stride = job.next_stride = a_.row_stride;
+    if (packed_a_ != nullptr) {
+      job.a = packed_a_ + tile * packed_tile(gemm_, a_.cols) + steps.begin * gemm_.rows;
+    } else if (sizes_.copies) {
+      for (int64_t m = 0; m < rows.end - rows.begin; ++m) {
+        std::copy_n(job.a + m * a_.row_stride, steps.end - steps.begin,
+                    copied_a_ + m * sizes_.a_stride);
+      }
+      job.a = copied_a_;
+      job.a_stride = sizes_.a_stride;
     }
   }
 
@@ -166,6 +201,8 @@ class GemmTask {
   const GemmOptions& options_;
   const LeafPlan& plan_;
   Buffers sizes_;
+  void (*tile_)(const cpu::GemmTile&, int);
+  float* copied_a_;
   float* packed_b_;
   float* state_;
 };
@@ -230,7 +267,8 @@ size_t gemm_workspace(Device& device, int64_t m, int64_t n, int64_t k, bool stri
   const auto& table = cpu::gemm_table_for(device.isa());
   const int64_t tasks = grid_of(device, table, m, n, k).count();
   const int64_t packed = strided_a ? tile_count(table, m) * packed_tile(table, k) : 0;
-  return static_cast<size_t>(tasks * Buffers(table, m, n, k).total() + packed) * sizeof(float);
+  return static_cast<size_t>(tasks * Buffers(table, m, n, k, strided_a).total() + packed) *
+         sizeof(float);
 }
 
 void gemm(Device& device, const MatrixView& a, const MatrixView& b, float* c, int64_t c_stride,
@@ -258,7 +296,7 @@ void gemm(Device& device, const MatrixView& a, const MatrixView& b, float* c, in
     pack_tiles(device, table, a, packed_a);
   }
   const TaskGrid grid = grid_of(device, table, a.rows, b.cols, a.cols);
-  const int64_t floats = Buffers(table, a.rows, b.cols, a.cols).total();
+  const int64_t floats = Buffers(table, a.rows, b.cols, a.cols, a.col_stride != 1).total();
   const int64_t panels = (b.cols + kPanelWidth - 1) / kPanelWidth;
   device.threads().parallel_for(grid.count(), 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {

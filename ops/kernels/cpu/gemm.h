@@ -31,21 +31,25 @@ constexpr int64_t tile_state(int rows) { return int64_t{kTreeDepth} * rows * kPa
 
 /// Where a tile's result goes.
 struct TileOutput {
-  float* c;
-  int64_t c_stride;   ///< floats from row to row
-  int columns;        ///< of the panel's 16, how many exist
-  const float* bias;  ///< [columns] or null
-  bool accumulate;
+  float* c = nullptr;
+  int64_t c_stride = 0;         ///< floats from row to row
+  int columns = 0;              ///< of the panel's 16, how many exist
+  const float* bias = nullptr;  ///< [columns] or null
+  bool accumulate = false;
 };
 
 struct GemmTile {
-  const float* a;  ///< rows lie a_stride floats apart; packed: [k][rows of the table]
-  int64_t a_stride;
-  const float* b;  ///< packed panel
-  const LeafSegment* segments;
-  int segment_count;
-  float* state;  ///< tile_state(rows of the table) floats
-  TileOutput out;
+  const float* a = nullptr;  ///< rows lie a_stride floats apart; packed: [k][rows of the table]
+  int64_t a_stride = 0;
+  const float* b = nullptr;  ///< packed panel
+  const LeafSegment* segments = nullptr;
+  int segment_count = 0;
+  float* state = nullptr;  ///< tile_state(rows of the table) floats
+  TileOutput out = {};
+  /// What tile_fetching brings into the second-level cache: the same steps of rows of a later tile.
+  const float* next = nullptr;
+  int64_t next_stride = 0;  ///< floats from row to row
+  int next_rows = 0;
 };
 
 /// Element types that B is read from.
@@ -67,6 +71,7 @@ struct GemmTable {
   /// `rows` rows of A (1 … table.rows) against a panel; A row-major, or packed.
   void (*tile)(const GemmTile& tile, int rows);
   void (*tile_packed)(const GemmTile& tile, int rows);
+  void (*tile_fetching)(const GemmTile& tile, int rows);
   /// [k][16] from `columns` rows of a weight that lie `stride` elements apart, k adjacent; what is
   /// missing of 16 is zero.
   void (*pack_rows)(FloatSource type, const void* w, int64_t stride, int columns, int64_t k,

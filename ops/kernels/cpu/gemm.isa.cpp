@@ -17,45 +17,60 @@ constexpr int kRows = 6;
 constexpr int kRows = 4;
 #endif
 
-template <int M, bool kPacked>
+enum class TileKind : uint8_t { kStrided, kPacked, kFetching };
+
+template <int M, TileKind kKind>
 void run_tile(const GemmTile& tile) {
+  constexpr int64_t kStep = kKind == TileKind::kPacked ? kRows : 1;
+  constexpr int32_t kLine = 16;  // floats of a line of the caches
   const float* b = tile.b;
   const float* a = tile.a;
-  const int64_t row = kPacked ? 1 : tile.a_stride;
-  constexpr int64_t kStep = kPacked ? kRows : 1;
+  const float* next = tile.next;
+  const int64_t row = kKind == TileKind::kPacked ? 1 : tile.a_stride;
   for (int s = 0; s < tile.segment_count; ++s) {
     const LeafSegment& segment = tile.segments[s];
     Vec chain[M];
     begin_segment<kRows>(segment, tile.state, chain);
-    for (int32_t k = 0; k < segment.length; ++k) {
+    const auto step = [&] {
       const Vec column = load(b);
 #pragma GCC unroll 12
       for (int m = 0; m < M; ++m) chain[m] = fma(set1(a[m * row]), column, chain[m]);
       a += kStep;
       b += kPanelWidth;
+    };
+    int32_t k = 0;
+    if constexpr (kKind == TileKind::kFetching) {
+      for (; k + kLine <= segment.length; k += kLine, next += kLine) {
+        for (int m = 0; m < tile.next_rows; ++m) {
+          __builtin_prefetch(next + m * tile.next_stride, 0, 2);
+        }
+#pragma GCC unroll 16
+        for (int i = 0; i < kLine; ++i) step();
+      }
     }
+    for (; k < segment.length; ++k) step();
     end_segment<kRows>(segment, tile.state, tile.out, chain);
   }
 }
 
-template <bool kPacked>
+template <TileKind kKind>
 void dispatch_tile(const GemmTile& tile, int rows) {
   switch (rows) {
-    case 1: return run_tile<1, kPacked>(tile);
-    case 2: return run_tile<2, kPacked>(tile);
-    case 3: return run_tile<3, kPacked>(tile);
-    case 4: return run_tile<4, kPacked>(tile);
+    case 1: return run_tile<1, kKind>(tile);
+    case 2: return run_tile<2, kKind>(tile);
+    case 3: return run_tile<3, kKind>(tile);
+    case 4: return run_tile<4, kKind>(tile);
 #if !defined(YITI_ISA_portable)
-    case 5: return run_tile<5, kPacked>(tile);
-    case 6: return run_tile<6, kPacked>(tile);
+    case 5: return run_tile<5, kKind>(tile);
+    case 6: return run_tile<6, kKind>(tile);
 #endif
 #if defined(YITI_ISA_avx512)
-    case 7: return run_tile<7, kPacked>(tile);
-    case 8: return run_tile<8, kPacked>(tile);
-    case 9: return run_tile<9, kPacked>(tile);
-    case 10: return run_tile<10, kPacked>(tile);
-    case 11: return run_tile<11, kPacked>(tile);
-    case 12: return run_tile<12, kPacked>(tile);
+    case 7: return run_tile<7, kKind>(tile);
+    case 8: return run_tile<8, kKind>(tile);
+    case 9: return run_tile<9, kKind>(tile);
+    case 10: return run_tile<10, kKind>(tile);
+    case 11: return run_tile<11, kKind>(tile);
+    case 12: return run_tile<12, kKind>(tile);
 #endif
     default: return;
   }
@@ -194,8 +209,14 @@ void direct(FloatSource type, const DirectRows& job, int rows) {
 
 }  // namespace
 
-extern const GemmTable gemm_table = {
-    kRows, dispatch_tile<false>, dispatch_tile<true>, pack_rows, pack_columns, pack_strided, pack_a,
-    direct};
+extern const GemmTable gemm_table = {kRows,
+                                     dispatch_tile<TileKind::kStrided>,
+                                     dispatch_tile<TileKind::kPacked>,
+                                     dispatch_tile<TileKind::kFetching>,
+                                     pack_rows,
+                                     pack_columns,
+                                     pack_strided,
+                                     pack_a,
+                                     direct};
 
 }  // namespace yiti::cpu::YITI_ISA
