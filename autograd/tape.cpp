@@ -28,6 +28,10 @@ bool contains(const std::vector<int>& list, size_t index) {
   return std::find(list.begin(), list.end(), static_cast<int>(index)) != list.end();
 }
 
+bool is_ours_alone(const Tensor& sum) {
+  return sum.storage().use_count() == 1 && sum.is_contiguous();
+}
+
 [[noreturn]] void fail_forgotten() {
   fail(Code::kFailedPrecondition, "autograd",
        "the ops that led to this output were differentiated already and are forgotten: compute it "
@@ -180,12 +184,22 @@ Tensor Tape::checkpoint(const std::function<Tensor(const Tensor&)>& f, const Ten
   return y;
 }
 
+// The gradients of these that may be added to in place; undefined where there is none.
+std::vector<Tensor> Tape::gathered_in_place(const std::vector<int64_t>& ids) const {
+  std::vector<Tensor> gathered(ids.size());
+  for (size_t i = 0; i < ids.size(); ++i) {
+    const auto found = grads_.find(ids[i]);
+    if (found != grads_.end() && is_ours_alone(found->second)) gathered[i] = found->second;
+  }
+  return gathered;
+}
+
 void Tape::accumulate(int64_t id, Tensor grad) {
   grad.set_trace(nullptr);
   const auto [entry, fresh] = grads_.try_emplace(id, grad);
   if (fresh) return;
   Tensor& sum = entry->second;
-  if (sum.storage().use_count() == 1 && sum.is_contiguous()) {
+  if (is_ours_alone(sum)) {
     add_op().run_into(std::vector{sum, grad}, {}, std::vector{sum});
   } else {
     sum = ops::add(sum, grad);
@@ -255,7 +269,9 @@ void Tape::run_node(Node node) {
   bring_back(node);
   std::vector<bool> wanted;
   for (int64_t id : node.in_ids) wanted.push_back(id >= 0);
-  std::vector<Tensor> grads = node.backward({node.in, node.out, grad_out, node.attrs, wanted});
+  std::vector<Tensor> gathered = gathered_in_place(node.in_ids);
+  std::vector<Tensor> grads =
+      node.backward({node.in, node.out, grad_out, node.attrs, wanted, gathered});
   grad_out.clear();
   node.out.clear();
   if (grads.size() != node.in.size()) {
@@ -272,7 +288,9 @@ void Tape::run_node(Node node) {
       fail(Code::kInternal, node.name, "its gradient of input {} is {}; wants {}", i,
            grads[i].shape(), node.in[i].shape());
     }
-    accumulate(node.in_ids[i], std::move(grads[i]));
+    const bool added = gathered[i].defined() && gathered[i].storage() == grads[i].storage();
+    gathered[i] = {};
+    if (!added) accumulate(node.in_ids[i], std::move(grads[i]));
   }
 }
 

@@ -84,6 +84,7 @@ class Tape final : public Recorder, public std::enable_shared_from_this<Tape> {
   void run_node(Node node);
   void bring_back(Node& node);
   Tensor compute_again(int64_t id);
+  std::vector<Tensor> gathered_in_place(const std::vector<int64_t>& ids) const;
   void accumulate(int64_t id, Tensor grad);
 
   std::vector<Node> nodes_;

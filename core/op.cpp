@@ -92,7 +92,7 @@ std::vector<Tensor> detached(std::span<const Tensor> in) {
 }
 
 void run_kernel(const Op& op, const Kernel& kernel, std::span<const Tensor> in, const Attrs& attrs,
-                std::span<const Tensor> out) {
+                std::span<const Tensor> out, bool accumulate = false) {
   const DevicePtr& device = device_of(in);
   std::shared_ptr<Storage> workspace;
   size_t bytes = 0;
@@ -107,7 +107,7 @@ void run_kernel(const Op& op, const Kernel& kernel, std::span<const Tensor> in, 
            spec_of(op, static_cast<size_t>(alias)).name);
     }
   }
-  kernel.run({in, out, attrs, workspace ? workspace->data() : nullptr, bytes, *device});
+  kernel.run({in, out, attrs, workspace ? workspace->data() : nullptr, bytes, *device, accumulate});
 }
 
 // The outputs of `op` from untraced inputs; saved ones only where `save`.
@@ -266,6 +266,25 @@ void Op::update_each(std::span<const std::vector<Tensor>> lists, const Attrs& at
     for (const Output& output : outputs) out.push_back(list[static_cast<size_t>(output.alias)]);
   }
   if (kernel != nullptr) run_kernel(*this, *kernel, in, attrs, out);
+}
+
+bool Op::add_into(std::span<const Tensor> in, const Attrs& attrs, const Tensor& sum) const {
+  const Kernel* kernel = choose_kernel(in, attrs, *device_of(in));
+  const bool can = kernel != nullptr && kernel->accumulates && recorder_of(*this, in) == nullptr;
+  if (!can) return false;
+  const std::vector<Tensor> metas = infer(in, attrs);
+  if (metas.size() != 1 || metas[0].shape() != sum.shape() || metas[0].dtype() != sum.dtype()) {
+    return false;
+  }
+  run_kernel(*this, *kernel, in, attrs, {&sum, 1}, true);
+  return true;
+}
+
+Tensor GradArgs::gradient_of(size_t i, const Op& op, std::initializer_list<Tensor> inputs) const {
+  const bool adds = i < gathered.size() && gathered[i].defined();
+  const std::span<const Tensor> all(inputs.begin(), inputs.size());
+  if (adds && op.add_into(all, op.default_attrs, gathered[i])) return gathered[i];
+  return op(all, op.default_attrs)[0];
 }
 
 OpBuilder& OpBuilder::input(std::string name, std::string dims, Kind kind) {

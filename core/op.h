@@ -34,6 +34,7 @@ struct KernelArgs {
   std::byte* workspace;
   size_t workspace_bytes;
   Device& device;
+  bool accumulate = false;  ///< out[0] += the result; only for kernels that say that they can
 };
 
 struct Kernel {
@@ -50,15 +51,24 @@ struct Kernel {
   /// `run` also takes several updates at once: inputs and outputs of one behind those of another,
   /// contiguous and without workspace.
   bool takes_lists = false;
+  bool accumulates = false;  ///< honours KernelArgs::accumulate
 };
 
 /// What a gradient gets. Inputs and outputs that the op does not save are meta tensors.
+class Op;
+
 struct GradArgs {
   std::span<const Tensor> in;
   std::span<const Tensor> out;
   std::span<const Tensor> grad_out;  ///< undefined where an output got no gradient
   const Attrs& attrs;
   const std::vector<bool>& wanted;  ///< per input
+  /// Per input, what its gradient has gathered and may be added to in place; may be empty.
+  std::span<const Tensor> gathered = {};
+
+  /// The only output of `op` as input i's gradient, or where its kernel can add it to gathered[i],
+  /// that sum.
+  Tensor gradient_of(size_t i, const Op& op, std::initializer_list<Tensor> inputs) const;
 };
 
 /// A sample for the derived tests: shapes of the inputs (an empty optional: left out), attributes,
@@ -111,6 +121,7 @@ class Op {
   Gradient gradient;
   View view;  ///< set for view ops, which have no kernels
   std::vector<int> saved_inputs, saved_outputs;
+  bool composed = false;  ///< the reference is made of other ops
   bool differentiable = true;
   bool surrogate_gradient = false;  ///< straight-through: not the derivative of what it computes
   /// Takes little time and saves all of its inputs: a tape computes its outputs again where a
@@ -131,6 +142,10 @@ class Op {
   /// Runs an op whose outputs are all updates in place on each of `lists` of inputs, at once where
   /// the device has a kernel for that. Throws kFailedPrecondition when an input is traced.
   void update_each(std::span<const std::vector<Tensor>> lists, const Attrs& attrs) const;
+
+  /// sum += the only output of untraced inputs, by the kernel itself; false: none can, and nothing
+  /// was done.
+  bool add_into(std::span<const Tensor> in, const Attrs& attrs, const Tensor& sum) const;
 
   /// The outputs of untraced inputs, the saved ones among them where `save`; recorders are not
   /// told.
@@ -170,6 +185,8 @@ class OpBuilder {
   OpBuilder& reference(Op::Reference f) { return op_.reference = std::move(f), *this; }
   /// `inputs` and `outputs` list what the gradient reads; the rest it sees as meta tensors.
   OpBuilder& gradient(Op::Gradient f, std::vector<int> inputs, std::vector<int> outputs = {});
+  /// The reference is made of other ops, as that of an op without a gradient is anyway.
+  OpBuilder& composed() { return op_.composed = true, *this; }
   OpBuilder& not_differentiable() { return op_.differentiable = false, *this; }
   OpBuilder& cheap() { return op_.cheap = true, *this; }
   OpBuilder& surrogate() { return op_.surrogate_gradient = true, *this; }

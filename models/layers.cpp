@@ -2,8 +2,8 @@
 
 #include "core/error.h"
 #include "core/shape_text.h"
-#include "ops/elementwise/operators.h"
 #include "ops/elementwise/scale.h"
+#include "ops/fused/linear_add.h"
 #include "ops/linear/embedding.h"
 #include "ops/linear/linear.h"
 #include "ops/norm/rms_norm.h"
@@ -63,7 +63,7 @@ Tensor Linear::operator()(const Tensor& x, Context& ctx) const {
   const Tensor y = ops::linear(x, ctx.parameter(weight), b, leaf_unit, exact_activations);
   if (!lora_a.defined()) return y;
   const Tensor low = ops::scale(ops::linear(x, ctx.parameter(lora_a)), lora_scale);
-  return y + ops::linear(low, ctx.parameter(lora_b));
+  return ops::linear_add(y, low, ctx.parameter(lora_b));
 }
 
 RmsNorm::RmsNorm(const Scope& scope, int64_t width, double epsilon)

@@ -16,6 +16,7 @@
 #include "ops/elementwise/where.h"
 #include "ops/fused/add_rms_norm.h"
 #include "ops/fused/linear3.h"
+#include "ops/fused/linear_add.h"
 #include "ops/fused/linear_swiglu.h"
 #include "ops/linear/dequantise.h"
 #include "ops/linear/embedding.h"
@@ -130,6 +131,7 @@ std::span<const Op* const> all_ops() {
       &add_rms_norm_op(),
       &linear_swiglu_op(),
       &linear3_op(),
+      &linear_add_op(),
       &rope_table_op(),
       &rope_op(),
       &kv_write_op(),

@@ -15,9 +15,10 @@ struct OpPart {
   Attrs attrs;
 };
 
-/// Whether the reference of `op` is made of other ops: its gradient is then that of the reference.
+/// Whether the reference of `op` is made of other ops: where it has no gradient of its own, that is
+/// the reference's.
 inline bool is_composite(const Op& op) {
-  return op.differentiable && !op.gradient && !op.view && op.reference != nullptr;
+  return op.composed || (op.differentiable && !op.gradient && !op.view && op.reference != nullptr);
 }
 
 /// The ops that the reference of `op` runs on these inputs, in order; none where it is not

@@ -178,12 +178,11 @@ void run_conv2d_backward_weight(const KernelArgs& args) {
   std::fill_n(dweight, args.out[0].numel(), 0.0f);
   Block block(s, args.device, args.workspace);
   block.for_each([&](int64_t group) {
-    GemmOptions options;
-    options.accumulate = true;
     block.read_windows(x.data<float>());
     block.read_results(dy.data<float>());
-    gemm(args.device, block.result_rows().t(), block.tap_rows(),
-         dweight + group * s.group_outputs() * s.taps(), s.taps(), options, block.free_space());
+    float* sum = dweight + group * s.group_outputs() * s.taps();
+    gemm(args.device, block.result_rows().t(), block.tap_rows(), sum, s.taps(), {.addend = sum},
+         block.free_space());
   });
 }
 

@@ -152,7 +152,7 @@ class Block {
                                 .c_stride = crosses ? kLanes : places,
                                 .columns = count,
                                 .bias = nullptr,
-                                .accumulate = !crosses && has_bias_}},
+                                .addend = !crosses && has_bias_ ? y + m0 * places : nullptr}},
                        static_cast<int>(m1 - m0));
       if (crosses) scatter(result, m0, m1, count, here, y);
     }

@@ -85,8 +85,7 @@ class TiledSwiglu {
   }
 
   static cpu::TileOutput tile_output(float* tile, int columns) {
-    return {
-        .c = tile, .c_stride = columns, .columns = columns, .bias = nullptr, .accumulate = false};
+    return {.c = tile, .c_stride = columns, .columns = columns, .bias = nullptr};
   }
 
   Device& device_;

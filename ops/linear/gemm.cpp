@@ -151,7 +151,7 @@ class GemmTask {
     const Range rows = rows_of_tile(gemm_, a_.rows, tile);
     cpu::GemmTile job = {.segments = segments.items.data(), .segment_count = segments.count};
     find_rows(job, tile, rows, steps);
-    Range next = {0, 0};  // rows of the next tile that are still to be fetched
+    Range next = {0, 0};  // rows of the next tile, of which each panel fetches a share
     if (sizes_.copies && tile + 1 < tiles.end) next = rows_of_tile(gemm_, a_.rows, tile + 1);
     const int64_t count = panels.end - panels.begin;
     const int64_t share = (next.end - next.begin + count - 1) / count;
@@ -164,7 +164,7 @@ class GemmTask {
                  .c_stride = c_stride_,
                  .columns = columns_at(p),
                  .bias = options_.bias == nullptr ? nullptr : options_.bias + n0,
-                 .accumulate = options_.accumulate};
+                 .addend = addend_at(rows.begin, n0)};
       job.next = element_of(a_, next.begin, steps.begin);
       job.next_rows = static_cast<int>(std::min(share, next.end - next.begin));
       next.begin += job.next_rows;
@@ -172,6 +172,7 @@ class GemmTask {
     }
   }
 
+  // Where the kernel finds the tile's rows: packed, copied, or where they are.
   void find_rows(cpu::GemmTile& job, int64_t tile, Range rows, Range steps) {
     job.a = element_of(a_, rows.begin, steps.begin);
     job.a_stride = job.next_stride = a_.row_stride;
@@ -185,6 +186,10 @@ class GemmTask {
       job.a = copied_a_;
       job.a_stride = sizes_.a_stride;
     }
+  }
+
+  const float* addend_at(int64_t row, int64_t column) const {
+    return options_.addend == nullptr ? nullptr : options_.addend + row * c_stride_ + column;
   }
 
   int columns_at(int64_t panel) const {
@@ -212,7 +217,8 @@ void fill_empty(int64_t m, int64_t n, float* c, int64_t c_stride, const GemmOpti
   for (int64_t i = 0; i < m; ++i) {
     for (int64_t j = 0; j < n; ++j) {
       const float product = options.bias == nullptr ? 0.0f : options.bias[j];
-      c[i * c_stride + j] = options.accumulate ? c[i * c_stride + j] + product : product;
+      const float* addend = options.addend;
+      c[i * c_stride + j] = addend != nullptr ? addend[i * c_stride + j] + product : product;
     }
   }
 }
@@ -246,7 +252,7 @@ void run_direct(Device& device, const cpu::GemmTable& table, const MatrixView& a
                   .c_stride = c_stride,
                   .columns = static_cast<int>(std::min<int64_t>(kPanelWidth, b.cols - n0)),
                   .bias = options.bias == nullptr ? nullptr : options.bias + n0,
-                  .accumulate = options.accumulate}};
+                  .addend = options.addend == nullptr ? nullptr : options.addend + n0}};
       table.direct(type, job, static_cast<int>(a.rows));
     }
   });

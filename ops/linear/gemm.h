@@ -37,9 +37,9 @@ MatrixView row_major(const float* data, int64_t rows, int64_t cols);
 MatrixView as_rows(const Tensor& tensor, Tensor& keep);
 
 struct GemmOptions {
-  bool accumulate = false;      ///< C += A·B instead of C = A·B
-  const float* bias = nullptr;  ///< [N], added to each row after the product
-  int64_t leaf_unit = 0;        ///< see plan_leaves
+  const float* addend = nullptr;  ///< [M, N] that lies as C does: C = addend + A·B; may be C itself
+  const float* bias = nullptr;    ///< [N], added to each row after the product
+  int64_t leaf_unit = 0;          ///< see plan_leaves
   int64_t max_leaves = 8;
 };
 
@@ -57,8 +57,9 @@ size_t gemm_workspace(Device& device, int64_t m, int64_t n, int64_t k, bool stri
 void gemm_f64(const MatrixView& a, const MatrixView& b, double* c, int64_t c_stride);
 
 struct LinearOptions {
-  const float* bias = nullptr;  ///< [N]
-  int64_t leaf_unit = 0;        ///< see plan_leaves
+  const float* bias = nullptr;    ///< [N]
+  const float* addend = nullptr;  ///< as in GemmOptions
+  int64_t leaf_unit = 0;          ///< see plan_leaves
   int64_t max_leaves = 8;
   bool exact_activations = false;  ///< dequantise the weights rather than quantise the activations
 };

@@ -34,8 +34,10 @@ void forward_f32(const KernelArgs& args) {
   Tensor keep;
   const MatrixView x = as_rows(args.in[0], keep);
   const Tensor bias = plain_floats(args.in[2]);
-  linear_into(args.device, x, matrix(args.in[1]), args.out[0].data<float>(), args.in[1].dim(0),
+  float* y = args.out[0].data<float>();
+  linear_into(args.device, x, matrix(args.in[1]), y, args.in[1].dim(0),
               {.bias = bias.defined() ? bias.data<float>() : nullptr,
+               .addend = args.accumulate ? y : nullptr,
                .leaf_unit = attrs.leaf_unit,
                .exact_activations = attrs.exact_activations},
               args.workspace);
@@ -49,8 +51,9 @@ size_t forward_workspace(std::span<const Tensor> in, const Attrs& attrs, Device&
 void backward_input_f32(const KernelArgs& args) {
   Tensor keep;
   const MatrixView dy = as_rows(args.in[0], keep);
-  gemm(args.device, dy, matrix(args.in[1]), args.out[0].data<float>(), args.in[1].dim(1), {},
-       args.workspace);
+  float* dx = args.out[0].data<float>();
+  gemm(args.device, dy, matrix(args.in[1]), dx, args.in[1].dim(1),
+       {.addend = args.accumulate ? dx : nullptr}, args.workspace);
 }
 
 size_t backward_input_workspace(std::span<const Tensor> in, const Attrs&, Device& device) {
@@ -60,7 +63,9 @@ size_t backward_input_workspace(std::span<const Tensor> in, const Attrs&, Device
 void backward_weight_f32(const KernelArgs& args) {
   Tensor keep_dy, keep_x;
   const MatrixView dy = as_rows(args.in[0], keep_dy), x = as_rows(args.in[1], keep_x);
-  gemm(args.device, dy.t(), x, args.out[0].data<float>(), x.cols, {}, args.workspace);
+  float* dweight = args.out[0].data<float>();
+  gemm(args.device, dy.t(), x, dweight, x.cols, {.addend = args.accumulate ? dweight : nullptr},
+       args.workspace);
 }
 
 size_t backward_weight_workspace(std::span<const Tensor> in, const Attrs&, Device& device) {
@@ -73,19 +78,20 @@ Kernel f32_kernel(void (*run)(const KernelArgs&),
           .device_kind = "cpu",
           .refuses = refuse_f64,
           .run = run,
-          .workspace = workspace};
+          .workspace = workspace,
+          .accumulates = true};
 }
 
 std::vector<Tensor> gradient(const GradArgs& g) {
   const Tensor &x = g.in[0], &weight = g.in[1], &dy = g.grad_out[0];
   std::vector<Tensor> grads(3);
-  if (g.wanted[0]) grads[0] = linear_backward_input_op()({dy, weight})[0];
+  if (g.wanted[0]) grads[0] = g.gradient_of(0, linear_backward_input_op(), {dy, weight});
   if (g.wanted[1]) {
     if (is_quantised(weight.dtype())) {
       fail(Code::kUnimplemented, "linear", "weight is {}: it has no gradient; dequantise it first",
            name(weight.dtype()));
     }
-    grads[1] = linear_backward_weight_op()({dy, x})[0];
+    grads[1] = g.gradient_of(1, linear_backward_weight_op(), {dy, x});
   }
   if (g.wanted[2]) grads[2] = ops::sum_to(dy, Shape{dy.dim(-1)});
   return grads;

@@ -23,10 +23,12 @@ void linear_into(Device& device, const MatrixView& x, const MatrixView& weight, 
   const bool plain = options.exact_activations || !is_quantised(weight.dtype) || x.cols == 0;
   if (x.rows == 0 || weight.rows == 0) return;
   if (plain) {
-    return gemm(
-        device, x, weight.t(), y, y_stride,
-        {.bias = options.bias, .leaf_unit = options.leaf_unit, .max_leaves = options.max_leaves},
-        x.col_stride == 1 ? workspace : nullptr);
+    return gemm(device, x, weight.t(), y, y_stride,
+                {.addend = options.addend,
+                 .bias = options.bias,
+                 .leaf_unit = options.leaf_unit,
+                 .max_leaves = options.max_leaves},
+                x.col_stride == 1 ? workspace : nullptr);
   }
   check(!weight.transposed, "linear", "weight is transposed");
   std::shared_ptr<Storage> own;
@@ -34,7 +36,11 @@ void linear_into(Device& device, const MatrixView& x, const MatrixView& weight, 
     own = Storage::allocate(device.shared_from_this(), linear_workspace(device, x.rows, weight));
     workspace = own->data();
   }
-  const LinearTarget target{.weight = weight, .y = y, .y_stride = y_stride, .bias = options.bias};
+  const LinearTarget target{.weight = weight,
+                            .y = y,
+                            .y_stride = y_stride,
+                            .bias = options.bias,
+                            .addend = options.addend};
   linear_group_into(device, x, {&target, 1}, options, workspace);
 }
 

@@ -77,11 +77,12 @@ struct LinearTarget {
   MatrixView weight;  ///< quantised
   float* y;           ///< rows lie `y_stride` floats apart
   int64_t y_stride;
-  const float* bias = nullptr;  ///< [N]
+  const float* bias = nullptr;    ///< [N]
+  const float* addend = nullptr;  ///< as in LinearOptions
 };
 
-/// linear_into for each target, its bias instead of that of `options`: the activations are
-/// quantised once, and all products share one parallel region.
+/// linear_into for each target, its bias and addend instead of those of `options`: the activations
+/// are quantised once, and all products share one parallel region.
 void linear_group_into(Device& device, const MatrixView& x, std::span<const LinearTarget> targets,
                        const LinearOptions& options, std::byte* workspace);
 /// Looks at the targets' weights only.

@@ -139,10 +139,8 @@ void backward_f32(const KernelArgs& args) {
   WantedRows wanted(args);
   wanted.for_chunks([&](int64_t count) {
     write_dx(args, wanted, count, lse.data<float>(), dloss.data<float>(), dx);
-    GemmOptions options;
-    options.accumulate = true;
     gemm(args.device, wanted.rows_of_logits(count).t(), wanted.rows_of_x(count), dweight, width,
-         options);
+         {.addend = dweight});
   });
 }
 

@@ -6,11 +6,14 @@
 #include "core/error.h"
 #include "ops/elementwise/operators.h"
 #include "ops/elementwise/unary.h"
+#include "ops/fused/linear_add.h"
 #include "ops/reduce/reduce.h"
+#include "tests/ops/op_checks.h"
 
 namespace yiti {
 namespace {
 
+using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -39,6 +42,39 @@ TEST_F(TapeTest, AValueUsedTwiceGetsBothGradients) {
   const Tensor y = x + x;
   tape->backward(ops::sum(y * x));
   EXPECT_THAT(tape->grad(x).to_vector<float>(), ElementsAre(4, 8, 12));
+}
+
+// linear and linear_add add their gradients to what is there, in place.
+TEST_F(TapeTest, ProductsAddToGatheredGradientsWithTheBitsOfASum) {
+  const auto noise = [&](Shape shape, uint64_t seed) {
+    return noise_tensor(shape, seed, DType::kF32, device);
+  };
+  const Tensor h = tape->watch(noise({5, 16}, 1)), w = tape->watch(noise({7, 16}, 2)),
+               a = tape->watch(noise({3, 16}, 3)), b = tape->watch(noise({7, 3}, 4));
+  const auto product = [&] { return ops::linear(h, w); };
+  const auto adapted = [&] { return ops::linear_add(product(), ops::linear(h, a), b); };
+  const Tensor seed = noise({5, 7}, 5);
+  const std::vector<Tensor> watched = {h, w, a, b};
+  const auto of_product = tape->gradients(product(), watched, seed);
+  const auto of_low = tape->gradients(ops::linear(ops::linear(h, a), b), watched, seed);
+  const auto both = tape->gradients(adapted(), watched, seed);
+  EXPECT_TRUE(same_bits(both[0], ops::add(of_low[0], of_product[0])));
+  EXPECT_TRUE(same_bits(both[1], of_product[1]));
+  EXPECT_TRUE(same_bits(both[2], of_low[2]));
+  EXPECT_TRUE(same_bits(both[3], of_low[3]));
+}
+
+TEST_F(TapeTest, AGradientThatSomeoneHoldsStaysAsItIs) {
+  const Tensor h = Tensor::full({2, 4}, 1, DType::kF32, device);
+  const Tensor w = tape->watch(Tensor::full({3, 4}, 2, DType::kF32, device));
+  tape->backward(ops::sum(ops::linear(h, w)));
+  const std::byte* first = tape->grad(w).raw();
+  tape->backward(ops::sum(ops::linear(h, w)));
+  EXPECT_EQ(tape->grad(w).raw(), first);
+  const Tensor held = tape->grad(w);
+  tape->backward(ops::sum(ops::linear(h, w)));
+  EXPECT_THAT(held.to_vector<float>(), Each(4));
+  EXPECT_THAT(tape->grad(w).to_vector<float>(), Each(6));
 }
 
 TEST_F(TapeTest, DetachedValuesGetNone) {

@@ -101,9 +101,9 @@ TEST(Gemm, FollowsTheDocumentedOrderOfAdditions) {
 
 TEST(Gemm, GivesTheSameBitsForAnyLayoutBatchThreadsAndInstructionSet) {
   const DevicePtr host = make_cpu_device({.threads = 1});
-  for (int64_t k : {4, 96, 100, 700, 1300}) {
+  for (int64_t k : {4, 96, 100, 700, 1300, 2048}) {
     for (int64_t n : {1, 8, 33, 100}) {
-      const Tensor a = noise_tensor({37, k}, 3, DType::kF32, host);
+      const Tensor a = noise_tensor({53, k}, 3, DType::kF32, host);
       const Tensor b = noise_tensor({n, k}, 4, DType::kF32, host);
       const Tensor wanted = run(matrix(a), matrix(b).t(), host);
       for (int threads : {1, 2, 3}) {
@@ -160,7 +160,7 @@ TEST(Gemm, DequantisesInBothOrientations) {
   }
 }
 
-TEST(Gemm, AddsBiasAndAccumulates) {
+TEST(Gemm, AddsBiasAndAddend) {
   const DevicePtr device = make_cpu_device({.threads = 2});
   for (int64_t k : {0, 40}) {
     for (int64_t m : {2, 11}) {
@@ -168,8 +168,9 @@ TEST(Gemm, AddsBiasAndAccumulates) {
       const Tensor b = noise_tensor({k, 19}, 2, DType::kF32, device);
       const Tensor bias = noise_tensor({19}, 3, DType::kF32, device);
       const std::vector<double> plain = to_doubles(run(matrix(a), matrix(b), device));
-      const Tensor both =
-          run(matrix(a), matrix(b), device, {.accumulate = true, .bias = bias.data<float>()});
+      const Tensor ones = Tensor::full({m, 19}, 1.0, DType::kF32, device);
+      const Tensor both = run(matrix(a), matrix(b), device,
+                              {.addend = ones.data<float>(), .bias = bias.data<float>()});
       for (int64_t i = 0; i < both.numel(); ++i) {
         EXPECT_NEAR(
             both.data<float>()[i],

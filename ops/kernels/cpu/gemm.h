@@ -32,10 +32,10 @@ constexpr int64_t tile_state(int rows) { return int64_t{kTreeDepth} * rows * kPa
 /// Where a tile's result goes.
 struct TileOutput {
   float* c = nullptr;
-  int64_t c_stride = 0;         ///< floats from row to row
-  int columns = 0;              ///< of the panel's 16, how many exist
-  const float* bias = nullptr;  ///< [columns] or null
-  bool accumulate = false;
+  int64_t c_stride = 0;           ///< floats from row to row
+  int columns = 0;                ///< of the panel's 16, how many exist
+  const float* bias = nullptr;    ///< [columns] or null
+  const float* addend = nullptr;  ///< the result is added to it; lies as c does, may be c, or null
 };
 
 struct GemmTile {

@@ -26,7 +26,10 @@ inline void write_out(const TileOutput& out, const Vec (&sum)[M]) {
     float* c = out.c + m * out.c_stride;
     Vec y = sum[m];
     if (out.bias != nullptr) y = y + bias;
-    if (out.accumulate) y = (n == kPanelWidth ? load(c) : load_n(c, n)) + y;
+    if (out.addend != nullptr) {
+      const float* addend = out.addend + m * out.c_stride;
+      y = (n == kPanelWidth ? load(addend) : load_n(addend, n)) + y;
+    }
     if (n == kPanelWidth) {
       store(c, y);
     } else {
