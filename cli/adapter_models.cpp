@@ -42,10 +42,7 @@ void AdapterModels::serve(const std::string& name, const std::filesystem::path& 
   } else {
     registry_->add(std::move(served));
   }
-  const auto recorded = capture_errors("adapters", [&] {
-    record();
-    return true;
-  });
+  const auto recorded = capture_errors("adapters", [&] { record(); });
   if (recorded) return;
   if (before != nullptr) {
     registry_->replace(*before);

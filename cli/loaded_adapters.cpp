@@ -56,7 +56,6 @@ LoadedAdapters::LoadedAdapters(AdapterModels& models, LoadedAdaptersOptions opti
     const auto served = std::ranges::find(one.second, true, &ModelVersion::is_served);
     const auto done = capture_errors(kWhere, [&] {
       models_.serve(one.first, folder_of(served->number), served->created_unix_s);
-      return true;
     });
     if (!done && options_.note) {
       options_.note(
@@ -137,7 +136,6 @@ void LoadedAdapters::load_adapter(const std::string& name, const std::string& pa
   const auto done = capture_errors(kWhere, [&] {
     if (keeps()) keep(source, added.number);
     serve(name, keeps() ? folder_of(added.number) : source, std::move(versions));
-    return true;
   });
   forget(done ? old : Versions{added});
   if (!done) throw Error(done.error());

@@ -15,10 +15,7 @@ constexpr const char* kWhere = "jobs";
 
 void LocalJobs::serve(const Entry& entry) {
   const auto serve_one = [&](const std::string& name, const fs::path& adapter, int64_t created) {
-    const auto served = capture_errors(kWhere, [&] {
-      models_.serve(name, adapter, created);
-      return true;
-    });
+    const auto served = capture_errors(kWhere, [&] { models_.serve(name, adapter, created); });
     if (!served && options_.note) {
       options_.note(fmt::format("{} is not served: {}", name, served.error().what()));
     }
@@ -138,10 +135,7 @@ void LocalJobs::serve_version(std::string_view name, int64_t number) {
     const std::lock_guard lock(mutex_);
     std::optional<int64_t>& served = entry->record.served_step;
     const std::optional<int64_t> before = std::exchange(served, step);
-    const auto saved = capture_errors(kWhere, [&] {
-      save(*entry);
-      return true;
-    });
+    const auto saved = capture_errors(kWhere, [&] { save(*entry); });
     if (saved) return;
     served = before;
     throw Error(saved.error());

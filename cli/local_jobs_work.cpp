@@ -62,10 +62,7 @@ void LocalJobs::work(JobStatus on, void (LocalJobs::*on_job)(const EntryPtr&)) {
       });
       if (stopping_) return;
     }
-    const auto done = capture_errors(kWhere, [&] {
-      (this->*on_job)(found);
-      return true;
-    });
+    const auto done = capture_errors(kWhere, [&] { (this->*on_job)(found); });
     if (done) continue;
     // Its folder cannot be written, so that only the operator can be told for certain.
     if (options_.note) options_.note(fmt::format("{}: {}", found->job().id, done.error().what()));
@@ -82,7 +79,6 @@ void LocalJobs::validate(const EntryPtr& entry) {
     const LoadedModel& base = models_.base();
     check_data(*entry->files, text_of(base), options_.training,
                base.model->config().context_length);
-    return true;
   });
   const std::lock_guard lock(mutex_);
   if (entry->job().status != JobStatus::kValidatingFiles) return;

@@ -6,6 +6,7 @@
 #include <exception>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <variant>
 
@@ -78,18 +79,26 @@ class [[nodiscard]] Result {
   std::variant<T, Error> value_;
 };
 
-/// Runs `f` and turns what it throws into a Result. Foreign exceptions become kInternal,
-/// std::bad_alloc kResourceExhausted.
+/// Runs `f` and turns what it returns (std::monostate: nothing) or throws into a Result. Foreign
+/// exceptions become kInternal, std::bad_alloc kResourceExhausted.
 template <class F>
-auto capture_errors(std::string_view where, F&& f) noexcept -> Result<decltype(f())> {
+auto capture_errors(std::string_view where, F&& f) noexcept {
+  using Value = std::invoke_result_t<F&>;
+  constexpr bool kNothing = std::is_void_v<Value>;
+  using Outcome = Result<std::conditional_t<kNothing, std::monostate, Value>>;
   try {
-    return f();
+    if constexpr (kNothing) {
+      f();
+      return Outcome(std::monostate());
+    } else {
+      return Outcome(f());
+    }
   } catch (const Error& error) {
-    return error;
+    return Outcome(error);
   } catch (const std::bad_alloc&) {
-    return Error(Code::kResourceExhausted, where, "out of memory");
+    return Outcome(Error(Code::kResourceExhausted, where, "out of memory"));
   } catch (const std::exception& error) {
-    return Error(Code::kInternal, where, error.what());
+    return Outcome(Error(Code::kInternal, where, error.what()));
   }
 }
 

@@ -177,7 +177,6 @@ void BlockStore::write_waiting() {
         write(std::as_bytes(std::span(&header, 1)));
         write(block.payload);
       });
-      return true;
     });
     lock.lock();
     if (written.ok()) {

@@ -47,7 +47,6 @@ void DraftModel::draft(std::span<DraftRequest> requests) {
       }
       guess(texts, feeds);
     }
-    return true;
   });
   if (drafted.ok()) return;
   for (const DraftRequest& request : requests) end(request.text);

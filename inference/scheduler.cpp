@@ -93,19 +93,17 @@ void BatchScheduler::check_prompt(const Job& job) const {
   }
 }
 
-Result<bool> BatchScheduler::enqueue(const JobPtr& job) {
+void BatchScheduler::enqueue(const JobPtr& job) {
   {
     const std::lock_guard lock(mutex_);
-    if (stopping_) return Error(Code::kUnavailable, "generate", "shutting down");
+    if (stopping_) fail(Code::kUnavailable, "generate", "shutting down");
     if (queue_.size() >= options_.max_queue) {
-      return Error(Code::kResourceExhausted, "generate",
-                   fmt::format("{} requests wait already", queue_.size()));
+      fail(Code::kResourceExhausted, "generate", "{} requests wait already", queue_.size());
     }
     job->wait(options_.gate);
     queue_.push(job->request.client, job);
   }
   wake_.notify_all();
-  return true;
 }
 
 std::shared_ptr<GenerationHandle> BatchScheduler::submit(GenerateRequest request, OnToken token,
@@ -133,7 +131,7 @@ std::shared_ptr<GenerationHandle> BatchScheduler::submit(const Target& target,
           "the prompt has {} tokens; the context holds {} with at least one generated", prompt,
           context_length());
     job->request.max_tokens = std::min(job->request.max_tokens, context_length() - prompt);
-    return enqueue(job).value();
+    enqueue(job);
   });
   if (!queued.ok()) job->fail_with(queued.error());
   return job;
@@ -146,7 +144,7 @@ std::shared_ptr<GenerationHandle> BatchScheduler::embed(const Target& target, Em
     check_prompt(*job);
     check(job->total_tokens() <= context_length(), "embed",
           "the text has {} tokens; the context holds {}", job->total_tokens(), context_length());
-    return enqueue(job).value();
+    enqueue(job);
   });
   if (!queued.ok()) job->fail_with(queued.error());
   return job;
@@ -248,7 +246,6 @@ void BatchScheduler::admit() {
     const auto begun = capture_errors("generate", [&] {
       job->number = ++begun_;
       job->begin();
-      return true;
     });
     if (begun.ok()) {
       running_.push_back(std::move(job));
@@ -356,10 +353,8 @@ void BatchScheduler::run_step(LanguageSession& session, std::vector<Work> work) 
     if (job.embeds() && !job.prefilling()) job.finish(Finish::kStop);
     if (feed.no_logits) continue;
     const size_t rows = feed.all_logits ? feed.tokens.size() : 1;
-    const auto advanced = capture_errors("generate", [&] {
-      job.advance(logits.value().rows(row, rows));
-      return true;
-    });
+    const auto advanced =
+        capture_errors("generate", [&] { job.advance(logits.value().rows(row, rows)); });
     if (!advanced.ok()) job.fail_with(advanced.error());
     row += rows;
   }

@@ -86,8 +86,8 @@ class BatchScheduler final : public Generator {
   GeneratorStats stats(const Counts& counts) const;
   SessionPtr session_for(const ModelPtr& model);
   void check_prompt(const Job& job) const;
-  /// Queues the job, or says why it cannot be.
-  Result<bool> enqueue(const JobPtr& job);
+  /// Queues the job. Throws Error where it cannot.
+  void enqueue(const JobPtr& job);
   void run();
   void turn();
   void drop_cancelled();

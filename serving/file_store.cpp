@@ -117,7 +117,6 @@ StoredFile FileStore::add(std::string_view filename, std::string_view purpose,
   const auto written = capture_errors(kWhere, [&] {
     write_file_atomically(contents_path(file.id).string(), contents);
     write_file_atomically(details_path(file.id).string(), details_json(file));
-    return true;
   });
   const std::lock_guard lock(mutex_);
   --writing_;

@@ -24,10 +24,7 @@ yiti_code code_of(const Error& error) {
 // Calls f; what it throws goes to `error` and becomes the code.
 template <class F>
 yiti_code guarded(yiti_error* error, F&& f) noexcept {
-  const Result<bool> done = capture_errors("yiti", [&] {
-    f();
-    return true;
-  });
+  const auto done = capture_errors("yiti", [&] { f(); });
   if (done.ok()) return YITI_OK;
   const yiti_code code = code_of(done.error());
   if (error != nullptr) {
