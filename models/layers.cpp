@@ -60,7 +60,7 @@ Linear::Linear(const Scope& scope, int64_t in, int64_t out, int64_t unit)
 
 Tensor Linear::operator()(const Tensor& x, Context& ctx) const {
   const Tensor b = bias.defined() ? ctx.parameter(bias) : Tensor();
-  const Tensor y = ops::linear(x, ctx.parameter(weight), b, leaf_unit, exact_activations);
+  Tensor y = ops::linear(x, ctx.parameter(weight), b, leaf_unit, exact_activations);
   if (!lora_a.defined()) return y;
   const Tensor low = ops::scale(ops::linear(x, ctx.parameter(lora_a)), lora_scale);
   return ops::linear_add(y, low, ctx.parameter(lora_b));

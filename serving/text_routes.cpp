@@ -12,7 +12,7 @@ using Json = nlohmann::ordered_json;
 
 // A piece is text where it is whole characters, else its bytes.
 Json piece_json(std::string_view piece) {
-  const Json text = std::string(piece);
+  Json text = std::string(piece);
   if (Json::parse(text.dump(-1, ' ', false, Json::error_handler_t::replace)) == text) return text;
   return bytes_json(piece);
 }

@@ -34,7 +34,7 @@ void refuse_other_models(const json& model) {
   }
   for (const std::string_view key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
     const json* affix = member(model, key);
-    if (affix != nullptr && *affix != "") {
+    if (affix != nullptr && *affix != json("")) {
       fail(Code::kUnimplemented, kWhere, "BPE with {} is not supported", key);
     }
   }

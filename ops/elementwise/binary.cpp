@@ -25,7 +25,7 @@ std::vector<Tensor> extremum_gradient(const GradArgs& args, const Op& wins) {
   const Tensor &a = args.in[0], &b = args.in[1], &dy = args.grad_out[0];
   const Tensor tie = ops::scale(dy, 0.5);
   const Tensor zero = ops::scale(dy, 0);
-  const Tensor to_a = ops::where(ops::equal(a, b), tie, ops::where(wins({a, b})[0], dy, zero));
+  Tensor to_a = ops::where(ops::equal(a, b), tie, ops::where(wins({a, b})[0], dy, zero));
   return {gradient_of(args, 0, [&] { return to_a; }),
           gradient_of(args, 1, [&] { return ops::sub(dy, to_a); })};
 }
@@ -132,7 +132,7 @@ const Op& div_op() {
           .source(kNumpy)
           .gradient(
               [](const GradArgs& args) -> std::vector<Tensor> {
-                const Tensor to_a = ops::div(args.grad_out[0], args.in[1]);
+                Tensor to_a = ops::div(args.grad_out[0], args.in[1]);
                 return {gradient_of(args, 0, [&] { return to_a; }), gradient_of(args, 1, [&] {
                           return ops::neg(ops::mul(to_a, args.out[0]));
                         })};

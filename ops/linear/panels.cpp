@@ -184,7 +184,7 @@ void pack_panels(std::span<Tensor> tensors) {
 Tensor unpack_panels(const Tensor& panels) {
   check_quantised(panels, "unpack_panels");
   if (panels.layout() == Layout::kRows) return panels;
-  const Tensor rows = Tensor::empty(panels.shape(), panels.dtype(), panels.device());
+  Tensor rows = Tensor::empty(panels.shape(), panels.dtype(), panels.device());
   const MatrixView source = matrix(panels);
   const BlockType type = block_type(panels.dtype());
   const int64_t blocks = source.cols / cpu::kBlock;
@@ -207,7 +207,7 @@ Tensor unpack_panels(const Tensor& panels) {
 
 Tensor dequantise(const Tensor& weight) {
   check_quantised(weight, "dequantise");
-  const Tensor out = Tensor::empty(weight.shape(), DType::kF32, weight.device());
+  Tensor out = Tensor::empty(weight.shape(), DType::kF32, weight.device());
   dequantise_into(*weight.device(), matrix(weight), out.data<float>());
   return out;
 }

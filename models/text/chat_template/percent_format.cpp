@@ -101,7 +101,7 @@ class PercentFormatter {
 
   std::string converted(const Directive& d, const Value& value) {
     if (d.kind == 's' || d.kind == 'r') {
-      const std::string text = d.kind == 's' ? text_of(value, &budget_) : repr_of(value, &budget_);
+      std::string text = d.kind == 's' ? text_of(value, &budget_) : repr_of(value, &budget_);
       if (d.precision < 0) return text;
       return *sliced(Value(text), {}, d.precision, {}, &budget_).string();
     }

@@ -9,7 +9,7 @@ namespace {
 // Takes the first positional argument away; it must be a name.
 std::string take_name(std::string_view function, Arguments& args) {
   check(!args.positional.empty(), kWhere, "{} lacks the name of a filter or test", function);
-  const std::string name = text_input(function, args.positional.front());
+  std::string name = text_input(function, args.positional.front());
   args.positional.erase(args.positional.begin());
   return name;
 }
@@ -29,7 +29,8 @@ Value map(Interpreter& in, const Value& input, Arguments& args) {
     const Value* otherwise = named(args, "default");
     for (const Value& item : list->items) {
       Value value = path_of(item, *attribute, in.budget());
-      out.push_back(value.is_undefined() && otherwise != nullptr ? *otherwise : std::move(value));
+      if (value.is_undefined() && otherwise != nullptr) value = *otherwise;
+      out.push_back(std::move(value));
     }
     return Value::list(std::move(out));
   }

@@ -58,12 +58,10 @@ std::string json_string(const std::string& text, bool ensure_ascii) {
       out += "\\\"";
     } else if (text[at] == '\b' || text[at] == '\f') {
       out += text[at] == '\b' ? "\\b" : "\\f";
-    } else if (c.size == 1 && c.code < 0x20) {
-      append_u16(c.code, &out);
     } else if (ensure_ascii && c.code >= 0x10000) {
       append_u16(0xD800 + ((c.code - 0x10000) >> 10), &out);
       append_u16(0xDC00 + ((c.code - 0x10000) & 0x3FF), &out);
-    } else if (ensure_ascii && c.code >= 0x7F) {
+    } else if ((c.size == 1 && c.code < 0x20) || (ensure_ascii && c.code >= 0x7F)) {
       append_u16(c.code, &out);
     } else {
       out.append(text, at, size);
