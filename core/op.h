@@ -54,9 +54,9 @@ struct Kernel {
   bool accumulates = false;  ///< honours KernelArgs::accumulate
 };
 
-/// What a gradient gets. Inputs and outputs that the op does not save are meta tensors.
 class Op;
 
+/// What a gradient gets. Inputs and outputs that the op does not save are meta tensors.
 struct GradArgs {
   std::span<const Tensor> in;
   std::span<const Tensor> out;
