@@ -101,18 +101,16 @@ void pack_tiles(Device& device, const cpu::GemmTable& table, const MatrixView& a
 // One task: rows of whole tiles times whole panels.
 class GemmTask {
  public:
-  // `packed_a` is null, or has A's tiles.
+  // `packed_a` is null, or has A's tiles; `c` is all of C.
   GemmTask(const cpu::GemmTable& gemm, const cpu::QuantTable& quant, const MatrixView& a,
-           const float* packed_a, const MatrixView& b, float* c, int64_t c_stride,
-           const GemmOptions& options, const LeafPlan& plan, float* buffer)
+           const float* packed_a, const MatrixView& b, const cpu::TileOutput& c,
+           const LeafPlan& plan, float* buffer)
       : gemm_(gemm),
         quant_(quant),
         a_(a),
         packed_a_(packed_a),
         b_(b),
         c_(c),
-        c_stride_(c_stride),
-        options_(options),
         plan_(plan),
         sizes_(gemm, a.rows, b.cols, a.cols, a.col_stride != 1),
         tile_(packed_a != nullptr ? gemm.tile_packed
@@ -157,14 +155,10 @@ class GemmTask {
     const int64_t share = (next.end - next.begin + count - 1) / count;
     const int64_t slot = sizes_.run < a_.cols ? (tile - tiles.begin) * sizes_.panels : -1;
     for (int64_t p = panels.begin; p < panels.end; ++p) {
-      const int64_t index = p - panels.begin, n0 = p * kPanelWidth;
+      const int64_t index = p - panels.begin;
       job.b = packed_b_ + index * sizes_.run * kPanelWidth;
       job.state = state_ + (slot < 0 ? 0 : slot + index) * cpu::tile_state(gemm_.rows);
-      job.out = {.c = c_ + rows.begin * c_stride_ + n0,
-                 .c_stride = c_stride_,
-                 .columns = columns_at(p),
-                 .bias = options_.bias == nullptr ? nullptr : options_.bias + n0,
-                 .addend = addend_at(rows.begin, n0)};
+      job.out = part_of(c_, rows.begin, p * kPanelWidth, kPanelWidth);
       job.next = element_of(a_, next.begin, steps.begin);
       job.next_rows = static_cast<int>(std::min(share, next.end - next.begin));
       next.begin += job.next_rows;
@@ -188,22 +182,12 @@ class GemmTask {
     }
   }
 
-  const float* addend_at(int64_t row, int64_t column) const {
-    return options_.addend == nullptr ? nullptr : options_.addend + row * c_stride_ + column;
-  }
-
-  int columns_at(int64_t panel) const {
-    return static_cast<int>(std::min<int64_t>(kPanelWidth, b_.cols - panel * kPanelWidth));
-  }
-
   const cpu::GemmTable& gemm_;
   const cpu::QuantTable& quant_;
   const MatrixView& a_;
   const float* packed_a_;
   const MatrixView& b_;
-  float* c_;
-  int64_t c_stride_;
-  const GemmOptions& options_;
+  const cpu::TileOutput& c_;
   const LeafPlan& plan_;
   Buffers sizes_;
   void (*tile_)(const cpu::GemmTile&, int);
@@ -230,8 +214,7 @@ bool takes_direct_path(const MatrixView& a, const MatrixView& b) {
 }
 
 void run_direct(Device& device, const cpu::GemmTable& table, const MatrixView& a,
-                const MatrixView& b, float* c, int64_t c_stride, const GemmOptions& options,
-                const LeafPlan& plan) {
+                const MatrixView& b, const cpu::TileOutput& c, const LeafPlan& plan) {
   const SegmentList segments(plan, 0, a.cols);
   const cpu::FloatSource type = float_source(b.dtype);
   const int64_t panels = (b.cols + kPanelWidth - 1) / kPanelWidth;
@@ -241,18 +224,13 @@ void run_direct(Device& device, const cpu::GemmTable& table, const MatrixView& a
     const int64_t stop = grid.column_part(end - 1, panels).end;
     for (int64_t p = grid.column_part(begin, panels).begin; p < stop; ++p) {
       const int64_t n0 = p * kPanelWidth;
-      const cpu::DirectRows job = {
-          .w = b.data + n0 * b.col_stride * info(b.dtype).block_bytes,
-          .w_stride = b.col_stride,
-          .x = reinterpret_cast<const float*>(a.data),
-          .x_stride = a.row_stride,
-          .segments = segments.items.data(),
-          .segment_count = segments.count,
-          .out = {.c = c + n0,
-                  .c_stride = c_stride,
-                  .columns = static_cast<int>(std::min<int64_t>(kPanelWidth, b.cols - n0)),
-                  .bias = options.bias == nullptr ? nullptr : options.bias + n0,
-                  .addend = options.addend == nullptr ? nullptr : options.addend + n0}};
+      const cpu::DirectRows job = {.w = b.data + n0 * b.col_stride * info(b.dtype).block_bytes,
+                                   .w_stride = b.col_stride,
+                                   .x = reinterpret_cast<const float*>(a.data),
+                                   .x_stride = a.row_stride,
+                                   .segments = segments.items.data(),
+                                   .segment_count = segments.count,
+                                   .out = part_of(c, 0, n0, kPanelWidth)};
       table.direct(type, job, static_cast<int>(a.rows));
     }
   });
@@ -285,9 +263,12 @@ void gemm(Device& device, const MatrixView& a, const MatrixView& b, float* c, in
   const auto& table = cpu::gemm_table_for(device.isa());
   const auto& quant = cpu::quant_table_for(device.isa());
   const LeafPlan plan = plan_leaves(a.cols, options.leaf_unit, options.max_leaves);
-  if (takes_direct_path(a, b)) {
-    return run_direct(device, table, a, b, c, c_stride, options, plan);
-  }
+  const cpu::TileOutput out = {.c = c,
+                               .c_stride = c_stride,
+                               .columns = static_cast<int>(b.cols),
+                               .bias = options.bias,
+                               .addend = options.addend};
+  if (takes_direct_path(a, b)) return run_direct(device, table, a, b, out, plan);
   std::shared_ptr<Storage> own;
   if (workspace == nullptr) {
     own = Storage::allocate(device.shared_from_this(),
@@ -306,7 +287,7 @@ void gemm(Device& device, const MatrixView& a, const MatrixView& b, float* c, in
   const int64_t panels = (b.cols + kPanelWidth - 1) / kPanelWidth;
   device.threads().parallel_for(grid.count(), 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      GemmTask(table, quant, a, packed_a, b, c, c_stride, options, plan, buffers + i * floats)
+      GemmTask(table, quant, a, packed_a, b, out, plan, buffers + i * floats)
           .run(grid.row_part(i, tiles), grid.column_part(i, panels));
     }
   });

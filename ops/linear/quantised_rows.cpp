@@ -153,15 +153,13 @@ void linear_group_into(Device& device, const MatrixView& x, std::span<const Line
                               TaskGrid::Range part, uint8_t* task_scratch) {
     while (mine.begin < mine.end) {
       const WeightPanels panels = weight_panels(device, target.weight, mine, x.rows, task_scratch);
-      const int64_t n0 = mine.begin * kPanelWidth;
-      rows.multiply(
-          part, panels,
-          {.c = target.y + part.begin * target.y_stride + n0,
-           .c_stride = target.y_stride,
-           .columns = panel_columns(target.weight, mine.begin, panels.count),
-           .bias = target.bias == nullptr ? nullptr : target.bias + n0,
-           .addend = target.addend == nullptr ? nullptr
-                                              : target.addend + part.begin * target.y_stride + n0});
+      const cpu::TileOutput all = {.c = target.y,
+                                   .c_stride = target.y_stride,
+                                   .columns = static_cast<int>(target.weight.rows),
+                                   .bias = target.bias,
+                                   .addend = target.addend};
+      rows.multiply(part, panels,
+                    part_of(all, part.begin, mine.begin * kPanelWidth, panels.count * kPanelWidth));
       mine.begin += panels.count;
     }
   };

@@ -9,6 +9,8 @@
 
 #include "core/error.h"
 #include "core/io/safetensors.h"
+#include "ops/elementwise/binary.h"
+#include "ops/fused/linear_add.h"
 #include "ops/linear/dequantise.h"
 #include "ops/linear/embedding.h"
 #include "ops/linear/gemm.h"
@@ -348,6 +350,23 @@ TEST(Linear, KernelsMatchReferences) {
   expect_kernels_match_reference(matmul_op());
   expect_kernels_match_reference(embedding_op());
   expect_kernels_match_reference(embedding_backward_op());
+}
+
+TEST(Linear, AddsToAnAddendWithTheBitsOfAnAdd) {
+  for (const DevicePtr& device : devices_of_all_isas(2)) {
+    for (DType dtype : {DType::kF32, DType::kQ4_0, DType::kQ4_1, DType::kQ8_0}) {
+      const Tensor rows = dtype == DType::kF32 ? noise_tensor({53, 64}, 1, dtype, device)
+                                               : random_quantised(dtype, 53, 64, 1, device);
+      for (const Tensor& w : {rows, dtype == DType::kF32 ? rows : pack_panels(rows)}) {
+        for (int64_t m : {1, 3, 11, 40}) {
+          const Tensor x = noise_tensor({m, 64}, 2, DType::kF32, device);
+          const Tensor addend = noise_tensor({m, 53}, 3, DType::kF32, device);
+          EXPECT_TRUE(same_bits(ops::linear_add(addend, x, w), ops::add(addend, ops::linear(x, w))))
+              << name(device->isa()) << " " << name(dtype) << " m=" << m;
+        }
+      }
+    }
+  }
 }
 
 TEST(Linear, WeightGradientDoesNotDependOnThreads) {

@@ -29,14 +29,26 @@ inline constexpr int kPanelWidth = 16;
 /// Floats of the state of a tile of `rows` rows.
 constexpr int64_t tile_state(int rows) { return int64_t{kTreeDepth} * rows * kPanelWidth; }
 
-/// Where a tile's result goes.
+/// Where the result of a tile, or of a whole product, goes.
 struct TileOutput {
   float* c = nullptr;
   int64_t c_stride = 0;           ///< floats from row to row
-  int columns = 0;                ///< of the panel's 16, how many exist
+  int columns = 0;                ///< how many exist; at most 16 in a tile
   const float* bias = nullptr;    ///< [columns] or null
   const float* addend = nullptr;  ///< the result is added to it; lies as c does, may be c, or null
 };
+
+/// The part of `all` that begins at `row` and `column`, of at most `width` columns. Always inlined,
+/// since files of every instruction set include this one.
+[[gnu::always_inline]] inline TileOutput part_of(TileOutput all, int64_t row, int64_t column,
+                                                 int64_t width) {
+  const int64_t offset = row * all.c_stride + column, left = all.columns - column;
+  all.c += offset;
+  all.columns = static_cast<int>(left < width ? left : width);
+  if (all.bias != nullptr) all.bias += column;
+  if (all.addend != nullptr) all.addend += offset;
+  return all;
+}
 
 struct GemmTile {
   const float* a = nullptr;  ///< rows lie a_stride floats apart; packed: [k][rows of the table]

@@ -155,9 +155,7 @@ void run_tile(const QuantProduct& product, int64_t row) {
     }
     leaf += M * kPanelWidth;
   }
-  TileOutput out = product.out;
-  out.c += row * out.c_stride;
-  write_leaves<M>(out, chains, product.leaves);
+  write_leaves<M>(part_of(product.out, row, 0, kPanelWidth), chains, product.leaves);
 }
 
 template <class Weights>
@@ -181,18 +179,15 @@ void run_rows(const QuantProduct& product, int64_t row, int64_t rows) {
 template <class Weights>
 void run_tiles(QuantProduct product) {
   const int64_t tiles = (product.rows + kQuantRows - 1) / kQuantRows;
-  const int columns = product.out.columns;
+  const TileOutput all = product.out;
   for (int64_t p = 0; p < product.panels; ++p) {
-    const int left = columns - static_cast<int>(p * kPanelWidth);
-    product.out.columns = left < kPanelWidth ? left : kPanelWidth;
+    product.out = part_of(all, 0, p * kPanelWidth, kPanelWidth);
     for (int64_t t = 0, row = 0; t < tiles; ++t) {
       const int64_t next = (t + 1) * product.rows / tiles;
       run_rows<Weights>(product, row, next - row);
       row = next;
     }
     product.panel += product.blocks * Weights::kBytes;
-    product.out.c += kPanelWidth;
-    if (product.out.bias != nullptr) product.out.bias += kPanelWidth;
   }
 }
 
