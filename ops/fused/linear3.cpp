@@ -27,7 +27,7 @@ void run(const KernelArgs& args) {
 }
 
 size_t workspace(std::span<const Tensor> in, const Attrs&, Device& device) {
-  const int64_t m = in[0].numel() / in[0].dim(-1);
+  const int64_t m = row_count(in[0]);
   return m == 0 ? 0 : linear_group_workspace(device, m, targets_of(in));
 }
 

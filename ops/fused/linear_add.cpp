@@ -15,15 +15,7 @@ void run(const KernelArgs& args) {
 }
 
 size_t workspace(std::span<const Tensor> in, const Attrs&, Device& device) {
-  const int64_t width = in[1].dim(-1);
-  return width == 0 ? 0 : linear_workspace(device, in[1].numel() / width, matrix(in[2]));
-}
-
-std::optional<std::string> refuses(std::span<const Tensor> in, const Attrs&) {
-  for (const Tensor& tensor : in) {
-    if (tensor.dtype() == DType::kF64) return "takes no f64";
-  }
-  return std::nullopt;
+  return linear_workspace(device, row_count(in[1]), matrix(in[2]));
 }
 
 std::vector<Tensor> reference(std::span<const Tensor> in, const Attrs&) {
@@ -51,7 +43,7 @@ const Op& linear_add_op() {
                            .output("y", "[..., N]")
                            .kernel({.name = "cpu.f32",
                                     .device_kind = "cpu",
-                                    .refuses = refuses,
+                                    .refuses = linear_op().kernels[0].refuses,
                                     .run = run,
                                     .workspace = workspace})
                            .reference(reference)

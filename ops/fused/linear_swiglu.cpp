@@ -119,10 +119,6 @@ struct PlainSwiglu {
   }
 };
 
-int64_t row_count(const Tensor& x) {
-  return Shape(x.shape().dims().first(static_cast<size_t>(x.rank() - 1))).numel();
-}
-
 void run(const KernelArgs& args) {
   const LinearAttrs& attrs = args.attrs.as<LinearAttrs>();
   Tensor keep;

@@ -32,6 +32,8 @@ struct MatrixView {
 MatrixView matrix(const Tensor& tensor);
 /// Floats [rows, cols] without gaps.
 MatrixView row_major(const float* data, int64_t rows, int64_t cols);
+/// The product of a tensor's axes but the last one, of which there must be one.
+int64_t row_count(const Tensor& tensor);
 /// A tensor [..., D] as the matrix [product of …, D]; makes a contiguous copy in `keep` where its
 /// strides allow no such view.
 MatrixView as_rows(const Tensor& tensor, Tensor& keep);

@@ -9,11 +9,6 @@
 namespace yiti {
 namespace {
 
-// Rows of x [..., D] without looking at its data.
-int64_t row_count(const Tensor& x) {
-  return Shape(x.shape().dims().first(static_cast<size_t>(x.rank() - 1))).numel();
-}
-
 std::optional<std::string> refuse_f64(std::span<const Tensor> in, const Attrs&) {
   for (const Tensor& tensor : in) {
     if (tensor.defined() && tensor.dtype() == DType::kF64) return "takes no f64";

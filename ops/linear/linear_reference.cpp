@@ -6,6 +6,7 @@
 #include <random>
 
 #include "ops/host_values.h"
+#include "ops/linear/gemm.h"
 #include "ops/linear/linear.h"
 #include "ops/linear/panels.h"
 
@@ -57,10 +58,6 @@ Shape with_last(const Tensor& x, int64_t size) {
   Shape shape = x.shape();
   shape.set(-1, size);
   return shape;
-}
-
-int64_t row_count(const Tensor& x) {
-  return Shape(x.shape().dims().first(static_cast<size_t>(x.rank() - 1))).numel();
 }
 
 }  // namespace

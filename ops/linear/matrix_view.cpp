@@ -53,6 +53,10 @@ MatrixView row_major(const float* data, int64_t rows, int64_t cols) {
   return view;
 }
 
+int64_t row_count(const Tensor& tensor) {
+  return Shape(tensor.shape().dims().first(static_cast<size_t>(tensor.rank() - 1))).numel();
+}
+
 MatrixView as_rows(const Tensor& tensor, Tensor& keep) {
   const int rank = tensor.rank();
   if (rank < 1 || is_quantised(tensor.dtype())) {
@@ -61,9 +65,6 @@ MatrixView as_rows(const Tensor& tensor, Tensor& keep) {
   }
   keep = tensor;
   const int64_t cols = tensor.dim(-1);
-  const int64_t rows =
-      cols == 0 ? Shape(tensor.shape().dims().first(static_cast<size_t>(rank - 1))).numel()
-                : tensor.numel() / cols;
   // The outer axes fold into one where each stride is the next one's times its size.
   int64_t stride = cols, step = 0;
   bool folds = true;
@@ -83,7 +84,7 @@ MatrixView as_rows(const Tensor& tensor, Tensor& keep) {
   }
   return {.data = tensor.numel() == 0 ? nullptr : keep.raw(),
           .dtype = tensor.dtype(),
-          .rows = rows,
+          .rows = row_count(tensor),
           .cols = cols,
           .row_stride = stride,
           .col_stride = 1};

@@ -6,6 +6,7 @@
 #include "ops/host_values.h"
 #include "ops/kernels/cpu/optim.h"
 #include "ops/optim/updates.h"
+#include "ops/same_dtype.h"
 
 namespace yiti {
 namespace {
@@ -80,10 +81,7 @@ std::vector<Tensor> reference(std::span<const Tensor> in, const Attrs& attrs) {
 std::vector<Tensor> infer(std::span<const Tensor> in, const Attrs& attrs, const Op& op) {
   const auto& a = attrs.as<AdamwAttrs>();
   check(a.step >= 1, op.name, "step is {}; wants at least 1", a.step);
-  for (size_t i = 1; i < 4; ++i) {
-    check(in[i].dtype() == in[0].dtype(), op.name, "{} is {}; wants {} as param is",
-          op.inputs[i].name, name(in[i].dtype()), name(in[0].dtype()));
-  }
+  check_same_dtype(in, op);
   return {in[0].as_meta(), in[2].as_meta(), in[3].as_meta()};
 }
 
