@@ -24,8 +24,9 @@ void ModelOptions::add(CLI::App& command) {
       ->capture_default_str();
   command.add_option("--rope-scale", rope.factor,
                      "For contexts this many times as long as the model's; 1: as its files say");
-  command.add_flag("--exact-activations", exact,
-                   "Multiply quantised weights by float32 activations: slower, more exact");
+  command.add_flag(
+      "--exact-activations", exact,
+      "Multiply quantised and bf16 weights by float32 activations: slower, more exact");
   device.add(command);
 }
 

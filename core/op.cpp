@@ -280,11 +280,12 @@ bool Op::add_into(std::span<const Tensor> in, const Attrs& attrs, const Tensor& 
   return true;
 }
 
-Tensor GradArgs::gradient_of(size_t i, const Op& op, std::initializer_list<Tensor> inputs) const {
+Tensor GradArgs::gradient_of(size_t i, const Op& op, std::initializer_list<Tensor> inputs,
+                             const Attrs& attributes) const {
   const bool adds = i < gathered.size() && gathered[i].defined();
   const std::span<const Tensor> all(inputs.begin(), inputs.size());
-  if (adds && op.add_into(all, op.default_attrs, gathered[i])) return gathered[i];
-  return op(all, op.default_attrs)[0];
+  if (adds && op.add_into(all, attributes, gathered[i])) return gathered[i];
+  return op(all, attributes)[0];
 }
 
 OpBuilder& OpBuilder::input(std::string name, std::string dims, Kind kind) {

@@ -68,7 +68,8 @@ struct GradArgs {
 
   /// The only output of `op` as input i's gradient, or where its kernel can add it to gathered[i],
   /// that sum.
-  Tensor gradient_of(size_t i, const Op& op, std::initializer_list<Tensor> inputs) const;
+  Tensor gradient_of(size_t i, const Op& op, std::initializer_list<Tensor> inputs,
+                     const Attrs& attributes = {}) const;
 };
 
 /// A sample for the derived tests: shapes of the inputs (an empty optional: left out), attributes,

@@ -5,8 +5,8 @@
 namespace yiti {
 
 std::string NumericProfile::str() const {
-  return fmt::format("kv={} activations={} kernels={}", name(kv), exact_activations ? "f32" : "q8",
-                     kKernelRevision);
+  return fmt::format("kv={} activations={} kernels={}", name(kv),
+                     exact_activations ? "exact" : "rounded", kKernelRevision);
 }
 
 }  // namespace yiti

@@ -4,11 +4,13 @@
 #include <set>
 #include <sstream>
 
+#include "ops/loss/linear_cross_entropy.h"
+
 namespace yiti {
 namespace {
 
 constexpr int64_t kFloat = sizeof(float);
-constexpr int64_t kLossRows = 128;  // of logits that the chunked loss holds at once
+constexpr int64_t kLogit = kFloat + 2;  // of the chunked loss: as a float, and rounded to bf16
 
 // MemAvailable of Linux; 0 elsewhere.
 int64_t available_memory() {
@@ -59,7 +61,7 @@ MemoryPlanReport plan_training_memory(const LanguageTrainer& trainer, int64_t ba
                 {"gradients", trained},
                 {"optimiser state", optimizer},
                 {fmt::format("activations of {} tokens", batch_tokens), kept * batch_tokens},
-                {"logits of one chunk", 2 * kLossRows * c.vocab_size * kFloat}};
+                {"logits of one chunk", LinearCrossEntropyAttrs{}.chunk * c.vocab_size * kLogit}};
   for (const MemoryItem& item : plan.items) {
     plan.total_bytes += item.bytes;
     plan.text +=

@@ -71,7 +71,7 @@ def main():
         if not os.path.exists(path):
             print(f"making {path}", file=sys.stderr)
             convert(GGUFReader(source), name, path)
-        models[name] = describe(path, "int8" if name.startswith("q") else "f32")
+        models[name] = describe(path, "int8" if name.startswith("q") else name)
     print(json.dumps(models))
 
 

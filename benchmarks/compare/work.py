@@ -2,7 +2,8 @@
 speed is of that."""
 from dataclasses import dataclass, field
 
-# The limits as benchmarks/limits measures them, in operations and bytes per second.
+# The limits as benchmarks/limits measures them, in operations and bytes per second. Where there are no
+# bf16 instructions, bf16 is multiplied as float32.
 LIMITS = {"f32": ("f32_gflops", 1e9), "bf16": ("bf16_gflops", 1e9), "int8": ("int8_gops", 1e9),
           "read": ("read_gb_per_s", 1e9)}
 
@@ -20,7 +21,7 @@ class Work:
 def share(work, tokens_per_second, limits):
     """The time that the limit allows, of the time that was taken."""
     def seconds(kind, amount):
-        name, unit = LIMITS[kind]
+        name, unit = LIMITS["f32" if kind == "bf16" and "bf16_gflops" not in limits else kind]
         return amount / (limits[name] * unit)
     if work.bound == "read":
         least = seconds("read", work.bytes)
@@ -32,7 +33,7 @@ def share(work, tokens_per_second, limits):
 @dataclass(frozen=True)
 class Shape:
     """A decoder of Llama's kind, as a file has it. `dtype` is that of its products: int8 for
-    quantised weights, which meet activations of 8 bits; f32 for all others."""
+    quantised weights, which meet activations of 8 bits; bf16 and f32 for these."""
     layers: int
     width: int
     hidden: int
@@ -78,7 +79,8 @@ class Shape:
         return Work("arithmetic", tokens, {"f32": 3 * (products + attention)})
 
     def lora_step(self, rows, row_tokens, rank=8):
-        """The weights' own gradients are left out; their inputs' gradients are in float32."""
+        """The weights' own gradients are left out; their inputs' gradients are in bf16, but for
+        weights of float32."""
         tokens = rows * row_tokens
         products = tokens * (self.layer_operations() + self.head_operations())
         attention = rows * self.attention_operations(row_tokens)
@@ -86,7 +88,8 @@ class Shape:
             self.head_dim * 2 * (self.heads + self.kv_heads) + 4 * self.width + 3 * (
                 self.width + self.hidden))
         return Work("arithmetic", tokens, added(
-            {self.dtype: products}, {"f32": products + 3 * (attention + adapter)}))
+            {self.dtype: products}, {"f32" if self.dtype == "f32" else "bf16": products},
+            {"f32": 3 * (attention + adapter)}))
 
 
 def added(*terms):

@@ -29,6 +29,14 @@ const char* factor_options(uint32_t dtype) {
   return "";
 }
 
+FloatMatrix rounded_rows(Launcher& run, const FloatMatrix& a) {
+  const int64_t count = a.rows * a.columns;
+  const FloatMatrix rounded = row_major(run.take_floats(count), a.rows, a.columns);
+  run.each({"products", "round_rows", ""}, count, floats(a.place), a.row_step, a.column_step,
+           a.columns, floats(rounded.place));
+  return rounded;
+}
+
 }  // namespace
 
 FloatMatrix row_major(const Place& place, int64_t rows, int64_t columns) {
@@ -49,12 +57,14 @@ void multiply(Launcher& run, const FloatMatrix& a, const FloatMatrix& b, const P
   require(!options.bias || options.bias.is_f32(), "takes an f32 bias");
   if (m == 0 || n == 0) return;
   const int64_t leaf = leaf_elements(k);
-  if (run.backend().multiply(run, FloatProductCall{a, b, c, options, leaf})) return;
+  FloatMatrix rows = a;
+  if (options.rounds && !run.backend().rounds(a, b)) rows = rounded_rows(run, a);
+  if (run.backend().multiply(run, FloatProductCall{rows, b, c, options, leaf})) return;
   const size_t row_tiles = ceil_div(m, kRows);
   const int64_t packed = static_cast<int64_t>(row_tiles) * kRows * k;
   const Place tiles = run.take_floats(packed);
-  run.each({"products", "pack_rows", type}, packed, floats(a.place), a.row_step, a.column_step, m,
-           k, floats(tiles));
+  run.each({"products", "pack_rows", type}, packed, floats(rows.place), rows.row_step,
+           rows.column_step, m, k, floats(tiles));
   run.launch({"products", "multiply", type}, {ceil_div(n, kWidth) * 8, kLeaves, row_tiles},
              {8, kLeaves, 1}, floats(tiles), Pointer{b.place, element_bytes(b.dtype)}, b.row_step,
              b.column_step, pointer(options.bias), options.bias ? 1 : 0, floats(c),
@@ -132,11 +142,17 @@ void QuantisedRows::multiply(Launcher& run, const Operand& weight, const Operand
              blocks_);
 }
 
-FloatMatrix float_weight(Launcher& run, const Operand& weight) {
+bool rounds_activations(const Operand& weight, bool exact_activations) {
+  return !exact_activations && (is_quantised(weight.dtype()) || weight.dtype() == YITI_DTYPE_BF16);
+}
+
+FloatMatrix float_weight(Launcher& run, const Operand& weight, bool rounded) {
   if (!is_quantised(weight.dtype())) return as_rows(weight);
   const Place values = run.take_floats(weight.numel());
-  run.each({"quantised", "dequantise", quantised_options(weight)}, weight.numel() / kBlock,
-           pointer(weight), floats(values), weight.dim(1) / kBlock);
+  BuildOptions options = quantised_options(weight);
+  if (rounded) options.add("-DROUNDED");
+  run.each({"quantised", "dequantise", options}, weight.numel() / kBlock, pointer(weight),
+           floats(values), weight.dim(1) / kBlock);
   return row_major(values, weight.dim(0), weight.dim(1));
 }
 
@@ -146,7 +162,8 @@ void linear(Launcher& run, const Place& x, int64_t rows, const Operand& weight, 
   if (is_quantised(weight.dtype()) && !exact_activations) {
     QuantisedRows(run, x, rows, k).multiply(run, weight, bias, y);
   } else {
-    multiply(run, row_major(x, rows, k), float_weight(run, weight).transposed(), y, {bias});
+    multiply(run, row_major(x, rows, k), float_weight(run, weight).transposed(), y,
+             {.bias = bias, .rounds = rounds_activations(weight, exact_activations)});
   }
 }
 

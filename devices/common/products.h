@@ -24,6 +24,7 @@ struct ProductOptions {
   bool accumulates = false;
   /// Nobody asks for the same bits of a row beside other rows: gradients of weights.
   bool rows_together = false;
+  bool rounds = false;  ///< rounds A to bf16
   /// With it, C = swiglu(A · B, A · upᵀ): only where Backend::gates().
   Operand up{nullptr};
 };
@@ -65,8 +66,11 @@ class QuantisedRows {
 /// Y = X · weightᵀ + bias as the op linear defines it: X [rows, K] is f32.
 void linear(Launcher& run, const Place& x, int64_t rows, const Operand& weight, const Operand& bias,
             bool exact_activations, const Place& y);
-/// A weight as floats: itself, or dequantised in the workspace.
-FloatMatrix float_weight(Launcher& run, const Operand& weight);
+/// As of the core: whether products with such a weight round activations, and gradients both
+/// factors to bf16.
+bool rounds_activations(const Operand& weight, bool exact_activations);
+/// A weight as floats: itself, or dequantised in the workspace, there rounded to bf16 if `rounded`.
+FloatMatrix float_weight(Launcher& run, const Operand& weight, bool rounded = false);
 /// Build options of kernels/quantised.cl for a weight, rows of activations and type of ids.
 BuildOptions quantised_options(const Operand& weight, int64_t rows = 1, const char* index = "int");
 

@@ -9,12 +9,11 @@ namespace {
 
 void check_launch(int error, const char* kernel) { check(static_cast<cudaError_t>(error), kernel); }
 
-bool splits(const FloatProductCall& call) {
-  const FloatMatrix &a = call.a, &b = call.b;
+// Rows of floats and a bfloat16 weight that split_products.cuh takes.
+bool splits(const FloatMatrix& a, const FloatMatrix& b) {
   const int64_t depth = a.columns;
   return b.dtype == YITI_DTYPE_BF16 && depth % 8 == 0 && b.row_step == 1 &&
-         b.column_step == depth && a.row_step == depth && a.column_step == 1 &&
-         !call.options.accumulates;
+         b.column_step == depth && a.row_step == depth && a.column_step == 1;
 }
 
 // Whether a product is worth a call of cuBLASLt.
@@ -23,13 +22,14 @@ bool is_large(const FloatProductCall& call) {
          call.a.rows * call.a.columns * call.b.columns >= int64_t{1} << 22;
 }
 
-// Rows are rounded to a bfloat16 weight only where that `may` be.
+// Rows that the op does not round are rounded to a bfloat16 weight only where that `may` be.
 bool multiply_together(Blas& blas, bool may_round, Launcher& run, const FloatProductCall& call,
                        cudaStream_t stream) {
   FloatProductCall own = call;
   const FloatMatrix& a = call.a;
   const bool rounds = call.b.dtype == YITI_DTYPE_BF16;
-  if (call.b.dtype == YITI_DTYPE_F16 || (rounds && !may_round)) return false;
+  const bool may = may_round || call.options.rounds;
+  if (call.b.dtype == YITI_DTYPE_F16 || (rounds && !may)) return false;
   if (rounds) {
     if (a.row_step != a.columns || a.column_step != 1) return false;
     own.a = {run.take(a.rows * a.columns * 2), a.rows, a.columns, a.columns, 1, YITI_DTYPE_BF16};
@@ -62,6 +62,10 @@ bool StreamBackend::gates(const Operand& weight, bool exact_activations) const {
   return is_quantised(weight.dtype()) ? !exact_activations : device_.keeps_rows();
 }
 
+bool StreamBackend::rounds(const FloatMatrix& a, const FloatMatrix& b) const {
+  return splits(a, b);
+}
+
 bool StreamBackend::multiply(Launcher& run, const FloatProductCall& call) {
   const FloatMatrix &a = call.a, &b = call.b;
   const bool together = call.options.rows_together || !device_.keeps_rows();
@@ -69,14 +73,15 @@ bool StreamBackend::multiply(Launcher& run, const FloatProductCall& call) {
       multiply_together(*device_.blas(), device_.multiplies_plainly(), run, call, stream_)) {
     return true;
   }
-  if (splits(call)) {
+  if (splits(a, b) && !call.options.accumulates) {
     const int64_t count = a.rows * a.columns;
     const bool is_split = a.rows > kFewRows;
-    const Place parts = run.take(is_split ? kParts * count * 2 : 0);
+    const int part_count = call.options.rounds ? 1 : kParts;
+    const Place parts = run.take(is_split ? part_count * count * 2 : 0);
     if (run.plans()) return true;
     const auto* x = elements<const float>(a.place);
     auto* split = is_split ? elements<uint16_t>(parts) : nullptr;
-    if (is_split) check_launch(launch_split(x, kParts, split, count, stream_), "split");
+    if (is_split) check_launch(launch_split(x, part_count, split, count, stream_), "split");
     const SplitProduct product{x,
                                split,
                                elements<const uint16_t>(b.place),
@@ -86,6 +91,7 @@ bool StreamBackend::multiply(Launcher& run, const FloatProductCall& call) {
                                b.columns,
                                a.columns,
                                call.leaf,
+                               part_count,
                                elements<const uint16_t>(call.options.up)};
     check_launch(cuda::launch(product, stream_), "multiply split floats");
     return true;

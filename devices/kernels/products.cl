@@ -21,6 +21,15 @@ __kernel void pack_rows(IN(float, a), const long row_step, const long column_ste
   tiles[i] = row < m ? a[row * row_step + column * column_step] : 0.0f;
 }
 
+// A [m, k] with any strides to rows whose elements are rounded to bf16.
+__kernel void round_rows(IN(float, a), const long row_step, const long column_step, const long k,
+                         OUT(float, rows), const long count) {
+  const long i = get_global_id(0);
+  AT(a);
+  AT(rows);
+  if (i < count) rows[i] = from_bf16(to_bf16(a[i / k * row_step + i % k * column_step]));
+}
+
 #ifdef B_TYPE
 __kernel GROUP_OF(WIDE, LEAVES, 1) void multiply(
     IN(float, tiles), IN(B_TYPE, b), const long k_step, const long n_step, IN(float, bias),

@@ -242,6 +242,9 @@ __kernel void dequantise(IN(uchar, weight), OUT(float, y), const long blocks, co
   AT(y);
   if (i >= count) return;
   put_block(block_at(weight, row, i % blocks, blocks), row % STEP, y + i * BLOCK);
+#ifdef ROUNDED
+  for (int k = 0; k < BLOCK; ++k) y[i * BLOCK + k] = from_bf16(to_bf16(y[i * BLOCK + k]));
+#endif
 }
 
 // Between GGUF's layout and panels, one block of a row a work-item; rows that fill a panel up are zeros.

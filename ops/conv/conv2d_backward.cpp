@@ -153,8 +153,8 @@ size_t conv2d_backward_input_workspace(std::span<const Tensor> in, const Attrs& 
 size_t conv2d_backward_weight_workspace(std::span<const Tensor> in, const Attrs& attrs,
                                         Device& device) {
   const Conv2dShape s = conv2d_backward_weight_shape(in, attrs);
-  return Block::bytes(s) +
-         gemm_workspace(device, s.group_outputs(), s.taps(), Block::max_rows(s), true);
+  return Block::bytes(s) + gemm_workspace(device, s.group_outputs(), s.taps(), Block::max_rows(s),
+                                          GemmRows::kStrided);
 }
 
 void run_conv2d_backward_input(const KernelArgs& args) {

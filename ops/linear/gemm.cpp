@@ -3,11 +3,14 @@
 // which stays in the first-level one, meets all panels of the block. Partial sums of tiles whose
 // steps take several runs wait in `state`. An A whose steps are not adjacent is packed first, once
 // for all tasks (a tile after the other, [k][rows of a tile]).
+//
+// Where factors are rounded to bf16, A is rounded first and B when it is packed; below, A's steps
+// are then words of one or two of them (cpu::RoundedProduct).
 #include "ops/linear/gemm.h"
 
 #include <algorithm>
 #include <numeric>
-#include <utility>
+#include <vector>
 
 #include "core/error.h"
 #include "ops/linear/leaf_segments.h"
@@ -19,12 +22,34 @@ namespace {
 
 using cpu::kPanelWidth;
 
-constexpr int64_t kRunSteps = 768;   // of k at once
-constexpr int64_t kBlockPanels = 4;  // of B at once
+constexpr int64_t kRunSteps = 768;  // of B at once
+constexpr int64_t kBlockPanels = 4;
 constexpr int64_t kBlockTiles = 96;  // of A at once
 // The same where tiles are copied, which more panels share.
 constexpr int64_t kCopiedSteps = 384;
 constexpr int64_t kCopiedPanels = 10;
+
+// The kernels of one product of `k` steps.
+struct Kernels {
+  const cpu::GemmTable& gemm;
+  const cpu::QuantTable& quant;
+  const cpu::RoundedProduct* rounded = nullptr;  // where factors are
+  int64_t steps = 1;                             // of B, in a step of A
+  void (*tile)(const cpu::GemmTile&, int);
+  void (*tile_fetching)(const cpu::GemmTile&, int);
+
+  Kernels(Device& device, GemmRows rows, int64_t k)
+      : gemm(cpu::gemm_table_for(device.isa())),
+        quant(cpu::quant_table_for(device.isa())),
+        tile(rows == GemmRows::kStrided ? gemm.tile_packed : gemm.tile),
+        tile_fetching(gemm.tile_fetching) {
+    if (rows != GemmRows::kRounded) return;
+    rounded = &gemm.rounded(k);
+    steps = rounded->steps;
+    tile = rounded->tile;
+    tile_fetching = rounded->tile_fetching;
+  }
+};
 
 int64_t tile_count(const cpu::GemmTable& table, int64_t m) {
   return (m + table.rows - 1) / table.rows;
@@ -49,15 +74,16 @@ bool rows_collide(const cpu::GemmTable& table, int64_t k) {
   return table.rows > places * kWays;
 }
 
-// Sizes of a task's buffers, in floats.
+// Sizes of a task's buffers, in floats; `k` counts steps of A.
 struct Buffers {
   bool copies;  // tiles of A, a run at a time
   int64_t run, panels, tiles;
-  int64_t a_stride, a, b, state;
+  int64_t a_stride, a, b_panel, b, state;
 
-  Buffers(const cpu::GemmTable& table, int64_t m, int64_t n, int64_t k, bool strided_a) {
-    copies = !strided_a && rows_collide(table, k);
-    run = std::min(k, copies ? kCopiedSteps : kRunSteps);
+  Buffers(const Kernels& kernels, int64_t m, int64_t n, int64_t k, GemmRows rows) {
+    const cpu::GemmTable& table = kernels.gemm;
+    copies = rows != GemmRows::kStrided && rows_collide(table, k);
+    run = std::min(k, (copies ? kCopiedSteps : kRunSteps) / kernels.steps);
     // With few rows reading B takes as long as using it: each panel is fetched while one is used.
     const int64_t most = m <= 4 * table.rows ? 1 : copies ? kCopiedPanels : kBlockPanels;
     panels = std::min((n + kPanelWidth - 1) / kPanelWidth, most);
@@ -65,7 +91,8 @@ struct Buffers {
     tiles = std::min(tile_count(table, m), kBlockTiles);
     a_stride = run + kPanelWidth;
     a = copies ? table.rows * a_stride : 0;
-    b = panels * run * kPanelWidth;
+    b_panel = run * kernels.steps * kPanelWidth;
+    b = panels * b_panel;
     state = (k <= run ? 1 : tiles * panels) * cpu::tile_state(table.rows);
   }
   int64_t total() const { return (a + b + state + 15) / 16 * 16; }
@@ -78,6 +105,16 @@ TaskGrid grid_of(Device& device, const cpu::GemmTable& table, int64_t m, int64_t
 
 const float* element_of(const MatrixView& a, int64_t row, int64_t step) {
   return reinterpret_cast<const float*>(a.data) + row * a.row_stride + step * a.col_stride;
+}
+
+// Floats of A as it is written once for all tasks; `k` counts its steps.
+int64_t rewritten_a(const cpu::GemmTable& table, int64_t m, int64_t k, GemmRows rows) {
+  switch (rows) {
+    case GemmRows::kAdjacent: return 0;
+    case GemmRows::kStrided: return tile_count(table, m) * packed_tile(table, k);
+    case GemmRows::kRounded: return (m * k + kPanelWidth - 1) / kPanelWidth * kPanelWidth;
+  }
+  return 0;
 }
 
 // A few steps of a few tiles at a time: where rows are adjacent, tiles share lines of memory.
@@ -98,24 +135,38 @@ void pack_tiles(Device& device, const cpu::GemmTable& table, const MatrixView& a
   });
 }
 
+// A's rows rounded, without gaps.
+MatrixView round_rows(Device& device, const Kernels& kernels, const MatrixView& a, float* words) {
+  const MatrixView rounded = row_major(words, a.rows, a.cols / kernels.steps);
+  const int64_t grain = std::max<int64_t>(1, 8192 / a.cols);
+  device.threads().parallel_for(a.rows, grain, [&](int64_t begin, int64_t end) {
+    std::vector<float> adjacent(a.col_stride == 1 ? 0 : static_cast<size_t>(a.cols));
+    for (int64_t m = begin; m < end; ++m) {
+      const float* row = element_of(a, m, 0);
+      for (size_t k = 0; k < adjacent.size(); ++k) {
+        adjacent[k] = row[static_cast<int64_t>(k) * a.col_stride];
+      }
+      kernels.rounded->round_row(adjacent.empty() ? row : adjacent.data(), a.cols,
+                                 words + m * rounded.cols);
+    }
+  });
+  return rounded;
+}
+
 // One task: rows of whole tiles times whole panels.
 class GemmTask {
  public:
-  // `packed_a` is null, or has A's tiles; `c` is all of C.
-  GemmTask(const cpu::GemmTable& gemm, const cpu::QuantTable& quant, const MatrixView& a,
-           const float* packed_a, const MatrixView& b, const cpu::TileOutput& c,
-           const LeafPlan& plan, float* buffer)
-      : gemm_(gemm),
-        quant_(quant),
+  // `a` is as the kernels' products see it; `packed_a` is null, or has A's tiles; `c` is all of C.
+  GemmTask(const Kernels& kernels, const MatrixView& a, const float* packed_a, const MatrixView& b,
+           const cpu::TileOutput& c, const LeafPlan& plan, const Buffers& sizes, float* buffer)
+      : kernels_(kernels),
+        gemm_(kernels.gemm),
         a_(a),
         packed_a_(packed_a),
         b_(b),
         c_(c),
         plan_(plan),
-        sizes_(gemm, a.rows, b.cols, a.cols, a.col_stride != 1),
-        tile_(packed_a != nullptr ? gemm.tile_packed
-              : sizes_.copies     ? gemm.tile_fetching
-                                  : gemm.tile),
+        sizes_(sizes),
         copied_a_(buffer),
         packed_b_(copied_a_ + sizes_.a),
         state_(packed_b_ + sizes_.b) {}
@@ -136,12 +187,21 @@ class GemmTask {
     for (Range steps = {0, 0}; steps.begin < a_.cols; steps.begin = steps.end) {
       steps.end = chunk_end(plan_, steps.begin, sizes_.run);
       const SegmentList segments(plan_, steps.begin, steps.end);
-      const int64_t n0 = panels.begin * kPanelWidth;
-      pack_b(gemm_, quant_, b_, steps.begin, steps.end - steps.begin, n0,
-             std::min(panels.end * kPanelWidth, b_.cols) - n0, packed_b_, sizes_.run * kPanelWidth);
+      pack_panels(panels, steps);
       for (int64_t t = tiles.begin; t < tiles.end; ++t) {
         run_tile(t, tiles, panels, steps, segments);
       }
+    }
+  }
+
+  void pack_panels(Range panels, Range steps) {
+    const int64_t n0 = panels.begin * kPanelWidth, per_step = kernels_.steps;
+    const int64_t count = (steps.end - steps.begin) * per_step;
+    pack_b(gemm_, kernels_.quant, b_, steps.begin * per_step, count, n0,
+           std::min(panels.end * kPanelWidth, b_.cols) - n0, packed_b_, sizes_.b_panel);
+    if (kernels_.rounded == nullptr) return;
+    for (int64_t p = 0; p < panels.end - panels.begin; ++p) {
+      kernels_.rounded->round_panel(packed_b_ + p * sizes_.b_panel, count);
     }
   }
 
@@ -156,13 +216,14 @@ class GemmTask {
     const int64_t slot = sizes_.run < a_.cols ? (tile - tiles.begin) * sizes_.panels : -1;
     for (int64_t p = panels.begin; p < panels.end; ++p) {
       const int64_t index = p - panels.begin;
-      job.b = packed_b_ + index * sizes_.run * kPanelWidth;
+      job.b = packed_b_ + index * sizes_.b_panel;
       job.state = state_ + (slot < 0 ? 0 : slot + index) * cpu::tile_state(gemm_.rows);
       job.out = part_of(c_, rows.begin, p * kPanelWidth, kPanelWidth);
       job.next = element_of(a_, next.begin, steps.begin);
       job.next_rows = static_cast<int>(std::min(share, next.end - next.begin));
       next.begin += job.next_rows;
-      tile_(job, static_cast<int>(rows.end - rows.begin));
+      (sizes_.copies ? kernels_.tile_fetching : kernels_.tile)(
+          job, static_cast<int>(rows.end - rows.begin));
     }
   }
 
@@ -182,15 +243,14 @@ class GemmTask {
     }
   }
 
+  const Kernels& kernels_;
   const cpu::GemmTable& gemm_;
-  const cpu::QuantTable& quant_;
   const MatrixView& a_;
   const float* packed_a_;
   const MatrixView& b_;
   const cpu::TileOutput& c_;
   const LeafPlan& plan_;
-  Buffers sizes_;
-  void (*tile_)(const cpu::GemmTile&, int);
+  const Buffers& sizes_;
   float* copied_a_;
   float* packed_b_;
   float* state_;
@@ -208,9 +268,10 @@ void fill_empty(int64_t m, int64_t n, float* c, int64_t c_stride, const GemmOpti
 }
 
 // A few rows against weights whose steps are adjacent: these are read once, without packing.
-bool takes_direct_path(const MatrixView& a, const MatrixView& b) {
-  return a.rows <= cpu::kDirectRows && a.col_stride == 1 && b.row_stride == 1 &&
-         !is_quantised(b.dtype);
+bool takes_direct_path(const MatrixView& a, const MatrixView& b, GemmRows rows) {
+  if (a.rows > cpu::kDirectRows || b.row_stride != 1) return false;
+  return rows == GemmRows::kRounded ? b.dtype == DType::kBF16
+                                    : !is_quantised(b.dtype) && rows == GemmRows::kAdjacent;
 }
 
 void run_direct(Device& device, const cpu::GemmTable& table, const MatrixView& a,
@@ -236,6 +297,11 @@ void run_direct(Device& device, const cpu::GemmTable& table, const MatrixView& a
   });
 }
 
+GemmRows rows_of(const MatrixView& a, const GemmOptions& options) {
+  if (options.rounded) return GemmRows::kRounded;
+  return a.col_stride == 1 ? GemmRows::kAdjacent : GemmRows::kStrided;
+}
+
 void check_gemm(const MatrixView& a, const MatrixView& b) {
   check(a.dtype == DType::kF32, "gemm", "A is {}; wants f32", name(a.dtype));
   check(is_quantised(b.dtype) || (is_floating(b.dtype) && b.dtype != DType::kF64), "gemm",
@@ -246,12 +312,14 @@ void check_gemm(const MatrixView& a, const MatrixView& b) {
 
 }  // namespace
 
-size_t gemm_workspace(Device& device, int64_t m, int64_t n, int64_t k, bool strided_a) {
+size_t gemm_workspace(Device& device, int64_t m, int64_t n, int64_t k, GemmRows rows) {
   if (m <= 0 || n <= 0 || k <= 0) return 0;
-  const auto& table = cpu::gemm_table_for(device.isa());
-  const int64_t tasks = grid_of(device, table, m, n, k).count();
-  const int64_t packed = strided_a ? tile_count(table, m) * packed_tile(table, k) : 0;
-  return static_cast<size_t>(tasks * Buffers(table, m, n, k, strided_a).total() + packed) *
+  const Kernels kernels(device, rows, k);
+  const int64_t tasks = grid_of(device, kernels.gemm, m, n, k).count();
+  // A few rows may be rounded to floats.
+  const int64_t a_steps = m <= cpu::kDirectRows ? k : k / kernels.steps;
+  return static_cast<size_t>(tasks * Buffers(kernels, m, n, k / kernels.steps, rows).total() +
+                             rewritten_a(kernels.gemm, m, a_steps, rows)) *
          sizeof(float);
 }
 
@@ -260,34 +328,40 @@ void gemm(Device& device, const MatrixView& a, const MatrixView& b, float* c, in
   check_gemm(a, b);
   if (a.rows == 0 || b.cols == 0) return;
   if (a.cols == 0) return fill_empty(a.rows, b.cols, c, c_stride, options);
-  const auto& table = cpu::gemm_table_for(device.isa());
-  const auto& quant = cpu::quant_table_for(device.isa());
-  const LeafPlan plan = plan_leaves(a.cols, options.leaf_unit, options.max_leaves);
+  const GemmRows rows = rows_of(a, options);
+  const bool direct = takes_direct_path(a, b, rows);
+  const Kernels kernels(device, rows, direct ? 1 : a.cols);
+  LeafPlan plan = plan_leaves(a.cols, options.leaf_unit, options.max_leaves);
+  for (int64_t& start : plan.starts) start /= kernels.steps;
   const cpu::TileOutput out = {.c = c,
                                .c_stride = c_stride,
                                .columns = static_cast<int>(b.cols),
                                .bias = options.bias,
                                .addend = options.addend};
-  if (takes_direct_path(a, b)) return run_direct(device, table, a, b, out, plan);
+  if (direct && rows == GemmRows::kAdjacent) {
+    return run_direct(device, kernels.gemm, a, b, out, plan);
+  }
   std::shared_ptr<Storage> own;
   if (workspace == nullptr) {
     own = Storage::allocate(device.shared_from_this(),
-                            gemm_workspace(device, a.rows, b.cols, a.cols, a.col_stride != 1));
+                            gemm_workspace(device, a.rows, b.cols, a.cols, rows));
     workspace = own->data();
   }
-  auto* buffers = reinterpret_cast<float*>(workspace);
-  float* packed_a = nullptr;
-  const int64_t tiles = tile_count(table, a.rows);
-  if (a.col_stride != 1) {
-    packed_a = std::exchange(buffers, buffers + tiles * packed_tile(table, a.cols));
-    pack_tiles(device, table, a, packed_a);
-  }
-  const TaskGrid grid = grid_of(device, table, a.rows, b.cols, a.cols);
-  const int64_t floats = Buffers(table, a.rows, b.cols, a.cols, a.col_stride != 1).total();
+  auto* rewritten = reinterpret_cast<float*>(workspace);
+  MatrixView words = a;
+  if (rows == GemmRows::kStrided) pack_tiles(device, kernels.gemm, a, rewritten);
+  if (rows == GemmRows::kRounded) words = round_rows(device, kernels, a, rewritten);
+  if (direct) return run_direct(device, kernels.gemm, words, b, out, plan);
+  const float* packed_a = rows == GemmRows::kStrided ? rewritten : nullptr;
+  float* buffers = rewritten + rewritten_a(kernels.gemm, a.rows, words.cols, rows);
+
+  const Buffers sizes(kernels, a.rows, b.cols, words.cols, rows);
+  const TaskGrid grid = grid_of(device, kernels.gemm, a.rows, b.cols, a.cols);
+  const int64_t tiles = tile_count(kernels.gemm, a.rows);
   const int64_t panels = (b.cols + kPanelWidth - 1) / kPanelWidth;
   device.threads().parallel_for(grid.count(), 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      GemmTask(table, quant, a, packed_a, b, out, plan, buffers + i * floats)
+      GemmTask(kernels, words, packed_a, b, out, plan, sizes, buffers + i * sizes.total())
           .run(grid.row_part(i, tiles), grid.column_part(i, panels));
     }
   });

@@ -43,6 +43,8 @@ struct GemmOptions {
   const float* bias = nullptr;    ///< [N], added to each row after the product
   int64_t leaf_unit = 0;          ///< see plan_leaves
   int64_t max_leaves = 8;
+  /// Rounds A and B to bf16 first: up to twice as fast, where the processor multiplies these.
+  bool rounded = false;
 };
 
 /// C [M, N] = A [M, K] · B [K, N] in float32. A is f32 with any strides; B is f32, f16 or bf16 with
@@ -52,23 +54,31 @@ struct GemmOptions {
 /// allocated on the device. Throws kInvalidArgument for shapes or dtypes that do not fit.
 void gemm(Device& device, const MatrixView& a, const MatrixView& b, float* c, int64_t c_stride,
           const GemmOptions& options = {}, std::byte* workspace = nullptr);
-/// `strided_a`: A's col_stride is not 1.
-size_t gemm_workspace(Device& device, int64_t m, int64_t n, int64_t k, bool strided_a = false);
+/// How A is read.
+enum class GemmRows : uint8_t { kAdjacent, kStrided, kRounded };
+/// kStrided: A's col_stride is not 1; kRounded: as in GemmOptions.
+size_t gemm_workspace(Device& device, int64_t m, int64_t n, int64_t k,
+                      GemmRows rows = GemmRows::kAdjacent);
 
 /// C [M, N] = A [M, K] · B [K, N] in float64, by plain loops; all are f64 with any strides.
 void gemm_f64(const MatrixView& a, const MatrixView& b, double* c, int64_t c_stride);
+
+/// Whether a linear op with such a weight rounds its activations, to 8-bit codes where the weight
+/// is quantised and to bf16 where it is bf16. The gradient's factors are then rounded to bf16.
+inline bool rounds_activations(DType weight, bool exact_activations) {
+  return !exact_activations && (is_quantised(weight) || weight == DType::kBF16);
+}
 
 struct LinearOptions {
   const float* bias = nullptr;    ///< [N]
   const float* addend = nullptr;  ///< as in GemmOptions
   int64_t leaf_unit = 0;          ///< see plan_leaves
   int64_t max_leaves = 8;
-  bool exact_activations = false;  ///< dequantise the weights rather than quantise the activations
+  bool exact_activations = false;  ///< see rounds_activations
 };
 
 /// Y [M, N] = X [M, K] · weight [N, K]ᵀ: exactly what the linear op computes, also for a row range
-/// of its weight. Quantised weights meet activations quantised to 8 bits in blocks of 32 unless
-/// `exact_activations`. X is f32 with any strides. `workspace` has linear_workspace bytes, or is
+/// of its weight. X is f32 with any strides. `workspace` has linear_workspace bytes, or is
 /// null: then it is allocated on the device, as it is where X's col_stride is not 1.
 void linear_into(Device& device, const MatrixView& x, const MatrixView& weight, float* y,
                  int64_t y_stride, const LinearOptions& options = {},

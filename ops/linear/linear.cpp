@@ -43,16 +43,22 @@ size_t forward_workspace(std::span<const Tensor> in, const Attrs& attrs, Device&
                           attrs.as<LinearAttrs>().exact_activations);
 }
 
+bool rounds(const Tensor& weight, const Attrs& attrs) {
+  return rounds_activations(weight.dtype(), attrs.as<LinearAttrs>().exact_activations);
+}
+
 void backward_input_f32(const KernelArgs& args) {
   Tensor keep;
   const MatrixView dy = as_rows(args.in[0], keep);
   float* dx = args.out[0].data<float>();
   gemm(args.device, dy, matrix(args.in[1]), dx, args.in[1].dim(1),
-       {.addend = args.accumulate ? dx : nullptr}, args.workspace);
+       {.addend = args.accumulate ? dx : nullptr, .rounded = rounds(args.in[1], args.attrs)},
+       args.workspace);
 }
 
-size_t backward_input_workspace(std::span<const Tensor> in, const Attrs&, Device& device) {
-  return gemm_workspace(device, row_count(in[0]), in[1].dim(1), in[1].dim(0));
+size_t backward_input_workspace(std::span<const Tensor> in, const Attrs& attrs, Device& device) {
+  return gemm_workspace(device, row_count(in[0]), in[1].dim(1), in[1].dim(0),
+                        rounds(in[1], attrs) ? GemmRows::kRounded : GemmRows::kAdjacent);
 }
 
 void backward_weight_f32(const KernelArgs& args) {
@@ -64,7 +70,7 @@ void backward_weight_f32(const KernelArgs& args) {
 }
 
 size_t backward_weight_workspace(std::span<const Tensor> in, const Attrs&, Device& device) {
-  return gemm_workspace(device, in[0].dim(-1), in[1].dim(-1), row_count(in[0]), true);
+  return gemm_workspace(device, in[0].dim(-1), in[1].dim(-1), row_count(in[0]), GemmRows::kStrided);
 }
 
 Kernel f32_kernel(void (*run)(const KernelArgs&),
@@ -80,7 +86,9 @@ Kernel f32_kernel(void (*run)(const KernelArgs&),
 std::vector<Tensor> gradient(const GradArgs& g) {
   const Tensor &x = g.in[0], &weight = g.in[1], &dy = g.grad_out[0];
   std::vector<Tensor> grads(3);
-  if (g.wanted[0]) grads[0] = g.gradient_of(0, linear_backward_input_op(), {dy, weight});
+  if (g.wanted[0])
+    grads[0] = g.gradient_of(0, linear_backward_input_op(), {dy, weight},
+                             LinearAttrs{0, g.attrs.as<LinearAttrs>().exact_activations});
   if (g.wanted[1]) {
     if (is_quantised(weight.dtype())) {
       fail(Code::kUnimplemented, "linear", "weight is {}: it has no gradient; dequantise it first",
@@ -105,7 +113,7 @@ std::vector<Tensor> backward_weight_gradient(const GradArgs& g) {
   const Tensor &dy = g.in[0], &x = g.in[1], &ddw = g.grad_out[0];
   std::vector<Tensor> grads(2);
   if (g.wanted[0]) grads[0] = ops::linear(x, ddw);
-  if (g.wanted[1]) grads[1] = linear_backward_input_op()({dy, ddw})[0];
+  if (g.wanted[1]) grads[1] = linear_backward_input_op()({dy, ddw}, LinearAttrs{})[0];
   return grads;
 }
 
@@ -118,8 +126,9 @@ const Op& linear_op() {
   static const Op op =
       OpBuilder("linear")
           .doc(
-              "y = x Wᵀ + b over the last axis. A quantised weight meets activations quantised per "
-              "block of 32, unless exact_activations is set or x is f64.")
+              "y = x Wᵀ + b over the last axis. Unless exact_activations is set or x is f64, a "
+              "quantised weight meets activations quantised per block of 32, and a bf16 one meets "
+              "activations rounded to bf16.")
           .source(kSource)
           .attrs(LinearAttrs{})
           .input("x", "[..., K]")
@@ -134,10 +143,11 @@ const Op& linear_op() {
           .sample({Shape{5, 4}, Shape{33, 4}, Shape{33}})
           .sample({Shape{7, 544}, Shape{3, 544}, Shape{3}})
           .sample({Shape{4, 128}, Shape{8, 128}, std::nullopt}, LinearAttrs{64, false})
-          .sample(quantised_linear_sample(DType::kQ4_0, false))
-          .sample(quantised_linear_sample(DType::kQ4_1, false))
-          .sample(quantised_linear_sample(DType::kQ8_0, false))
-          .sample(quantised_linear_sample(DType::kQ4_1, true))
+          .sample(rounding_linear_sample(DType::kQ4_0))
+          .sample(rounding_linear_sample(DType::kQ4_1))
+          .sample(rounding_linear_sample(DType::kQ8_0))
+          .sample(rounding_linear_sample(DType::kQ4_1, true))
+          .sample(rounding_linear_sample(DType::kBF16))
           .sample({Shape{0, 8}, Shape{3, 8}, Shape{3}})
           .sample({Shape{2, 0}, Shape{3, 0}, Shape{3}})
           .accuracy(1, 128)
@@ -146,22 +156,27 @@ const Op& linear_op() {
 }
 
 const Op& linear_backward_input_op() {
-  static const Op op = OpBuilder("linear_backward_input")
-                           .doc(
-                               "The gradient of linear for x: dy W. Quantised weights are "
-                               "dequantised.")
-                           .source(kSource)
-                           .input("dy", "[..., N]")
-                           .input("weight", "[N, K]", Kind::kWeight)
-                           .output("dx", "[..., K]")
-                           .kernel(f32_kernel(backward_input_f32, backward_input_workspace))
-                           .reference(linear_backward_input_reference)
-                           .gradient(backward_input_gradient, {0, 1})
-                           .sample({Shape{2, 3, 32}, Shape{32, 64}})
-                           .sample({Shape{7, 19}, Shape{19, 100}})
-                           .sample({Shape{0, 3}, Shape{3, 8}})
-                           .accuracy(1, 32)
-                           .build();
+  static const Op op =
+      OpBuilder("linear_backward_input")
+          .doc(
+              "The gradient of linear for x: dy W. Where linear rounds activations, "
+              "dy and the weight are rounded to bf16.")
+          .source(kSource)
+          .attrs(LinearAttrs{})
+          .input("dy", "[..., N]")
+          .input("weight", "[N, K]", Kind::kWeight)
+          .output("dx", "[..., K]")
+          .kernel(f32_kernel(backward_input_f32, backward_input_workspace))
+          .reference(linear_backward_input_reference)
+          .gradient(backward_input_gradient, {0, 1})
+          .sample({Shape{2, 3, 32}, Shape{32, 64}})
+          .sample({Shape{7, 19}, Shape{19, 100}})
+          .sample({Shape{0, 3}, Shape{3, 8}})
+          .sample(rounding_gradient_sample(DType::kQ4_1))
+          .sample(rounding_gradient_sample(DType::kQ8_0, true))
+          .sample(rounding_gradient_sample(DType::kBF16))
+          .accuracy(1, 32)
+          .build();
   return op;
 }
 

@@ -9,7 +9,9 @@ size_t linear_workspace(Device& device, int64_t m, const MatrixView& weight,
                         bool exact_activations) {
   if (m <= 0 || weight.rows <= 0 || weight.cols <= 0) return 0;
   if (exact_activations || !is_quantised(weight.dtype)) {
-    return gemm_workspace(device, m, weight.rows, weight.cols);
+    const bool rounds = rounds_activations(weight.dtype, exact_activations);
+    return gemm_workspace(device, m, weight.rows, weight.cols,
+                          rounds ? GemmRows::kRounded : GemmRows::kAdjacent);
   }
   const LinearTarget target{.weight = weight, .y = nullptr, .y_stride = 0};
   return linear_group_workspace(device, m, {&target, 1});
@@ -27,7 +29,8 @@ void linear_into(Device& device, const MatrixView& x, const MatrixView& weight, 
                 {.addend = options.addend,
                  .bias = options.bias,
                  .leaf_unit = options.leaf_unit,
-                 .max_leaves = options.max_leaves},
+                 .max_leaves = options.max_leaves,
+                 .rounded = rounds_activations(weight.dtype, options.exact_activations)},
                 x.col_stride == 1 ? workspace : nullptr);
   }
   check(!weight.transposed, "linear", "weight is transposed");

@@ -18,7 +18,7 @@ std::vector<double> weight_doubles(const Tensor& weight) {
 }
 
 // Each block of 32 as the kernels round it: in float, to the nearest multiple of amax / 127.
-void round_activations(std::vector<double>& x) {
+void round_to_codes(std::vector<double>& x) {
   for (size_t block = 0; block + 32 <= x.size(); block += 32) {
     float top = 0;
     for (size_t k = 0; k < 32; ++k) {
@@ -28,6 +28,19 @@ void round_activations(std::vector<double>& x) {
       const float code = std::nearbyint(static_cast<float>(x[block + k]) * (127.0f / top));
       x[block + k] = top == 0 ? 0 : static_cast<double>(top / 127.0f) * static_cast<double>(code);
     }
+  }
+}
+
+void round_to_bf16(std::vector<double>& x) {
+  for (double& value : x) value = to_float(to_bfloat16(static_cast<float>(value)));
+}
+
+void round_activations(std::vector<double>& x, DType weight, bool exact_activations) {
+  if (!rounds_activations(weight, exact_activations)) return;
+  if (is_quantised(weight)) {
+    round_to_codes(x);
+  } else {
+    round_to_bf16(x);
   }
 }
 
@@ -66,9 +79,9 @@ std::vector<Tensor> linear_reference(std::span<const Tensor> in, const Attrs& at
   const Tensor &x = in[0], &weight = in[1];
   const int64_t n = weight.dim(0), k = weight.dim(1), m = row_count(x);
   std::vector<double> values = to_doubles(x);
-  const bool rounds = is_quantised(weight.dtype()) && x.dtype() == DType::kF32 &&
-                      !attrs.as<LinearAttrs>().exact_activations;
-  if (rounds) round_activations(values);
+  if (x.dtype() == DType::kF32) {
+    round_activations(values, weight.dtype(), attrs.as<LinearAttrs>().exact_activations);
+  }
   const std::vector<double> w = weight_doubles(weight);
   std::vector<double> y = product(m, n, k, Plain{values, k, 1}, Plain{w, 1, k});
   if (in[2].defined()) {
@@ -78,10 +91,16 @@ std::vector<Tensor> linear_reference(std::span<const Tensor> in, const Attrs& at
   return {of_doubles(y, with_last(x, n), x.dtype(), x.device())};
 }
 
-std::vector<Tensor> linear_backward_input_reference(std::span<const Tensor> in, const Attrs&) {
+std::vector<Tensor> linear_backward_input_reference(std::span<const Tensor> in,
+                                                    const Attrs& attrs) {
   const Tensor &dy = in[0], &weight = in[1];
   const int64_t n = weight.dim(0), k = weight.dim(1);
-  const std::vector<double> g = to_doubles(dy), w = weight_doubles(weight);
+  std::vector<double> g = to_doubles(dy), w = weight_doubles(weight);
+  if (dy.dtype() == DType::kF32 &&
+      rounds_activations(weight.dtype(), attrs.as<LinearAttrs>().exact_activations)) {
+    round_to_bf16(g);
+    round_to_bf16(w);
+  }
   const auto dx = product(row_count(dy), k, n, Plain{g, n, 1}, Plain{w, k, 1});
   return {of_doubles(dx, with_last(dy, k), dy.dtype(), dy.device())};
 }
@@ -111,17 +130,41 @@ Tensor random_quantised(DType dtype, int64_t rows, int64_t columns, uint64_t see
   return Tensor::from_bytes(bytes, {rows, columns}, dtype, device);
 }
 
-Sample quantised_linear_sample(DType dtype, bool panels) {
+namespace {
+
+Tensor normal_values(const Shape& shape, DType dtype, uint64_t seed, const DevicePtr& device) {
+  std::mt19937_64 random(seed);
+  std::normal_distribution<double> normal;
+  std::vector<double> x(static_cast<size_t>(shape.numel()));
+  for (double& value : x) value = normal(random);
+  return of_doubles(x, shape, dtype, device);
+}
+
+// A weight of 19 rows and four leaves.
+Tensor rounding_weight(DType dtype, bool panels, const DevicePtr& device) {
+  if (!is_quantised(dtype)) return normal_values({19, 544}, dtype, 11, device);
+  const Tensor rows = random_quantised(dtype, 19, 544, 11, device);
+  return panels ? pack_panels(rows) : rows;
+}
+
+}  // namespace
+
+Sample rounding_linear_sample(DType dtype, bool panels) {
   Sample sample;
   sample.attrs = LinearAttrs{};
   sample.make = [=](DType floats, const DevicePtr& device) {
-    std::mt19937_64 random(7);
-    std::normal_distribution<double> normal;
-    std::vector<double> x(5 * 544);  // four leaves
-    for (double& value : x) value = normal(random);
-    const Tensor weight = random_quantised(dtype, 19, 544, 11, device);
-    return std::vector<Tensor>{of_doubles(x, {5, 544}, floats, device),
-                               panels ? pack_panels(weight) : weight, Tensor()};
+    return std::vector<Tensor>{normal_values({5, 544}, floats, 7, device),
+                               rounding_weight(dtype, panels, device), Tensor()};
+  };
+  return sample;
+}
+
+Sample rounding_gradient_sample(DType dtype, bool panels) {
+  Sample sample;
+  sample.attrs = LinearAttrs{};
+  sample.make = [=](DType floats, const DevicePtr& device) {
+    return std::vector<Tensor>{normal_values({5, 19}, floats, 7, device),
+                               rounding_weight(dtype, panels, device)};
   };
   return sample;
 }

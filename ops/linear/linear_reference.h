@@ -14,7 +14,9 @@ std::vector<Tensor> linear_backward_weight_reference(std::span<const Tensor> in,
 Tensor random_quantised(DType dtype, int64_t rows, int64_t columns, uint64_t seed,
                         const DevicePtr& device);
 
-/// x [5, 96] against a quantised weight [19, 96], in panels where `panels`.
-Sample quantised_linear_sample(DType dtype, bool panels);
+/// x [5, 544] and a weight [19, 544] that is quantised, in panels where `panels`, or bf16.
+Sample rounding_linear_sample(DType dtype, bool panels = false);
+/// dy [5, 19] and such a weight.
+Sample rounding_gradient_sample(DType dtype, bool panels = false);
 
 }  // namespace yiti

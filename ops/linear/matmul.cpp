@@ -71,7 +71,7 @@ size_t workspace(std::span<const Tensor> in, const Attrs&, Device& device) {
   const int64_t k = in[0].dim(-1), n = in[1].dim(-1);
   const int64_t all_rows = k == 0 ? 0 : in[0].numel() / k;
   return std::max(gemm_workspace(device, all_rows, n, k),
-                  gemm_workspace(device, in[0].dim(-2), n, k, true));
+                  gemm_workspace(device, in[0].dim(-2), n, k, GemmRows::kStrided));
 }
 
 // By plain loops; f32 in double precision too.

@@ -73,6 +73,7 @@ class WantedRows {
   MatrixView rows_of_x(int64_t count) const { return row_major(x_chunk_, count, weight_.cols); }
   MatrixView rows_of_logits(int64_t count) const { return row_major(logits_, count, weight_.rows); }
   const MatrixView& weight() const { return weight_; }
+  bool exact() const { return exact_; }
 
  private:
   Device& device_;
@@ -113,7 +114,8 @@ void write_dx(const KernelArgs& args, WantedRows& wanted, int64_t count, const f
       logits[wanted.label(i)] -= scale;
     }
   });
-  gemm(args.device, wanted.rows_of_logits(count), wanted.weight(), wanted.dx(0), width);
+  gemm(args.device, wanted.rows_of_logits(count), wanted.weight(), wanted.dx(0), width,
+       {.rounded = rounds_activations(wanted.weight().dtype, wanted.exact())});
   for (int64_t i = 0; i < count; ++i) std::copy_n(wanted.dx(i), width, dx + wanted.row(i) * width);
 }
 
@@ -183,7 +185,8 @@ std::vector<Tensor> forward_reference(std::span<const Tensor> in, const Attrs& a
 std::vector<Tensor> backward_reference(std::span<const Tensor> in, const Attrs& attrs) {
   const std::vector<Tensor> rows = {all_logits(in, attrs), in[2], in[3], in[4]};
   const Tensor dlogits = cross_entropy_backward_op().reference(rows, {})[0];
-  return {linear_backward_input_op().reference(std::vector<Tensor>{dlogits, in[1]}, {})[0],
+  const LinearAttrs linear{0, attrs.as<LinearCrossEntropyAttrs>().exact_activations};
+  return {linear_backward_input_op().reference(std::vector<Tensor>{dlogits, in[1]}, linear)[0],
           linear_backward_weight_op().reference(std::vector<Tensor>{dlogits, in[0]}, {})[0]};
 }
 

@@ -39,6 +39,11 @@ class Shares(unittest.TestCase):
         work = Work("arithmetic", tokens=10, operations={"int8": 4e11, "f32": 1e11})
         self.assertAlmostEqual(share(work, 2.5, LIMITS), 0.5)  # 4 s where 2 s are needed
 
+    def test_of_bf16_are_of_float32_without_such_instructions(self):
+        work = Work("arithmetic", tokens=10, operations={"bf16": 2e11})
+        self.assertAlmostEqual(share(work, 2.5, LIMITS), 0.5)
+        self.assertAlmostEqual(share(work, 2.5, LIMITS | {"bf16_gflops": 200.0}), 0.25)
+
     def test_of_bandwidth_count_weights_once_for_a_batch(self):
         one, many = SHAPE.decode(0, 1), SHAPE.decode(0, 1, batch=16)
         self.assertAlmostEqual(share(one, 20e9 / SHAPE.weight_bytes, LIMITS), 1, places=3)
@@ -49,6 +54,8 @@ class Shares(unittest.TestCase):
                          2 * (134_515_008 - 61 * 576))  # all parameters but the norms
         self.assertEqual(SHAPE.prefill(1).operations["f32"], 30 * 4 * 576)
         self.assertEqual(SHAPE.kv_bytes(1), 30 * 2 * 192 * 2)
+        lora = SHAPE.lora_step(4, 256).operations
+        self.assertEqual(lora["bf16"], lora["int8"])
         full = SHAPE.full_step(4, 256)
         self.assertAlmostEqual(full.operations["f32"] / (6 * 134.5e6 * 1024), 1, delta=0.05)
 

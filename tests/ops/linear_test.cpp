@@ -18,6 +18,7 @@
 #include "ops/linear/linear_reference.h"
 #include "ops/linear/matmul.h"
 #include "ops/linear/panels.h"
+#include "ops/shape/cast.h"
 #include "tests/ops/op_checks.h"
 
 namespace yiti {
@@ -140,6 +141,39 @@ TEST(Gemm, ReadsHalfTypesAsTheirFloatValues) {
                               run(matrix(x), matrix(plain).t(), device)));
         EXPECT_TRUE(same_bits(run(matrix(x), matrix(square), device),
                               run(matrix(x), matrix(plain_square), device)));
+      }
+    }
+  }
+}
+
+// A product that rounds its factors has the bits of the product of rounded ones.
+TEST(Gemm, RoundsFactorsForAnyLayoutBatchThreadsAndInstructionSet) {
+  const DevicePtr host = make_cpu_device({.threads = 1});
+  for (int64_t k : {4, 7, 96, 101, 700, 1300, 2048, 8192}) {
+    for (int64_t n : {1, 33, 100}) {
+      const Tensor a = noise_tensor({53, k}, 3, DType::kF32, host);
+      const Tensor b = noise_tensor({n, k}, 4, DType::kF32, host);
+      const Tensor short_b = ops::cast(b, DType::kBF16);
+      const Tensor short_a = ops::cast(ops::cast(a, DType::kBF16), DType::kF32);
+      const Tensor wanted = run(matrix(short_a), matrix(short_b).t(), host);
+      for (int threads : {1, 3}) {
+        for (const DevicePtr& device : devices_of_all_isas(threads)) {
+          const Tensor x = on(a, device), xt = column_major(x), wt = column_major(on(b, device));
+          for (const Tensor& w : {on(b, device), on(short_b, device)}) {
+            const std::string where =
+                fmt::format("{} k={} n={} {}", name(device->isa()), k, n, name(w.dtype()));
+            const auto rounded = [&](const Tensor& rows, const MatrixView& columns) {
+              return run(matrix(rows), columns, device, {.rounded = true});
+            };
+            EXPECT_TRUE(same_bits(rounded(x, matrix(w).t()), wanted)) << where;
+            EXPECT_TRUE(same_bits(rounded(xt, matrix(wt).t()), wanted)) << where;
+            for (int64_t m : {1, 2, 4, 5, 13}) {
+              EXPECT_TRUE(same_bits(rounded(rows_of(x, 3, 3 + m), matrix(w).t()),
+                                    rows_of(wanted, 3, 3 + m)))
+                  << where << " m=" << m;
+            }
+          }
+        }
       }
     }
   }
@@ -334,8 +368,11 @@ TEST_P(QuantisedLinear, HasAGradientForItsInputOnly) {
   const Tensor x = noise_tensor({3, 64}, 2, DType::kF32, device);
   const Tensor dy = noise_tensor({3, 20}, 3, DType::kF32, device);
   const std::vector<Tensor> in = {x, w, Tensor()}, out = {dy.as_meta()}, grad_out = {dy};
-  const auto grads = linear_op().gradient({in, out, grad_out, LinearAttrs{}, {true, false, false}});
-  EXPECT_TRUE(same_bits(grads[0], ops::matmul(dy, dequantise(w))));
+  const auto gradient = [&](const LinearAttrs& attrs) {
+    return linear_op().gradient({in, out, grad_out, attrs, {true, false, false}})[0];
+  };
+  EXPECT_TRUE(same_bits(gradient({0, true}), ops::matmul(dy, dequantise(w))));
+  EXPECT_TRUE(same_bits(gradient({}), run(matrix(dy), matrix(w), device, {.rounded = true})));
   EXPECT_THROW(linear_op().gradient({in, out, grad_out, LinearAttrs{}, {false, true, false}}),
                Error);
 }

@@ -56,7 +56,8 @@ void linear_swiglu(Launcher& run, const Call& call) {
   if (gate.dtype() == up.dtype() && run.backend().gates(gate, exact)) {
     const Place y = pointer(call.out(0)).place;
     if (!is_quantised(gate.dtype())) {
-      return multiply(run, as_rows(x), as_rows(gate).transposed(), y, {.up = up});
+      return multiply(run, as_rows(x), as_rows(gate).transposed(), y,
+                      {.rounds = rounds_activations(gate, exact), .up = up});
     }
     return QuantisedRows(run, pointer(x).place, x.rows(), x.width())
         .multiply(run, gate, Operand(nullptr), y, up);
@@ -70,7 +71,9 @@ void linear_swiglu(Launcher& run, const Call& call) {
 
 void linear_backward_input(Launcher& run, const Call& call) {
   require_floats(call);
-  multiply(run, as_rows(call.in(0)), float_weight(run, call.in(1)), pointer(call.out(0)).place);
+  const bool rounds = rounds_activations(call.in(1), call.flag("exact_activations"));
+  multiply(run, as_rows(call.in(0)), float_weight(run, call.in(1), rounds),
+           pointer(call.out(0)).place, {.rounds = rounds});
 }
 
 void linear_backward_weight(Launcher& run, const Call& call) {

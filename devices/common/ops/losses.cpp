@@ -80,13 +80,14 @@ void linear_cross_entropy_frozen(Launcher& run, const Call& call) {
   const bool wants_dx = run.plans() || dx;
   const int64_t width = call.in(1).dim(1);
   const Pointer lse = floats(run.take_floats(call.in(0).dim(0)));
-  const FloatMatrix values = wants_dx ? float_weight(run, call.in(1)) : FloatMatrix{};
+  const bool rounds = rounds_activations(call.in(1), call.flag("exact_activations"));
+  const FloatMatrix values = wants_dx ? float_weight(run, call.in(1), rounds) : FloatMatrix{};
   for_chunks(run, call, [&](const Rows& rows) {
     losses(run, call.in(2), rows, pointer(call.out(0)), lse, true);
     if (!wants_dx) return;
     slopes(run, call.in(2), rows, lse, Operand(nullptr), rows.logits);
     multiply(run, row_major(rows.logits, rows.count, rows.classes), values,
-             pointer(dx).place.at(rows.first * width * 4));
+             pointer(dx).place.at(rows.first * width * 4), {.rounds = rounds});
   });
 }
 

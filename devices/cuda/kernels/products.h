@@ -47,17 +47,18 @@ struct FloatProduct {
   const void* up = nullptr;
 };
 
-/// Y [rows, columns] = X · weightᵀ + bias with X as three bfloat16 whose sum it is; with `up`,
-/// swiglu(X · weightᵀ, X · upᵀ).
+/// Y [rows, columns] = X · weightᵀ + bias with X as three bfloat16 whose sum it is, or as the first
+/// of them; with `up`, swiglu(X · weightᵀ, X · upᵀ).
 struct SplitProduct {
   const float* x;  ///< [rows, depth]; read where there are at most kFewRows
   const uint16_t*
-      parts;  ///< [kParts, rows, depth], the largest parts first, at a multiple of 16 bytes
+      parts;  ///< [part_count, rows, depth], the largest parts first, at a multiple of 16 bytes
   const uint16_t* weight;  ///< bfloat16 [columns, depth]
   const float* bias;       ///< [columns] or null
   float* y;
   int64_t rows, columns, depth;  ///< depth is a multiple of 8
   int64_t leaf;                  ///< elements of depth, a multiple of 32
+  int part_count;                ///< kParts or 1
   const uint16_t* up = nullptr;
 };
 

@@ -2,13 +2,18 @@
 
 namespace yiti::devices::cuda {
 
-int launch(const SplitProduct& p, cudaStream_t stream) {
+template <int kCount>
+int launch_parts(const SplitProduct& p, cudaStream_t stream) {
   if (p.rows <= kFewRows) {
-    launch_few<Split<FloatRows>>(p, stream);
+    launch_few<Split<FloatRows<kCount>>>(p, stream);
   } else {
-    launch_many<Split<SplitRows>>(p, stream);
+    launch_many<Split<SplitRows<kCount>>>(p, stream);
   }
   return cudaGetLastError();
+}
+
+int launch(const SplitProduct& p, cudaStream_t stream) {
+  return p.part_count == 1 ? launch_parts<1>(p, stream) : launch_parts<kParts>(p, stream);
 }
 
 int launch_split(const float* x, int part_count, uint16_t* parts, int64_t count,

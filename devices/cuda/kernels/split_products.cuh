@@ -1,6 +1,6 @@
-// Products of float32 rows with bfloat16 weights on tensor cores. x is the sum of three bfloat16, each
-// the rest of the ones before, and each part's product with a weight is exact; so the result is about as
-// exact as one of float32. Depth is walked 32 at a time, the least parts first, with one accumulator for
+// Products of float32 rows with bfloat16 weights on tensor cores. x is rounded to bfloat16, or is the sum
+// of three of them, each the rest of the ones before; each part's product with a weight is exact, so with
+// three the result is about as exact as one of float32. Depth is walked 32 at a time, the least parts first, with one accumulator for
 // each leaf; leaves are added in order. An element's bits do not depend on how many rows there are.
 //
 // Lane q has of 32 elements of depth the 8 from 8q on, which it reads at once: 4 words of two, of which an
@@ -12,7 +12,8 @@
 namespace yiti::devices::cuda {
 
 // What is not finite, or becomes so when it is rounded, is its first part alone.
-__device__ inline void split_float(float x, uint16_t (&parts)[kParts]) {
+template <int kCount>
+__device__ inline void split_float(float x, uint16_t (&parts)[kCount]) {
   for (uint16_t& part : parts) {
     part = to_bf16(x);
     const float value = bf16_to_float(part);
@@ -43,22 +44,26 @@ __device__ inline Words load_words(const uint16_t* at, bool whole) {
 }
 
 // Rows that are split already.
+template <int kCount>
 struct SplitRows {
+  static constexpr int kPartCount = kCount;
   const SplitProduct& p;
 
-  __device__ void load(int64_t row, int64_t k, Words (&parts)[kParts]) const {
+  __device__ void load(int64_t row, int64_t k, Words (&parts)[kCount]) const {
 #pragma unroll
-    for (int part = 0; part < kParts; ++part) {
+    for (int part = 0; part < kCount; ++part) {
       parts[part] = load_words(p.parts + (part * p.rows + row) * p.depth + k, true);
     }
   }
 };
 
+template <int kCount>
 struct FloatRows {
+  static constexpr int kPartCount = kCount;
   const SplitProduct& p;
   bool whole = lies_on_words(p.x);
 
-  __device__ void load(int64_t row, int64_t k, Words (&parts)[kParts]) const {
+  __device__ void load(int64_t row, int64_t k, Words (&parts)[kCount]) const {
     const float* x = p.x + row * p.depth + k;
     Words halves[2];
 #pragma unroll
@@ -69,11 +74,11 @@ struct FloatRows {
     }
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
-      uint16_t low[kParts], high[kParts];
+      uint16_t low[kCount], high[kCount];
       split_float(float_of(halves[i / 2].word[i % 2 * 2]), low);
       split_float(float_of(halves[i / 2].word[i % 2 * 2 + 1]), high);
 #pragma unroll
-      for (int part = 0; part < kParts; ++part) {
+      for (int part = 0; part < kCount; ++part) {
         parts[part].word[i] = low[part] | static_cast<uint32_t>(high[part]) << 16;
       }
     }
@@ -105,7 +110,7 @@ struct SplitTile {
 #pragma unroll
       for (int tile = 0; tile < kTiles; ++tile) {
         const int64_t row = least(place.first_row + 8 * tile + place.g, p.rows - 1);
-        Words x[kParts] = {};
+        Words x[Rows::kPartCount] = {};
         if (is_there) rows.load(row, k, x);
 #pragma unroll
         for (int i = 0; i < 2 * kWide; ++i) {
@@ -114,7 +119,7 @@ struct SplitTile {
           const uint32_t a[4] = {w[0].word[2 * half], w[1].word[2 * half], w[0].word[2 * half + 1],
                                  w[1].word[2 * half + 1]};
 #pragma unroll
-          for (int part = kParts - 1; part >= 0; --part) {
+          for (int part = Rows::kPartCount - 1; part >= 0; --part) {
             const uint32_t b[2] = {x[part].word[2 * half], x[part].word[2 * half + 1]};
             add_product(sums[wide * kTiles + tile], a, b);
           }

@@ -78,6 +78,19 @@ struct DirectRows {
   TileOutput out;  ///< columns: how many rows of w there are (1 … 16)
 };
 
+/// The kernels of a product of factors that are rounded to bf16 (to nearest even). Both are seen as
+/// words of four bytes in place of floats. It has the bits of the float product of the rounded
+/// factors.
+struct RoundedProduct {
+  int steps;                                     ///< of k in a word
+  void (*tile)(const GemmTile& tile, int rows);  ///< as those of GemmTable
+  void (*tile_fetching)(const GemmTile& tile, int rows);
+  /// k floats of a row of A to k / steps words, which may lie where they do.
+  void (*round_row)(const float* a, int64_t k, float* words);
+  /// A packed panel [k][16] to [k / steps][16] words, in place.
+  void (*round_panel)(float* panel, int64_t k);
+};
+
 struct GemmTable {
   int rows;  ///< of a full tile
   /// `rows` rows of A (1 … table.rows) against a panel; A row-major, or packed.
@@ -99,6 +112,9 @@ struct GemmTable {
                  float* tile);
   /// The same result as packing and tile(), for 1 … kDirectRows rows of A.
   void (*direct)(FloatSource type, const DirectRows& job, int rows);
+  /// For products of k steps: of two in a word where k is even and the processor multiplies pairs
+  /// of bf16, else of one.
+  const RoundedProduct& (*rounded)(int64_t k);
 };
 
 inline constexpr int kDirectRows = 4;

@@ -1,5 +1,6 @@
 #include "ops/kernels/cpu/gemm.h"
 
+#include "ops/kernels/cpu/bf16_product.h"
 #include "ops/kernels/cpu/leaf_tree.h"
 #include "ops/kernels/cpu/simd.h"
 #include "ops/kernels/cpu/transpose.h"
@@ -19,7 +20,15 @@ constexpr int kRows = 4;
 
 enum class TileKind : uint8_t { kStrided, kPacked, kFetching };
 
-template <int M, TileKind kKind>
+template <bool kPairs>
+inline Vec add_product(Vec chain, const float* a, Vec column) {
+#if defined(YITI_ISA_avx512)
+  if constexpr (kPairs) return add_pairs(chain, a, column);
+#endif
+  return fma(set1(*a), column, chain);
+}
+
+template <int M, TileKind kKind, bool kPairs>
 void run_tile(const GemmTile& tile) {
   constexpr int64_t kStep = kKind == TileKind::kPacked ? kRows : 1;
   constexpr int32_t kLine = 16;  // floats of a line of the caches
@@ -34,7 +43,7 @@ void run_tile(const GemmTile& tile) {
     const auto step = [&] {
       const Vec column = load(b);
 #pragma GCC unroll 12
-      for (int m = 0; m < M; ++m) chain[m] = fma(set1(a[m * row]), column, chain[m]);
+      for (int m = 0; m < M; ++m) chain[m] = add_product<kPairs>(chain[m], a + m * row, column);
       a += kStep;
       b += kPanelWidth;
     };
@@ -53,24 +62,24 @@ void run_tile(const GemmTile& tile) {
   }
 }
 
-template <TileKind kKind>
+template <TileKind kKind, bool kPairs = false>
 void dispatch_tile(const GemmTile& tile, int rows) {
   switch (rows) {
-    case 1: return run_tile<1, kKind>(tile);
-    case 2: return run_tile<2, kKind>(tile);
-    case 3: return run_tile<3, kKind>(tile);
-    case 4: return run_tile<4, kKind>(tile);
+    case 1: return run_tile<1, kKind, kPairs>(tile);
+    case 2: return run_tile<2, kKind, kPairs>(tile);
+    case 3: return run_tile<3, kKind, kPairs>(tile);
+    case 4: return run_tile<4, kKind, kPairs>(tile);
 #if !defined(YITI_ISA_portable)
-    case 5: return run_tile<5, kKind>(tile);
-    case 6: return run_tile<6, kKind>(tile);
+    case 5: return run_tile<5, kKind, kPairs>(tile);
+    case 6: return run_tile<6, kKind, kPairs>(tile);
 #endif
 #if defined(YITI_ISA_avx512)
-    case 7: return run_tile<7, kKind>(tile);
-    case 8: return run_tile<8, kKind>(tile);
-    case 9: return run_tile<9, kKind>(tile);
-    case 10: return run_tile<10, kKind>(tile);
-    case 11: return run_tile<11, kKind>(tile);
-    case 12: return run_tile<12, kKind>(tile);
+    case 7: return run_tile<7, kKind, kPairs>(tile);
+    case 8: return run_tile<8, kKind, kPairs>(tile);
+    case 9: return run_tile<9, kKind, kPairs>(tile);
+    case 10: return run_tile<10, kKind, kPairs>(tile);
+    case 11: return run_tile<11, kKind, kPairs>(tile);
+    case 12: return run_tile<12, kKind, kPairs>(tile);
 #endif
     default: return;
   }
@@ -207,6 +216,23 @@ void direct(FloatSource type, const DirectRows& job, int rows) {
   });
 }
 
+constexpr RoundedProduct kRoundedFloats = {1, dispatch_tile<TileKind::kStrided>,
+                                           dispatch_tile<TileKind::kFetching>, round_row<1>,
+                                           round_panel<1>};
+#if defined(YITI_ISA_avx512)
+constexpr RoundedProduct kRoundedPairs = {2, dispatch_tile<TileKind::kStrided, true>,
+                                          dispatch_tile<TileKind::kFetching, true>, round_row<2>,
+                                          round_panel<2>};
+#endif
+
+const RoundedProduct& rounded_product([[maybe_unused]] int64_t k) {
+#if defined(YITI_ISA_avx512)
+  static const bool has_pairs = multiplies_pairs();
+  if (has_pairs && k % 2 == 0) return kRoundedPairs;
+#endif
+  return kRoundedFloats;
+}
+
 }  // namespace
 
 extern const GemmTable gemm_table = {kRows,
@@ -217,6 +243,7 @@ extern const GemmTable gemm_table = {kRows,
                                      pack_columns,
                                      pack_strided,
                                      pack_a,
-                                     direct};
+                                     direct,
+                                     rounded_product};
 
 }  // namespace yiti::cpu::YITI_ISA

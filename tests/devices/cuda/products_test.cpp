@@ -367,6 +367,7 @@ struct SplitCase {
   }
 
   // With x and the weight `shift` elements from where memory begins. With `up`, without a bias.
+  template <int kCount = kParts>
   std::vector<float> run(int64_t first, int64_t count, bool as_many, size_t shift = 0,
                          const uint16_t* up = nullptr) const {
     std::vector<uint16_t> moved(shift);
@@ -377,23 +378,23 @@ struct SplitCase {
     const float* own = &moved_x[shift];
     const int64_t elements = count * depth;
     emulated::run({static_cast<unsigned>((elements + 255) / 256)}, {256},
-                  [&] { split(own, kParts, parts.data(), elements); });
+                  [&] { split(own, kCount, parts.data(), elements); });
     std::vector<float> y = room_for(count * columns);
     const SplitProduct p{own,   parts.data(), &moved[shift], bias.data(), y.data(),
-                         count, columns,      depth,         leaf};
+                         count, columns,      depth,         leaf,        kCount};
     if (up != nullptr) {
       SplitProduct gated = p;
       gated.bias = nullptr;
       gated.up = up;
       if (as_many) {
-        emulated::run({2, 2}, {128}, [&] { multiply_many<Split<SplitRows>, true>(gated); });
+        emulated::run({2, 2}, {128}, [&] { multiply_many<Split<SplitRows<kCount>>, true>(gated); });
       } else {
-        emulated::run({5}, {256}, [&] { multiply_few<Split<FloatRows>, true>(gated); });
+        emulated::run({5}, {256}, [&] { multiply_few<Split<FloatRows<kCount>>, true>(gated); });
       }
     } else if (as_many) {
-      emulated::run({1, 2}, {128}, [&] { multiply_many<Split<SplitRows>>(p); });
+      emulated::run({1, 2}, {128}, [&] { multiply_many<Split<SplitRows<kCount>>>(p); });
     } else {
-      emulated::run({5}, {256}, [&] { multiply_few<Split<FloatRows>>(p); });
+      emulated::run({5}, {256}, [&] { multiply_few<Split<FloatRows<kCount>>>(p); });
     }
     EXPECT_EQ(y.back(), kUntouched);
     y.pop_back();
@@ -417,6 +418,14 @@ TEST(CudaSplitProducts, AreAsExactAsFloat32) {
       ASSERT_NEAR(y[static_cast<size_t>(row * c.columns + column)], exact, size * 0x1p-22);
     }
   }
+}
+
+TEST(CudaSplitProducts, OfOnePartAreThoseOfRoundedRows) {
+  const SplitCase c(66, 70, 304, 128);
+  SplitCase rounded = c;
+  for (float& value : rounded.x) value = to_float(to_bfloat16(value));
+  EXPECT_EQ(c.run<1>(0, c.rows, true), rounded.run(0, c.rows, true));
+  EXPECT_EQ(c.run<1>(13, 8, false), rounded.run(13, 8, false));
 }
 
 TEST(CudaSplitProducts, GiveARowTheSameBitsAloneAndAmongMany) {
