@@ -243,6 +243,66 @@ int serve(ServeOptions& options) {
   return 0;
 }
 
+void add_cache(CLI::App& command, ServeOptions& options) {
+  command
+      .add_option("--cache-dir", options.cache_dir,
+                  "Folder for keys and values of prompts, which a restart then finds again")
+      ->group("Cache");
+  command.add_option("--cache-gb", options.cache_gb, "Of the cache's folder, at most")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str()
+      ->group("Cache");
+}
+
+void add_client_jobs(CLI::App& command, ServeOptions& options) {
+  constexpr const char* kGroup = "Fine-tuning API";
+  command
+      .add_option("--data-dir", options.data_dir,
+                  "Folder for files and fine-tuning jobs that clients make; without it they cannot")
+      ->group(kGroup);
+  command.add_option("--max-file-mb", options.max_file_mb, "Of a file that a client uploads")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str()
+      ->group(kGroup);
+  command.add_option("--organization", options.organization, "In ft:MODEL:ORGANIZATION:SUFFIX:ID")
+      ->capture_default_str()
+      ->group(kGroup);
+  command
+      .add_option("--adapter-dir", options.adapter_dir,
+                  "Folder from which clients may load adapters; without it they cannot")
+      ->check(CLI::ExistingDirectory)
+      ->group(kGroup);
+  options.training.run.checkpoint_every = 10;
+  command
+      .add_option("--checkpoint-every", options.training.run.checkpoint_every,
+                  "Steps of a client's job")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str()
+      ->group(kGroup);
+}
+
+void add_training(CLI::App& command, ServeOptions& options) {
+  constexpr const char* kGroup = "Training";
+  FineTuneOptions& run = options.training.run;
+  command.add_option("--train", run.train_data, "Fine-tune on this JSONL while serving")
+      ->check(CLI::ExistingFile)
+      ->group(kGroup);
+  command.add_option("--eval", run.eval_data, "JSONL to evaluate on")
+      ->check(CLI::ExistingFile)
+      ->group(kGroup);
+  command.add_option("-o,--output", run.output, "Folder for adapter, log and curve")->group(kGroup);
+  command.add_option("--publish-every", run.publish_every, "Steps; 0: at the end only")
+      ->capture_default_str()
+      ->group(kGroup);
+  command
+      .add_option("--train-share", options.train_share,
+                  "Of the cores' time while requests wait or run, at most")
+      ->check(CLI::Range(0.01, 1.0))
+      ->capture_default_str()
+      ->group(kGroup);
+  options.training.add(*command.add_option_group(kGroup), "--train-seed");
+}
+
 }  // namespace
 
 void add_serve(CLI::App& app, Action& action) {
@@ -263,55 +323,9 @@ void add_serve(CLI::App& app, Action& action) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   options->drafts.add(*command);
-  command
-      ->add_option("--cache-dir", options->cache_dir,
-                   "Folder for keys and values of prompts, which a restart then finds again")
-      ->group("Cache");
-  command->add_option("--cache-gb", options->cache_gb, "Of the cache's folder, at most")
-      ->check(CLI::Range(1, 1 << 20))
-      ->capture_default_str()
-      ->group("Cache");
-  command
-      ->add_option(
-          "--data-dir", options->data_dir,
-          "Folder for files and fine-tuning jobs that clients make; without it they cannot")
-      ->group("Fine-tuning API");
-  command->add_option("--max-file-mb", options->max_file_mb, "Of a file that a client uploads")
-      ->check(CLI::Range(1, 1024))
-      ->capture_default_str()
-      ->group("Fine-tuning API");
-  command->add_option("--organization", options->organization, "In ft:MODEL:ORGANIZATION:SUFFIX:ID")
-      ->capture_default_str()
-      ->group("Fine-tuning API");
-  command
-      ->add_option("--adapter-dir", options->adapter_dir,
-                   "Folder from which clients may load adapters; without it they cannot")
-      ->check(CLI::ExistingDirectory)
-      ->group("Fine-tuning API");
-  FineTuneOptions& run = options->training.run;
-  run.checkpoint_every = 10;
-  command->add_option("--checkpoint-every", run.checkpoint_every, "Steps of a client's job")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str()
-      ->group("Fine-tuning API");
-  command->add_option("--train", run.train_data, "Fine-tune on this JSONL while serving")
-      ->check(CLI::ExistingFile)
-      ->group("Training");
-  command->add_option("--eval", run.eval_data, "JSONL to evaluate on")
-      ->check(CLI::ExistingFile)
-      ->group("Training");
-  command->add_option("-o,--output", run.output, "Folder for adapter, log and curve")
-      ->group("Training");
-  command->add_option("--publish-every", run.publish_every, "Steps; 0: at the end only")
-      ->capture_default_str()
-      ->group("Training");
-  command
-      ->add_option("--train-share", options->train_share,
-                   "Of the cores' time while requests wait or run, at most")
-      ->check(CLI::Range(0.01, 1.0))
-      ->capture_default_str()
-      ->group("Training");
-  options->training.add(*command->add_option_group("Training"), "--train-seed");
+  add_cache(*command, *options);
+  add_client_jobs(*command, *options);
+  add_training(*command, *options);
   command
       ->add_flag("--on-demand", options->on_demand,
                  "Load the model when a request first wants it, which waits until it is there")
