@@ -195,14 +195,31 @@ class GemmTask {
   }
 
   void pack_panels(Range panels, Range steps) {
-    const int64_t n0 = panels.begin * kPanelWidth, per_step = kernels_.steps;
-    const int64_t count = (steps.end - steps.begin) * per_step;
-    pack_b(gemm_, kernels_.quant, b_, steps.begin * per_step, count, n0,
-           std::min(panels.end * kPanelWidth, b_.cols) - n0, packed_b_, sizes_.b_panel);
+    const int64_t k0 = steps.begin * kernels_.steps, n0 = panels.begin * kPanelWidth;
+    const int64_t k = (steps.end - steps.begin) * kernels_.steps;
+    const int64_t columns = std::min(panels.end * kPanelWidth, b_.cols) - n0;
+    if (packs_pairs()) return pack_pairs(k0, k, n0, columns);
+    pack_b(gemm_, kernels_.quant, b_, k0, k, n0, columns, packed_b_, sizes_.b_panel);
     if (kernels_.rounded == nullptr) return;
     for (int64_t p = 0; p < panels.end - panels.begin; ++p) {
-      kernels_.rounded->round_panel(packed_b_ + p * sizes_.b_panel, count);
+      kernels_.rounded->round_panel(packed_b_ + p * sizes_.b_panel, k);
     }
+  }
+
+  void pack_pairs(int64_t k0, int64_t k, int64_t n0, int64_t columns) {
+    float* panel = packed_b_;
+    for (int64_t n = n0; n < n0 + columns; n += kPanelWidth, panel += sizes_.b_panel) {
+      const std::byte* first = b_.data + (k0 + n * b_.col_stride) * info(b_.dtype).block_bytes;
+      kernels_.rounded->pack_rows(
+          first, b_.col_stride, static_cast<int>(std::min<int64_t>(kPanelWidth, n0 + columns - n)),
+          k, panel);
+    }
+  }
+
+  // Whether B's elements can be packed as the words that they are part of.
+  bool packs_pairs() const {
+    return kernels_.steps == 2 && b_.dtype == DType::kBF16 && b_.row_stride == 1 &&
+           b_.col_stride % 2 == 0;
   }
 
   void run_tile(int64_t tile, Range tiles, Range panels, Range steps, const SegmentList& segments) {

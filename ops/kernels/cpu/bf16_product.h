@@ -42,6 +42,14 @@ void round_panel(float* panel, int64_t k) {
   }
 }
 
+/// Words of pairs as memory has them, the earlier element in the lower half, in place.
+inline void swap_halves(float* words, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) {
+    const auto word = __builtin_bit_cast(uint32_t, words[i]);
+    words[i] = __builtin_bit_cast(float, word << 16 | word >> 16);
+  }
+}
+
 #if defined(YITI_ISA_avx512)
 
 /// chain + the products of the pairs in *word and in each lane of `column`. Not every processor of

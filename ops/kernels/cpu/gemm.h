@@ -89,6 +89,9 @@ struct RoundedProduct {
   void (*round_row)(const float* a, int64_t k, float* words);
   /// A packed panel [k][16] to [k / steps][16] words, in place.
   void (*round_panel)(float* panel, int64_t k);
+  /// Such words from `columns` rows of a bf16 weight, as GemmTable::pack_rows packs floats; null
+  /// where `steps` is 1. `stride` is even.
+  void (*pack_rows)(const void* w, int64_t stride, int columns, int64_t k, float* panel);
 };
 
 struct GemmTable {

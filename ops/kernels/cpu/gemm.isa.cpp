@@ -216,13 +216,24 @@ void direct(FloatSource type, const DirectRows& job, int rows) {
   });
 }
 
-constexpr RoundedProduct kRoundedFloats = {1, dispatch_tile<TileKind::kStrided>,
-                                           dispatch_tile<TileKind::kFetching>, round_row<1>,
-                                           round_panel<1>};
+constexpr RoundedProduct kRoundedFloats = {1,
+                                           dispatch_tile<TileKind::kStrided>,
+                                           dispatch_tile<TileKind::kFetching>,
+                                           round_row<1>,
+                                           round_panel<1>,
+                                           nullptr};
 #if defined(YITI_ISA_avx512)
-constexpr RoundedProduct kRoundedPairs = {2, dispatch_tile<TileKind::kStrided, true>,
-                                          dispatch_tile<TileKind::kFetching, true>, round_row<2>,
-                                          round_panel<2>};
+void pack_pairs(const void* w, int64_t stride, int columns, int64_t k, float* panel) {
+  pack_rows(FloatSource::kF32, w, stride / 2, columns, k / 2, panel);
+  swap_halves(panel, k / 2 * kPanelWidth);
+}
+
+constexpr RoundedProduct kRoundedPairs = {2,
+                                          dispatch_tile<TileKind::kStrided, true>,
+                                          dispatch_tile<TileKind::kFetching, true>,
+                                          round_row<2>,
+                                          round_panel<2>,
+                                          pack_pairs};
 #endif
 
 const RoundedProduct& rounded_product([[maybe_unused]] int64_t k) {
