@@ -84,7 +84,6 @@ struct Argument {
 using Extent = std::array<size_t, 3>;
 
 class Launcher;
-struct FloatMatrix;
 struct FloatProductCall;
 struct CodeProductCall;
 struct RowAttentionCall;
@@ -113,7 +112,7 @@ class Backend {
   virtual bool multiply(Launcher&, const FloatProductCall&) { return false; }
   virtual bool multiply(Launcher&, const CodeProductCall&) { return false; }
   /// Whether it rounds A itself where that is asked for; else it gets rounded floats.
-  virtual bool rounds(const FloatMatrix& /*a*/, const FloatMatrix& /*b*/) const { return false; }
+  virtual bool rounds(const FloatProductCall&) const { return false; }
   /// Whether it multiplies the codes of activations; others get them as floats.
   virtual bool multiplies_codes() const { return false; }
   /// Whether both of these end in swiglu where they are given a second weight like `weight`.

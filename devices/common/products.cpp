@@ -57,14 +57,14 @@ void multiply(Launcher& run, const FloatMatrix& a, const FloatMatrix& b, const P
   require(!options.bias || options.bias.is_f32(), "takes an f32 bias");
   if (m == 0 || n == 0) return;
   const int64_t leaf = leaf_elements(k);
-  FloatMatrix rows = a;
-  if (options.rounds && !run.backend().rounds(a, b)) rows = rounded_rows(run, a);
-  if (run.backend().multiply(run, FloatProductCall{rows, b, c, options, leaf})) return;
+  FloatProductCall call{a, b, c, options, leaf};
+  if (options.rounds && !run.backend().rounds(call)) call.a = rounded_rows(run, a);
+  if (run.backend().multiply(run, call)) return;
   const size_t row_tiles = ceil_div(m, kRows);
   const int64_t packed = static_cast<int64_t>(row_tiles) * kRows * k;
   const Place tiles = run.take_floats(packed);
-  run.each({"products", "pack_rows", type}, packed, floats(rows.place), rows.row_step,
-           rows.column_step, m, k, floats(tiles));
+  run.each({"products", "pack_rows", type}, packed, floats(call.a.place), call.a.row_step,
+           call.a.column_step, m, k, floats(tiles));
   run.launch({"products", "multiply", type}, {ceil_div(n, kWidth) * 8, kLeaves, row_tiles},
              {8, kLeaves, 1}, floats(tiles), Pointer{b.place, element_bytes(b.dtype)}, b.row_step,
              b.column_step, pointer(options.bias), options.bias ? 1 : 0, floats(c),

@@ -9,11 +9,13 @@ namespace {
 
 void check_launch(int error, const char* kernel) { check(static_cast<cudaError_t>(error), kernel); }
 
-// Rows of floats and a bfloat16 weight that split_products.cuh takes.
-bool splits(const FloatMatrix& a, const FloatMatrix& b) {
+// Whether split_products.cuh takes it.
+bool splits(const FloatProductCall& call) {
+  const FloatMatrix &a = call.a, &b = call.b;
   const int64_t depth = a.columns;
   return b.dtype == YITI_DTYPE_BF16 && depth % 8 == 0 && b.row_step == 1 &&
-         b.column_step == depth && a.row_step == depth && a.column_step == 1;
+         b.column_step == depth && a.row_step == depth && a.column_step == 1 &&
+         !call.options.accumulates;
 }
 
 // Whether a product is worth a call of cuBLASLt.
@@ -62,9 +64,7 @@ bool StreamBackend::gates(const Operand& weight, bool exact_activations) const {
   return is_quantised(weight.dtype()) ? !exact_activations : device_.keeps_rows();
 }
 
-bool StreamBackend::rounds(const FloatMatrix& a, const FloatMatrix& b) const {
-  return splits(a, b);
-}
+bool StreamBackend::rounds(const FloatProductCall& call) const { return splits(call); }
 
 bool StreamBackend::multiply(Launcher& run, const FloatProductCall& call) {
   const FloatMatrix &a = call.a, &b = call.b;
@@ -73,7 +73,7 @@ bool StreamBackend::multiply(Launcher& run, const FloatProductCall& call) {
       multiply_together(*device_.blas(), device_.multiplies_plainly(), run, call, stream_)) {
     return true;
   }
-  if (splits(a, b) && !call.options.accumulates) {
+  if (splits(call)) {
     const int64_t count = a.rows * a.columns;
     const bool is_split = a.rows > kFewRows;
     const int part_count = call.options.rounds ? 1 : kParts;

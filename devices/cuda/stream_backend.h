@@ -29,7 +29,7 @@ class StreamBackend final : public Backend {
   void clear(const Place& target, int64_t bytes) override;
   bool multiply(Launcher& run, const FloatProductCall& call) override;
   bool multiply(Launcher& run, const CodeProductCall& call) override;
-  bool rounds(const FloatMatrix& a, const FloatMatrix& b) const override;
+  bool rounds(const FloatProductCall& call) const override;
   bool multiplies_codes() const override { return true; }
   bool gates(const Operand& weight, bool exact_activations) const override;
   bool attend(Launcher& run, const RowAttentionCall& call) override {

@@ -10,9 +10,9 @@
 
 #include <algorithm>
 #include <numeric>
-#include <vector>
 
 #include "core/error.h"
+#include "ops/linear/adjacent_rows.h"
 #include "ops/linear/leaf_segments.h"
 #include "ops/linear/pack_b.h"
 #include "ops/linear/task_grid.h"
@@ -139,16 +139,8 @@ void pack_tiles(Device& device, const cpu::GemmTable& table, const MatrixView& a
 MatrixView round_rows(Device& device, const Kernels& kernels, const MatrixView& a, float* words) {
   const MatrixView rounded = row_major(words, a.rows, a.cols / kernels.steps);
   const int64_t grain = std::max<int64_t>(1, 8192 / a.cols);
-  device.threads().parallel_for(a.rows, grain, [&](int64_t begin, int64_t end) {
-    std::vector<float> adjacent(a.col_stride == 1 ? 0 : static_cast<size_t>(a.cols));
-    for (int64_t m = begin; m < end; ++m) {
-      const float* row = element_of(a, m, 0);
-      for (size_t k = 0; k < adjacent.size(); ++k) {
-        adjacent[k] = row[static_cast<int64_t>(k) * a.col_stride];
-      }
-      kernels.rounded->round_row(adjacent.empty() ? row : adjacent.data(), a.cols,
-                                 words + m * rounded.cols);
-    }
+  for_each_adjacent_row(device, a, grain, [&](int64_t m, const float* row) {
+    kernels.rounded->round_row(row, a.cols, words + m * rounded.cols);
   });
   return rounded;
 }
@@ -160,7 +152,6 @@ class GemmTask {
   GemmTask(const Kernels& kernels, const MatrixView& a, const float* packed_a, const MatrixView& b,
            const cpu::TileOutput& c, const LeafPlan& plan, const Buffers& sizes, float* buffer)
       : kernels_(kernels),
-        gemm_(kernels.gemm),
         a_(a),
         packed_a_(packed_a),
         b_(b),
@@ -199,7 +190,7 @@ class GemmTask {
     const int64_t k = (steps.end - steps.begin) * kernels_.steps;
     const int64_t columns = std::min(panels.end * kPanelWidth, b_.cols) - n0;
     if (packs_pairs()) return pack_pairs(k0, k, n0, columns);
-    pack_b(gemm_, kernels_.quant, b_, k0, k, n0, columns, packed_b_, sizes_.b_panel);
+    pack_b(kernels_.gemm, kernels_.quant, b_, k0, k, n0, columns, packed_b_, sizes_.b_panel);
     if (kernels_.rounded == nullptr) return;
     for (int64_t p = 0; p < panels.end - panels.begin; ++p) {
       kernels_.rounded->round_panel(packed_b_ + p * sizes_.b_panel, k);
@@ -223,18 +214,19 @@ class GemmTask {
   }
 
   void run_tile(int64_t tile, Range tiles, Range panels, Range steps, const SegmentList& segments) {
-    const Range rows = rows_of_tile(gemm_, a_.rows, tile);
+    const Range rows = rows_of_tile(kernels_.gemm, a_.rows, tile);
     cpu::GemmTile job = {.segments = segments.items.data(), .segment_count = segments.count};
     find_rows(job, tile, rows, steps);
     Range next = {0, 0};  // rows of the next tile, of which each panel fetches a share
-    if (sizes_.copies && tile + 1 < tiles.end) next = rows_of_tile(gemm_, a_.rows, tile + 1);
+    if (sizes_.copies && tile + 1 < tiles.end)
+      next = rows_of_tile(kernels_.gemm, a_.rows, tile + 1);
     const int64_t count = panels.end - panels.begin;
     const int64_t share = (next.end - next.begin + count - 1) / count;
     const int64_t slot = sizes_.run < a_.cols ? (tile - tiles.begin) * sizes_.panels : -1;
     for (int64_t p = panels.begin; p < panels.end; ++p) {
       const int64_t index = p - panels.begin;
       job.b = packed_b_ + index * sizes_.b_panel;
-      job.state = state_ + (slot < 0 ? 0 : slot + index) * cpu::tile_state(gemm_.rows);
+      job.state = state_ + (slot < 0 ? 0 : slot + index) * cpu::tile_state(kernels_.gemm.rows);
       job.out = part_of(c_, rows.begin, p * kPanelWidth, kPanelWidth);
       job.next = element_of(a_, next.begin, steps.begin);
       job.next_rows = static_cast<int>(std::min(share, next.end - next.begin));
@@ -249,7 +241,8 @@ class GemmTask {
     job.a = element_of(a_, rows.begin, steps.begin);
     job.a_stride = job.next_stride = a_.row_stride;
     if (packed_a_ != nullptr) {
-      job.a = packed_a_ + tile * packed_tile(gemm_, a_.cols) + steps.begin * gemm_.rows;
+      job.a =
+          packed_a_ + tile * packed_tile(kernels_.gemm, a_.cols) + steps.begin * kernels_.gemm.rows;
     } else if (sizes_.copies) {
       for (int64_t m = 0; m < rows.end - rows.begin; ++m) {
         std::copy_n(job.a + m * a_.row_stride, steps.end - steps.begin,
@@ -261,7 +254,6 @@ class GemmTask {
   }
 
   const Kernels& kernels_;
-  const cpu::GemmTable& gemm_;
   const MatrixView& a_;
   const float* packed_a_;
   const MatrixView& b_;

@@ -86,9 +86,10 @@ Kernel f32_kernel(void (*run)(const KernelArgs&),
 std::vector<Tensor> gradient(const GradArgs& g) {
   const Tensor &x = g.in[0], &weight = g.in[1], &dy = g.grad_out[0];
   std::vector<Tensor> grads(3);
-  if (g.wanted[0])
+  if (g.wanted[0]) {
     grads[0] = g.gradient_of(0, linear_backward_input_op(), {dy, weight},
                              LinearAttrs{0, g.attrs.as<LinearAttrs>().exact_activations});
+  }
   if (g.wanted[1]) {
     if (is_quantised(weight.dtype())) {
       fail(Code::kUnimplemented, "linear", "weight is {}: it has no gradient; dequantise it first",

@@ -3,8 +3,8 @@
 #include "ops/linear/quantised_rows.h"
 
 #include <algorithm>
-#include <vector>
 
+#include "ops/linear/adjacent_rows.h"
 #include "ops/linear/panels.h"
 
 namespace yiti {
@@ -20,16 +20,8 @@ void quantise(Device& device, const cpu::QuantTable& table, const MatrixView& x,
               BlockScale* scales) {
   const int64_t blocks = x.cols / kBlock;
   const int64_t grain = std::max<int64_t>(1, 4096 / std::max<int64_t>(x.cols, 1));
-  device.threads().parallel_for(x.rows, grain, [&](int64_t begin, int64_t end) {
-    std::vector<float> adjacent(x.col_stride == 1 ? 0 : static_cast<size_t>(x.cols));
-    for (int64_t m = begin; m < end; ++m) {
-      const float* row = reinterpret_cast<const float*>(x.data) + m * x.row_stride;
-      for (size_t k = 0; k < adjacent.size(); ++k) {
-        adjacent[k] = row[static_cast<int64_t>(k) * x.col_stride];
-      }
-      table.quantise(adjacent.empty() ? row : adjacent.data(), blocks, codes + m * x.cols,
-                     scales + m * blocks);
-    }
+  for_each_adjacent_row(device, x, grain, [&](int64_t m, const float* row) {
+    table.quantise(row, blocks, codes + m * x.cols, scales + m * blocks);
   });
 }
 
